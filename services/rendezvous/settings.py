@@ -80,9 +80,7 @@ class Step(_Document):
 class MailboxLimits(_Document):
     """How much a partition's mailbox holds, and for how long."""
 
-    close_ms: int = Field(
-        default=5_000, gt=0, description="late scores are still compared this long after append"
-    )
+    close_ms: int = Field(default=5_000, gt=0, description="late scores are still compared this long after append")
     silent_ms: int = Field(default=1_000, gt=0, description="a model silent this long is no longer expected")
     capacity: int = Field(default=16_384, ge=16, le=1 << 22, description="span of offsets, a power of two")
 
@@ -139,6 +137,7 @@ class Endpoint(_Document):
     folder: Path
     features: tuple[Feature, ...]
     features_schema: str = Field(description="the Avro schema of a request's value, as JSON")
+    older_features_schemas: tuple[str, ...] = Field(default=(), description="released before, still read")
 
     @model_validator(mode="after")
     def _consistent(self) -> Endpoint:
@@ -221,12 +220,19 @@ def load_endpoint(name: str, home: Path) -> Endpoint:
         raise SettingsError(message) from error
     try:
         endpoint = Endpoint.model_validate(
-            {**document, "folder": folder, "features": features, "features_schema": json.dumps(schema)}
+            {
+                **document,
+                "folder": folder,
+                "features": features,
+                "features_schema": json.dumps(schema),
+                "older_features_schemas": [
+                    path.read_text() for path in sorted(schema_path.parent.glob("features.*.avsc"))
+                ],
+            }
         )
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']) or 'document'}: {fault['msg']}"
-            for fault in error.errors()
+            f"{'.'.join(str(part) for part in fault['loc']) or 'document'}: {fault['msg']}" for fault in error.errors()
         )
         message = f"{path}: {faults}"
         raise SettingsError(message) from error

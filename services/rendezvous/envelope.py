@@ -1,0 +1,111 @@
+"""A request's headers: CloudEvents in binary mode, the deadline, and Spring's request/reply names.
+
+| header | bytes | meaning |
+|---|---|---|
+| ce_id | UTF-8, at most 256 | the application's name for the request; required |
+| ce_source | UTF-8 | who asks |
+| ce_specversion, ce_type, ce_time, content-type, traceparent | UTF-8 | information: carried, not read |
+| deadline_ms | decimal digits | how long after the broker's append the answer is worth having |
+| kafka_replyTopic | UTF-8 | where to answer; without it, <endpoint>.responses |
+| kafka_replyPartition | 4 bytes, big-endian | which partition of it; without it, the server chooses |
+| kafka_correlationId | opaque, at most 256 | comes back on the answer; without it, ce_id |
+
+Of a header given twice the last counts, as in Spring.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from rendezvous.messages import DeadLetterReason, Envelope, ReplyAddress
+
+CONTENT_TYPE = b"application/avro"
+MAX_ID_BYTES = 256
+"""Of ce_id and the correlation id: they are held for every request in flight."""
+MAX_DEADLINE_DIGITS = 9
+MAX_TOPIC_CHARACTERS = 249
+"""Kafka's own limit on a topic's name."""
+
+_PARTITION = struct.Struct(">i")
+
+
+class EnvelopeError(ValueError):
+    """The headers do not make a request; `reason` is a `DeadLetterReason`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def read_envelope(headers: Sequence[tuple[str, bytes]]) -> Envelope:
+    """Read a request's headers.
+
+    Raises:
+        EnvelopeError: NO_ID without a usable ce_id, BAD_ENVELOPE when another header is malformed.
+    """
+    found = dict(headers)
+    request_id = _text(found, "ce_id", DeadLetterReason.NO_ID)
+    if not request_id or len(found["ce_id"]) > MAX_ID_BYTES:
+        raise EnvelopeError(DeadLetterReason.NO_ID, f"ce_id must have 1 to {MAX_ID_BYTES} bytes")
+    digits = found.get("deadline_ms")
+    if digits is not None and not (digits.isdigit() and len(digits) <= MAX_DEADLINE_DIGITS):
+        raise EnvelopeError(DeadLetterReason.BAD_ENVELOPE, f"deadline_ms must be decimal digits, not {digits[:40]!r}")
+    return Envelope(
+        request_id=request_id,
+        source=_text(found, "ce_source"),
+        deadline_ms=None if digits is None else int(digits),
+        reply=_reply(found, found["ce_id"]),
+    )
+
+
+def _text(found: dict[str, bytes], name: str, reason: str = DeadLetterReason.BAD_ENVELOPE) -> str:
+    try:
+        return found.get(name, b"").decode()
+    except UnicodeDecodeError as error:
+        raise EnvelopeError(reason, f"{name} is not UTF-8: {found[name][:40]!r}") from error
+
+
+def _reply(found: dict[str, bytes], request_id: bytes) -> ReplyAddress | None:
+    correlation = found.get("kafka_correlationId", request_id)
+    if len(correlation) > MAX_ID_BYTES:
+        raise EnvelopeError(DeadLetterReason.BAD_ENVELOPE, f"kafka_correlationId exceeds {MAX_ID_BYTES} bytes")
+    topic = _text(found, "kafka_replyTopic")
+    if len(topic) > MAX_TOPIC_CHARACTERS:
+        raise EnvelopeError(
+            DeadLetterReason.BAD_ENVELOPE, f"kafka_replyTopic exceeds {MAX_TOPIC_CHARACTERS} characters"
+        )
+    partition = found.get("kafka_replyPartition")
+    if partition is None:
+        number = None
+    elif len(partition) == _PARTITION.size:
+        (number,) = _PARTITION.unpack(partition)
+        if number < 0:
+            raise EnvelopeError(DeadLetterReason.BAD_ENVELOPE, f"kafka_replyPartition is negative: {number}")
+    else:
+        raise EnvelopeError(
+            DeadLetterReason.BAD_ENVELOPE, f"kafka_replyPartition must be 4 bytes, big-endian, not {partition[:40]!r}"
+        )
+    return ReplyAddress(topic, number, correlation)
+
+
+def write_envelope(envelope: Envelope) -> list[tuple[str, bytes]]:
+    """The headers of a request: the opposite of `read_envelope`."""
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", envelope.request_id.encode()),
+        ("ce_type", b"rendezvous.request"),
+        ("ce_source", envelope.source.encode()),
+        ("content-type", CONTENT_TYPE),
+    ]
+    if envelope.deadline_ms is not None:
+        headers.append(("deadline_ms", str(envelope.deadline_ms).encode()))
+    reply = envelope.reply
+    if reply is not None:
+        if reply.topic:
+            headers.append(("kafka_replyTopic", reply.topic.encode()))
+        if reply.partition is not None:
+            headers.append(("kafka_replyPartition", _PARTITION.pack(reply.partition)))
+        headers.append(("kafka_correlationId", reply.correlation))
+    return headers

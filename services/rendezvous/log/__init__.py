@@ -1,0 +1,32 @@
+"""The log: consume, produce, commit, assign. The only package that imports confluent_kafka.
+
+`Source` and `Sink` are what the services are written against; KafkaSource and KafkaSink are Apache Kafka, and
+tests/memory_log.py keeps the same promises in memory under a fake clock.
+"""
+
+from rendezvous.log.kafka import KafkaSink, KafkaSource
+from rendezvous.log.reading import KafkaReader, read_to_end, starts_at_beginning, starts_at_end
+from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record, Sink, Source, Start
+from rendezvous.log.topics import Topic, create_topics, describe_topics, probe
+
+__all__ = [
+    "Committed",
+    "Delivered",
+    "Headers",
+    "KafkaReader",
+    "KafkaSink",
+    "KafkaSource",
+    "LogError",
+    "Owner",
+    "Record",
+    "Sink",
+    "Source",
+    "Start",
+    "Topic",
+    "create_topics",
+    "describe_topics",
+    "probe",
+    "read_to_end",
+    "starts_at_beginning",
+    "starts_at_end",
+]

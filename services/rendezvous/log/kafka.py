@@ -1,0 +1,184 @@
+"""`Source` and `Sink` on Apache Kafka."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from rendezvous.log.reading import on_client_error, read_to_end, record_of
+from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record
+from rendezvous.log.roles import ADMIN_TIMEOUT_S, MEMBER, PRODUCER
+
+_logger = logging.getLogger(__name__)
+
+
+class KafkaSource:
+    """A group member on Apache Kafka."""
+
+    def __init__(self, bootstrap: str, group: str, *, session_timeout_ms: int | None = None) -> None:
+        settings = MEMBER | {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "error_cb": on_client_error,
+        }
+        if session_timeout_ms is not None:
+            settings["session.timeout.ms"] = session_timeout_ms
+            settings["heartbeat.interval.ms"] = max(session_timeout_ms // 6, 1)
+        self._bootstrap = bootstrap
+        self._consumer = Consumer(settings)
+        self._ends: dict[tuple[str, int], int] = {}
+
+    def subscribe(self, topic: str, owner: Owner) -> None:
+        """See `Source.subscribe`."""
+
+        def gained(consumer: Consumer, parts: list[TopicPartition]) -> None:
+            starts = owner.assigned([part.partition for part in parts])
+            consumer.incremental_assign([TopicPartition(*start) for start in starts])
+
+        def gone(consumer: Consumer, parts: list[TopicPartition], *, lost: bool) -> None:
+            stops = owner.revoked([part.partition for part in parts], lost=lost)
+            for topic_name, partition in stops:
+                self._ends.pop((topic_name, partition), None)
+            consumer.incremental_unassign([TopicPartition(name, number) for name, number in stops])
+
+        self._consumer.subscribe(
+            [topic],
+            on_assign=gained,
+            on_revoke=lambda consumer, parts: gone(consumer, parts, lost=False),
+            on_lost=lambda consumer, parts: gone(consumer, parts, lost=True),
+        )
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        """See `Source.poll`: `consume(n, t)` would wait out t when fewer than n are there."""
+        first = self._consumer.poll(timeout_s)
+        if first is None:
+            return []
+        messages = [first, *self._consumer.consume(max_records - 1, 0)] if max_records > 1 else [first]
+        records = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                records.append(record_of(message))
+            else:
+                self._note(message, error)
+        return records
+
+    def _note(self, message: Message, error: KafkaError) -> None:
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
+            self._ends[message.topic() or "", message.partition() or 0] = message.offset() or 0
+        elif error.retriable() or error.code() < 0:
+            _logger.warning("kafka: %s", error.str())
+        else:
+            raise LogError(f"reading {message.topic()}-{message.partition()}: {error.str()}")
+
+    def ends(self) -> Mapping[tuple[str, int], int]:
+        """See `Source.ends`."""
+        return self._ends
+
+    def committed(self, topic: str, partition: int) -> Committed | None:
+        """See `Source.committed`."""
+        (found,) = self._consumer.committed([TopicPartition(topic, partition)], timeout=ADMIN_TIMEOUT_S)
+        if found.error is not None:
+            raise LogError(f"committed position of {topic}-{partition}: {found.error}")
+        return None if found.offset < 0 else Committed(found.offset, found.metadata or "")
+
+    def commit(self, topic: str, partition: int, committed: Committed, *, wait: bool) -> None:
+        """See `Source.commit`; without `wait` a failure is logged and the next commit repairs it."""
+        position = TopicPartition(topic, partition, committed.offset, committed.metadata)
+        try:
+            if wait:
+                self._consumer.commit(offsets=[position], asynchronous=False)
+            else:
+                self._consumer.commit(offsets=[position], asynchronous=True)
+        except KafkaException as error:
+            # a member that was fenced or is rebalancing: whoever owns the partition resumes from the last commit
+            _logger.warning("commit of %s-%d at %d: %s", topic, partition, committed.offset, error)
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """See `Source.bounds`."""
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ADMIN_TIMEOUT_S)
+        return low, high
+
+    def position_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
+        """See `Source.position_at`."""
+        (found,) = self._consumer.offsets_for_times(
+            [TopicPartition(topic, partition, timestamp_ms)], timeout=ADMIN_TIMEOUT_S
+        )
+        return found.offset if found.offset >= 0 else self.bounds(topic, partition)[1]
+
+    def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
+        """See `Source.read`."""
+        return read_to_end(self._bootstrap, topic, partition, start)
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._consumer.close()
+
+
+class KafkaSink:
+    """A producer on Apache Kafka: acks from all, idempotent, nothing waits for company."""
+
+    METADATA_AGE_S = 5.0
+    """How long a topic that was not there is believed absent, and one that was, present."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._producer = Producer(PRODUCER | {"bootstrap.servers": bootstrap, "error_cb": on_client_error})
+        self._partitions: dict[str, tuple[int, float]] = {}
+
+    def send(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        partition: int | None = None,
+        key: bytes | None = None,
+        headers: Headers = (),
+        delivered: Delivered | None = None,
+    ) -> None:
+        """See `Sink.send`; a full queue waits for room, which bounds memory."""
+        options: dict[str, Any] = {"key": key, "headers": list(headers)}
+        if partition is not None:
+            options["partition"] = partition
+        if delivered is not None:
+            options["on_delivery"] = _reporter(delivered)
+        while True:
+            try:
+                self._producer.produce(topic, value, **options)
+            except BufferError:
+                self._producer.poll(0.01)
+            except KafkaException as error:
+                raise LogError(f"producing to {topic}: {error}") from error
+            else:
+                return
+
+    def partitions(self, topic: str) -> int:
+        """See `Sink.partitions`."""
+        count, known_at = self._partitions.get(topic, (0, float("-inf")))
+        now = time.monotonic()
+        if now - known_at > self.METADATA_AGE_S:
+            found = self._producer.list_topics(topic, timeout=ADMIN_TIMEOUT_S).topics[topic]
+            count = 0 if found.error is not None else len(found.partitions)
+            self._partitions[topic] = count, now
+        return count
+
+    def serve(self) -> None:
+        """See `Sink.serve`."""
+        self._producer.poll(0)
+
+    def flush(self, timeout_s: float) -> int:
+        """See `Sink.flush`."""
+        return int(self._producer.flush(timeout_s))
+
+
+def _reporter(delivered: Delivered) -> Callable[[KafkaError | None, Message], None]:
+    def report(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            delivered(None, message.offset() or 0)
+        else:
+            delivered(error.str(), -1)
+
+    return report

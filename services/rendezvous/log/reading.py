@@ -1,0 +1,103 @@
+"""Reading given partitions, outside any group; and what readers and members share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Message, TopicPartition
+
+from rendezvous.log.records import LogError, Record, Start
+from rendezvous.log.roles import ADMIN_TIMEOUT_S, READER
+
+_logger = logging.getLogger(__name__)
+
+
+def on_client_error(error: KafkaError) -> None:
+    """Connection troubles heal by themselves: say so once each, and go on."""
+    _logger.warning("kafka client: %s", error.str())
+
+
+def record_of(message: Message) -> Record:
+    """The client's message as a plain tuple; a timestamp that the topic does not keep is -1."""
+    kind, timestamp = message.timestamp()
+    return Record(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+        _bytes(message.key()),
+        _bytes(message.value()) or b"",
+        [(name, _bytes(value) or b"") for name, value in _headers(message)],
+    )
+
+
+def _headers(message: Message) -> Sequence[tuple[str, str | bytes | None]]:
+    # typed as a dict too, which only `produce` takes
+    headers = message.headers()
+    return list(headers.items()) if isinstance(headers, dict) else headers or ()
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
+
+
+class KafkaReader:
+    """Reads given partitions of one topic, outside any group, read_committed."""
+
+    def __init__(self, bootstrap: str, starts: Sequence[Start]) -> None:
+        self._consumer = Consumer(
+            READER | {"bootstrap.servers": bootstrap, "group.id": "reader", "error_cb": on_client_error}
+        )
+        self._consumer.assign([TopicPartition(*start) for start in starts])
+        self.ended: set[tuple[str, int]] = set()
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        """Wait for the first record, take whatever else is there; `ended` grows as ends are met."""
+        first = self._consumer.poll(timeout_s)
+        messages = [] if first is None else [first, *self._consumer.consume(max_records, 0)]
+        records = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                records.append(record_of(message))
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
+                self.ended.add((message.topic() or "", message.partition() or 0))
+            elif not (error.retriable() or error.code() < 0):
+                raise LogError(f"reading {message.topic()}-{message.partition()}: {error.str()}")
+        return records
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._consumer.close()
+
+
+def read_to_end(bootstrap: str, topic: str, partition: int, start: int) -> Iterator[Record]:
+    """Committed records of one partition, from `start` to its end as met; gaps at the end do not hang it."""
+    reader = KafkaReader(bootstrap, [Start(topic, partition, start)])
+    try:
+        while not reader.ended:
+            yield from reader.poll(10_000, 1.0)
+    finally:
+        reader.close()
+
+
+def starts_at_end(bootstrap: str, topic: str) -> list[Start]:
+    """Every partition of a topic, at its end as it is now."""
+    consumer = Consumer(READER | {"bootstrap.servers": bootstrap, "group.id": "reader"})
+    try:
+        found = consumer.list_topics(topic, timeout=ADMIN_TIMEOUT_S).topics[topic]
+        if found.error is not None:
+            raise LogError(f"topic {topic}: {found.error.str()}. Create it: rendezvous topics --endpoint ...")
+        parts = [TopicPartition(topic, number) for number in found.partitions]
+        return [
+            Start(topic, part.partition, consumer.get_watermark_offsets(part, timeout=ADMIN_TIMEOUT_S)[1])
+            for part in parts
+        ]
+    finally:
+        consumer.close()
+
+
+def starts_at_beginning(bootstrap: str, topic: str) -> list[Start]:
+    """Every partition of a topic, at its first record."""
+    return [Start(part.topic, part.partition, OFFSET_BEGINNING) for part in starts_at_end(bootstrap, topic)]

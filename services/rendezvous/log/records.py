@@ -1,0 +1,107 @@
+"""What a log promises: records, group members (`Source`), producers (`Sink`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+Headers: TypeAlias = Sequence[tuple[str, bytes]]
+Delivered: TypeAlias = Callable[[str | None, int], None]
+"""Called once a record's fate is known: (None, its offset), or (what went wrong, -1)."""
+
+
+class LogError(Exception):
+    """The log refused or failed; the message says what, where, and what to do."""
+
+
+class Record(NamedTuple):
+    """One record as it stands in the log."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+
+class Start(NamedTuple):
+    """Where to begin reading a partition."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Committed(NamedTuple):
+    """What a group has committed for a partition."""
+
+    offset: int
+    metadata: str
+
+
+class Owner(Protocol):
+    """Who is told of a group's rebalances, from inside `Source.poll`."""
+
+    def assigned(self, partitions: Sequence[int]) -> list[Start]:
+        """Partitions were gained: say what to read from where."""
+
+    def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
+        """Partitions go away (`lost`: they are already someone else's): say what to stop reading."""
+
+
+class Source(Protocol):
+    """A member of a consumer group."""
+
+    def subscribe(self, topic: str, owner: Owner) -> None:
+        """Join the group for `topic`; `owner` decides what is read."""
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        """Wait for the first record, take whatever else is there, never wait to fill."""
+
+    def ends(self) -> Mapping[tuple[str, int], int]:
+        """For each partition whose end was met: the position there."""
+
+    def committed(self, topic: str, partition: int) -> Committed | None:
+        """What this group last committed."""
+
+    def commit(self, topic: str, partition: int, committed: Committed, *, wait: bool) -> None:
+        """Commit a position and its metadata."""
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset and the position after the last."""
+
+    def position_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
+        """The first offset with at least this timestamp, or the end."""
+
+    def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
+        """Committed records from `start` to the end as it is now, outside the group."""
+
+    def close(self) -> None:
+        """Leave the group at once."""
+
+
+class Sink(Protocol):
+    """A producer."""
+
+    def send(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        partition: int | None = None,
+        key: bytes | None = None,
+        headers: Headers = (),
+        delivered: Delivered | None = None,
+    ) -> None:
+        """Hand a record over; `delivered` is called from `serve` or `flush`."""
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has; 0 when there is none."""
+
+    def serve(self) -> None:
+        """Run the callbacks that are due."""
+
+    def flush(self, timeout_s: float) -> int:
+        """Wait until everything is delivered; returns how many records are not."""

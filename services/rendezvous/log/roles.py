@@ -1,0 +1,46 @@
+"""Settings of the Kafka clients, by role, with the reason beside each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ADMIN_TIMEOUT_S = 15.0
+"""How long a question to the cluster may take; a healthy broker answers in milliseconds."""
+
+
+COMMON: dict[str, Any] = {
+    "socket.nagle.disable": True,  # small records would wait 40 ms for company
+    "log_level": 3,
+}
+
+CONSUMER: dict[str, Any] = COMMON | {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
+    "auto.offset.reset": "error",  # every start is given on purpose
+    "fetch.min.bytes": 1,
+    "fetch.wait.max.ms": 100,  # bounds how long a newly assigned partition waits for the fetch under way
+    "fetch.queue.backoff.ms": 2,  # defaults to a second in which a full queue is not looked at again
+    "queued.min.messages": 10_000,
+    "queued.max.messages.kbytes": 16_384,
+}
+
+MEMBER: dict[str, Any] = CONSUMER | {
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": 6_000,  # how long a killed member keeps its partitions
+    "heartbeat.interval.ms": 1_000,
+    "max.poll.interval.ms": 60_000,
+    "isolation.level": "read_uncommitted",  # an application's open transaction must not stall everybody
+}
+
+READER: dict[str, Any] = CONSUMER | {"isolation.level": "read_committed"}
+
+PRODUCER: dict[str, Any] = COMMON | {
+    "acks": "all",
+    "enable.idempotence": True,
+    "linger.ms": 0,  # whoever answers by a deadline does not wait for company
+    "partitioner": "murmur2_random",  # as the Java client does, so that keys meet on the same partition
+    "delivery.timeout.ms": 30_000,  # outlives a broker's restart
+    "queue.buffering.max.messages": 200_000,
+    "queue.buffering.max.kbytes": 262_144,
+}

@@ -1,0 +1,91 @@
+"""Topics: create, describe, and prove that a cluster works."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from rendezvous.log.kafka import KafkaSink
+from rendezvous.log.reading import read_to_end
+from rendezvous.log.records import LogError
+from rendezvous.log.roles import ADMIN_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it should be, or as it is."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+    id: str = ""
+
+
+def create_topics(bootstrap: str, topics: Sequence[Topic]) -> None:
+    """Create what is not there; what is there is left as it is.
+
+    Raises:
+        LogError: naming the topic and the broker's reason.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
+    wanted = [NewTopic(topic.name, num_partitions=topic.partitions, config=dict(topic.config)) for topic in topics]
+    for name, future in admin.create_topics(wanted, request_timeout=ADMIN_TIMEOUT_S).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise LogError(f"creating topic {name}: {error.args[0].str()}") from error
+
+
+def describe_topics(bootstrap: str, names: Sequence[str], configs: Sequence[str]) -> dict[str, Topic]:
+    """The topics among `names` that exist, each with its id and the named configs."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
+    found: dict[str, Topic] = {}
+    described = admin.describe_topics(TopicCollection(list(names)), request_timeout=ADMIN_TIMEOUT_S)
+    for name, future in described.items():
+        try:
+            topic = future.result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                continue
+            raise LogError(f"describing topic {name}: {error.args[0].str()}") from error
+        found[name] = Topic(name, len(topic.partitions), {}, str(topic.topic_id))
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in found]
+    if resources and configs:
+        answers = admin.describe_configs(resources, request_timeout=ADMIN_TIMEOUT_S)
+        for resource, future in answers.items():
+            entries = future.result()
+            topic = found[resource.name]
+            values = {key: str(entries[key].value) for key in configs if key in entries}
+            found[resource.name] = Topic(topic.name, topic.partitions, values, topic.id)
+    return found
+
+
+def probe(bootstrap: str, timeout_s: float) -> None:
+    """Prove that a cluster works: a record goes in and comes out of a throw-away topic.
+
+    Raises:
+        LogError: what did not work, within about `timeout_s` seconds.
+    """
+    deadline = time.monotonic() + timeout_s
+    name = f"rendezvous.probe.{uuid.uuid4().hex[:12]}"
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.timeout.ms": 5_000})
+    try:
+        admin.list_topics(timeout=timeout_s)
+        for future in admin.create_topics([NewTopic(name, num_partitions=1)], request_timeout=timeout_s).values():
+            future.result()
+        sink = KafkaSink(bootstrap)
+        sink.send(name, b"in and out", partition=0)
+        if sink.flush(max(0.1, deadline - time.monotonic())):
+            raise LogError(f"{bootstrap}: a record could not be delivered within {timeout_s:.0f} s")
+        if [record.value for record in read_to_end(bootstrap, name, 0, 0)] != [b"in and out"]:
+            raise LogError(f"{bootstrap}: the record that went in did not come out")
+        for future in admin.delete_topics([name], request_timeout=ADMIN_TIMEOUT_S).values():
+            future.result()
+    except KafkaException as error:
+        raise LogError(f"{bootstrap}: {error.args[0].str()}") from error

@@ -1,0 +1,135 @@
+"""A model's card: what the artefact beside it is, where it came from, and how well it did.
+
+The card names its artefact's SHA-256; the version that travels with every score is its first 12 hex digits, so a
+version can neither be forgotten nor given twice. Reading a card verifies the artefact.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CARD_FILE = "card.json"
+VERSION_DIGITS = 12
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
+"""A file in the model's own folder, never a path out of it."""
+
+
+class CardError(Exception):
+    """A model's card or artefact is missing, unreadable or changed; the message says what, where, and what to do."""
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Window(_Document):
+    """Labelled requests from local day `first` to `last`, both included."""
+
+    first: date
+    last: date
+    rows: int = Field(ge=0)
+
+
+class Data(Window):
+    """What the artefact was trained on. `sha256` is that of the source's files."""
+
+    source: str
+    sha256: Sha256
+
+
+class Metrics(_Document):
+    """How well the same recipe, trained on the days of `train`, did on those of `held_out`; figures by name."""
+
+    train: Window
+    held_out: Window
+    figures: dict[str, FiniteFloat]
+
+
+class Card(_Document):
+    """Everything to know about one version of a model.
+
+    `code_sha256` covers the code that made the artefact, `packages` the versions that it ran with.
+    """
+
+    endpoint: str
+    model: str
+    version: str
+    kind: Literal["onnx", "python"]
+    artefact: FileName
+    sha256: Sha256
+    data: Data
+    features: tuple[str, ...]
+    parameters: dict[str, str | int | float | bool | None]
+    metrics: Metrics
+    packages: dict[str, str]
+    code_sha256: Sha256
+    created_utc: datetime
+    notes: str = ""
+
+    @model_validator(mode="after")
+    def _version_of_artefact(self) -> Card:
+        if self.version != self.sha256[:VERSION_DIGITS]:
+            message = f"version {self.version!r} is not the start of sha256 {self.sha256[:VERSION_DIGITS]!r}"
+            raise ValueError(message)
+        return self
+
+
+def load_card(folder: Path) -> Card:
+    """Read `folder`/card.json and verify the artefact beside it.
+
+    Raises:
+        CardError: when either is missing, or the artefact is not the one that the card describes.
+    """
+    path = folder / CARD_FILE
+    try:
+        card = Card.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise CardError(f"{path}: no readable card ({error.strerror}). {_what_to_do(folder)}") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc']) or 'card'}: {fault['msg']}" for fault in error.errors()
+        )
+        raise CardError(f"{path}: not a valid card: {faults}. {_what_to_do(folder)}") from error
+    artefact = folder / card.artefact
+    try:
+        found = sha256(artefact.read_bytes()).hexdigest()
+    except OSError as error:
+        raise CardError(
+            f"{artefact}: the card's artefact is not readable ({error.strerror}). {_what_to_do(folder)}"
+        ) from error
+    if found != card.sha256:
+        raise CardError(
+            f"{artefact}: changed since its card was written: sha256 {found[:VERSION_DIGITS]}…, the card says "
+            f"{card.version}…. {_what_to_do(folder)}"
+        )
+    return card
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write `folder`/card.json, whole or not at all."""
+    path = folder / CARD_FILE
+    part = path.with_suffix(".json.part")
+    part.write_text(card.model_dump_json(indent=2) + "\n")
+    part.replace(path)
+
+
+def _what_to_do(folder: Path) -> str:
+    train = folder.parent / "train.py"
+    return f"To make it anew: `make demo`, or `python {train}`, after removing what is in the way"

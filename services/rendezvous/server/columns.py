@@ -1,0 +1,58 @@
+"""A mailbox's storage: one NumPy column per fact, one row per slot of the ring."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rendezvous.messages import Bytes, Floats, Int64s, Status
+
+
+class Columns:
+    """`capacity` slots (a power of two) for `models` models of `width` outputs.
+
+    Bytes a slot: 53 + models * (9 + 4 * width).
+    """
+
+    def __init__(self, capacity: int, models: int, width: int) -> None:
+        self.mask = capacity - 1
+        self.state: Bytes = np.zeros(capacity, np.uint8)
+        self.step: Bytes = np.zeros(capacity, np.uint8)
+        self.reason: Bytes = np.zeros(capacity, np.uint8)
+        self.winner = np.full(capacity, -1, np.int16)
+        self.offset: Int64s = np.full(capacity, -1, np.int64)
+        self.appended_us: Int64s = np.zeros(capacity, np.int64)
+        self.end_us: Int64s = np.zeros(capacity, np.int64)
+        self.closes_us: Int64s = np.zeros(capacity, np.int64)
+        self.reported = np.zeros(capacity, np.uint64)
+        self.usable = np.zeros(capacity, np.uint64)
+        self.expected = np.zeros(capacity, np.uint64)
+        self.status: Bytes = np.zeros((capacity, models), np.uint8)
+        self.arrival_us: Int64s = np.full((capacity, models), -1, np.int64)
+        self.output: Floats = np.full((capacity, models, width), np.nan, np.float32)
+
+    def keep(self, slots: Int64s, column: int, statuses: Bytes, outputs: Floats, now_us: int) -> None:
+        """A model's report about these slots: statuses uint8 [slots], outputs float32 [slots, width].
+
+        What calls itself OK but is not finite becomes NONFINITE: no policy ever sees it.
+        """
+        finite = np.isfinite(outputs).all(axis=1)
+        statuses = np.where((statuses == Status.OK) & ~finite, np.uint8(Status.NONFINITE), statuses)
+        usable = statuses == Status.OK
+        bit = np.uint64(1 << column)
+        self.reported[slots] |= bit
+        self.usable[slots[usable]] |= bit
+        self.status[slots, column] = statuses
+        self.arrival_us[slots, column] = now_us
+        self.output[slots[usable], column] = outputs[usable]
+
+    def free(self, slots: Int64s) -> None:
+        """Make slots as new."""
+        self.state[slots] = 0
+        self.step[slots] = 0
+        self.winner[slots] = -1
+        self.offset[slots] = -1
+        self.reported[slots] = 0
+        self.usable[slots] = 0
+        self.status[slots] = Status.NONE
+        self.arrival_us[slots] = -1
+        self.output[slots] = np.nan

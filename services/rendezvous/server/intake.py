@@ -1,0 +1,100 @@
+"""Records of the requests and scores topics to messages, or to the fault that sends them to dead-letters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rendezvous.envelope import EnvelopeError, read_envelope
+from rendezvous.log.records import Record
+from rendezvous.messages import DeadLetter, DeadLetterReason, Request, Scores
+from rendezvous.server.plan import MS_US, Plan
+from rendezvous.wire import Codec, WireError, decode
+
+MAX_DEAD_BYTES = 262_144
+"""Of a value that a dead letter carries; the rest stands where the letter says."""
+MAX_DEAD_HEADERS = 32
+MAX_DEAD_HEADER_BYTES = 4_096
+"""Of a header's value: with MAX_DEAD_BYTES, any letter fits in Kafka's default message.max.bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a record goes to dead-letters."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What the records of one endpoint are checked against."""
+
+    plan: Plan
+    features: Codec
+    max_bytes: int
+
+    def request(self, record: Record) -> tuple[Request | None, Fault | None]:
+        """A request, a fault, or both: a request whose value cannot be scored is still owed an answer."""
+        try:
+            envelope = read_envelope(record.headers)
+        except EnvelopeError as error:
+            return None, Fault(error.reason, error.detail)
+        fault = self._value_fault(record.value)
+        budget_us = self.plan.deadline_us if envelope.deadline_ms is None else envelope.deadline_ms * MS_US
+        appended_us = record.timestamp_ms * MS_US
+        return Request(
+            offset=record.offset,
+            appended_us=appended_us,
+            deadline_us=appended_us + min(budget_us, self.plan.max_deadline_us),
+            request_id=envelope.request_id,
+            reply=envelope.reply,
+            rejected=None if fault is None else fault.reason,
+        ), fault
+
+    def _value_fault(self, value: bytes) -> Fault | None:
+        if len(value) > self.max_bytes:
+            return Fault(DeadLetterReason.TOO_LARGE, f"{len(value)} bytes; request.max_bytes is {self.max_bytes}")
+        if not self.features.knows(value):
+            return Fault(
+                DeadLetterReason.UNKNOWN_SCHEMA, f"no released features schema has the head {value[:10].hex()}"
+            )
+        return None
+
+    def scores(self, record: Record) -> Scores | Fault:
+        """What a registered model said, of the right width; anything else is a fault."""
+        try:
+            scores = decode(record.value, Scores)
+        except WireError as error:
+            return Fault(error.reason, error.detail)
+        if (scores.model, scores.version) not in self.plan.column_of:
+            registered = ", ".join(f"{m}/{v}" for m, v in self.plan.column_of)
+            return Fault(
+                DeadLetterReason.UNREGISTERED_MODEL,
+                f"{scores.model[:80]}/{scores.version[:80]} is not among {registered}",
+            )
+        if scores.outputs.shape[1] != self.plan.width:
+            return Fault(
+                DeadLetterReason.WRONG_SHAPE,
+                f"{scores.model} answers {scores.outputs.shape[1]} numbers, the endpoint has {self.plan.width}",
+            )
+        return scores
+
+
+def dead_letter(record: Record, fault: Fault, now_us: int) -> DeadLetter:
+    """What is written about a record that could not be used."""
+    return DeadLetter(
+        reason=fault.reason,
+        detail=fault.detail,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        appended_us=record.timestamp_ms * MS_US if record.timestamp_ms >= 0 else -1,
+        written_us=now_us,
+        headers=tuple(
+            (name[:MAX_DEAD_HEADER_BYTES], value[:MAX_DEAD_HEADER_BYTES])
+            for name, value in record.headers[:MAX_DEAD_HEADERS]
+        ),
+        key=None if record.key is None else record.key[:MAX_DEAD_HEADER_BYTES],
+        value=record.value[:MAX_DEAD_BYTES],
+        size_bytes=len(record.value),
+    )

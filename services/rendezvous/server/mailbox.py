@@ -1,0 +1,360 @@
+"""The mailbox of one partition: what has arrived for each request in flight, and what follows from it.
+
+A slot goes through these states:
+
+| state    | request arrives | score arrives        | tick                          | close                  |
+|----------|-----------------|----------------------|-------------------------------|------------------------|
+| FREE     | OPEN            | EARLY, score kept    | -                             | -                      |
+| EARLY    | OPEN            | score kept           | -                             | FREE when passed by    |
+| OPEN     | ignored (again) | score kept           | ANSWERED when its schedule    | -                      |
+|          |                 |                      | says so                       |                        |
+| ANSWERED | ignored (again) | kept, for comparison | -                             | FREE when all expected |
+|          |                 |                      |                               | are in, or too old     |
+
+An expired, rejected or already decided request goes straight to ANSWERED. The first score of a model for a request
+stands; a later one is counted as a duplicate. A score for a closed slot is counted as late, one beyond the window as
+unknown. Slots are a ring: the slot of offset o is o & (capacity - 1), valid while o < base + capacity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rendezvous.messages import Comparisons, Decisions, Floats, Int64s, Reason, Request, Scores, Status
+from rendezvous.server.columns import Columns
+from rendezvous.server.plan import Plan
+
+FAR_FUTURE = np.iinfo(np.int64).max
+RECORD_BYTES = 500_000
+"""A columnar record stays well under Kafka's default message.max.bytes of 1 MiB."""
+
+
+class State(IntEnum):
+    """Of a slot; see the table above."""
+
+    FREE = 0
+    EARLY = 1
+    OPEN = 2
+    ANSWERED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of the rows of one scores record."""
+
+    kept: int
+    duplicate: int
+    late: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdicts:
+    """The answers that are due now: row i of `decisions` answers `requests[i]`."""
+
+    decisions: Decisions
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a predecessor decided about a request, read from the decisions topic."""
+
+    winner: int
+    reason: int
+
+
+class Mailbox:
+    """Takes requests, scores and `now`; returns verdicts and comparisons."""
+
+    def __init__(self, plan: Plan, position: int) -> None:
+        self._plan = plan
+        self._columns = Columns(plan.capacity, len(plan.models), plan.width)
+        self._requests: list[Request | None] = [None] * plan.capacity
+        self._base = position
+        self._position = position
+        self._seen_us: Int64s = np.full(len(plan.models), -FAR_FUTURE, np.int64)
+        self._immediate: list[tuple[Request, Reason]] = []
+        self._touched: list[Int64s] = []
+        self._next_due_us = FAR_FUTURE
+        rows = RECORD_BYTES // (len(plan.models) * (5 + 4 * plan.width) + 64)
+        self._rows_per_record = max(1, rows)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that hold a slot."""
+        return int(np.count_nonzero(self._columns.state >= State.OPEN))
+
+    @property
+    def next_due_us(self) -> int:
+        """No answer falls due before this, unless something arrives; far in the future when nothing is open."""
+        return 0 if self._immediate or self._touched else self._next_due_us
+
+    def fits(self, offset: int) -> bool:
+        """Whether the ring has a slot for this offset now."""
+        return offset < self._base + self._plan.capacity
+
+    def accepts(self, offsets: Int64s) -> NDArray[np.bool_]:
+        """Which offsets lie in the window that scores may speak of."""
+        inside: NDArray[np.bool_] = (offsets >= self._base) & (offsets < self._base + self._plan.capacity)
+        return inside
+
+    # ------------------------------------------------------------------------------------------------- what arrives
+
+    def request(self, request: Request, now_us: int, decided: Decided | None = None) -> bool:
+        """Take up one request; False when it was there before. Offsets increase, with gaps."""
+        offset = request.offset
+        if offset < self._position:
+            return False
+        self._pass_by(offset)
+        if not self.fits(offset):
+            self._immediate.append((request, Reason.OVERLOADED))
+            return True
+        slot = offset & self._columns.mask
+        columns, plan = self._columns, self._plan
+        self._requests[slot] = request
+        if columns.state[slot] == State.FREE:
+            columns.offset[slot] = offset
+        columns.appended_us[slot] = request.appended_us
+        columns.end_us[slot] = request.deadline_us - plan.margin_us
+        columns.closes_us[slot] = max(request.appended_us + plan.close_us, request.deadline_us)
+        columns.expected[slot] = self._expected(now_us)
+        if decided is not None:
+            columns.winner[slot], columns.reason[slot] = decided.winner, decided.reason
+            columns.state[slot] = State.ANSWERED
+        elif request.rejected is not None:
+            self._answer_at_once(slot, request, Reason.REJECTED)
+        elif now_us >= request.deadline_us:
+            self._answer_at_once(slot, request, Reason.EXPIRED)
+        else:
+            columns.state[slot] = State.OPEN
+            self._touched.append(np.array([slot]))
+        return True
+
+    def _answer_at_once(self, slot: int, request: Request, reason: Reason) -> None:
+        self._columns.state[slot] = State.ANSWERED
+        self._columns.winner[slot], self._columns.reason[slot] = -1, reason
+        self._immediate.append((request, reason))
+
+    def _pass_by(self, offset: int) -> None:
+        """Early scores for offsets that turn out to hold no request are dropped; the window moves on."""
+        if offset > self._position:
+            skipped = np.arange(self._position, min(offset, self._base + self._plan.capacity)) & self._columns.mask
+            self._columns.free(skipped[self._columns.state[skipped] == State.EARLY])
+        if self._base == self._position:
+            self._base = offset
+        self._position = offset + 1
+
+    def _expected(self, now_us: int) -> int:
+        """Bits of the models that have not been silent for long: they decide when a mailbox closes."""
+        alive = np.flatnonzero(self._seen_us > now_us - self._plan.silent_us)
+        return sum(1 << int(column) for column in alive)
+
+    def scores(self, scores: Scores, now_us: int) -> Tally:
+        """Keep what a registered model said; the caller has checked its name, version and width."""
+        column = self._plan.column_of[scores.model, scores.version]
+        self._seen_us[column] = now_us
+        inside = self.accepts(scores.offsets)
+        late = int((scores.offsets < self._base).sum())
+        offsets = scores.offsets[inside]
+        slots = offsets & self._columns.mask
+        self._claim(slots, offsets)
+        bit = np.uint64(1 << column)
+        fresh = (self._columns.offset[slots] == offsets) & (self._columns.reported[slots] & bit == 0)
+        passed = int((self._columns.offset[slots] != offsets).sum())
+        slots = slots[fresh]
+        self._columns.keep(slots, column, scores.statuses[inside][fresh], scores.outputs[inside][fresh], now_us)
+        if len(slots):
+            self._touched.append(slots)
+        return Tally(
+            kept=len(slots),
+            duplicate=int((~fresh).sum()) - passed,
+            late=late + passed,
+            unknown=len(scores.offsets) - len(offsets) - late,
+        )
+
+    def _claim(self, slots: Int64s, offsets: Int64s) -> None:
+        """Slots for scores that came before their requests."""
+        early = (offsets >= self._position) & (self._columns.state[slots] == State.FREE)
+        self._columns.state[slots[early]] = State.EARLY
+        self._columns.offset[slots[early]] = offsets[early]
+
+    # ------------------------------------------------------------------------------------------------ what is due
+
+    def tick(self, now_us: int, *, held: bool = False) -> list[Verdicts]:
+        """Answer what can or must be answered now; `held`, only what needs no score (a recovery is under way)."""
+        verdicts = self._immediate_verdicts(now_us) if self._immediate else []
+        if held:
+            return verdicts
+        slots = self._candidates(now_us)
+        if not len(slots):
+            return verdicts
+        winner, outputs, settled = self._choose(slots, now_us)
+        slots, winner, outputs = slots[settled], winner[settled], outputs[settled]
+        columns = self._columns
+        columns.state[slots] = State.ANSWERED
+        columns.winner[slots] = winner
+        columns.reason[slots] = np.where(
+            winner < 0, Reason.DEFAULT, np.where(winner == self._plan.first_choice, Reason.PREFERRED, Reason.FALLBACK)
+        )
+        verdicts += [
+            self._verdicts(slots[part], outputs[part], now_us) for part in _parts(len(slots), self._rows_per_record)
+        ]
+        return verdicts
+
+    def _candidates(self, now_us: int) -> Int64s:
+        """Open slots that something has happened to, or all of them when one may be due."""
+        columns = self._columns
+        if now_us >= self._next_due_us:
+            slots = np.flatnonzero(columns.state == State.OPEN)
+        elif self._touched:
+            slots = np.unique(np.concatenate(self._touched))
+            slots = slots[columns.state[slots] == State.OPEN]
+        else:
+            return np.empty(0, np.int64)
+        self._touched.clear()
+        return slots[np.argsort(columns.offset[slots])]
+
+    def _choose(self, slots: Int64s, now_us: int) -> tuple[Int64s, Floats, NDArray[np.bool_]]:
+        """Walk each slot through the steps: (winning column or -1, answer, whether that is final), by slot.
+
+        A step is over at its end, or when each of its models has reported without a usable score. The last step is
+        consulted once more at its end, so that a score in hand is never thrown away for the default.
+        """
+        columns, plan = self._columns, self._plan
+        winner = np.full(len(slots), -1, np.int64)
+        outputs = np.repeat(plan.default[None, :], len(slots), axis=0)
+        settled = np.zeros(len(slots), np.bool_)
+        full_scan = now_us >= self._next_due_us
+        due = np.full(len(slots), FAR_FUTURE, np.int64)
+        final = len(plan.steps) - 1
+        for number, step in enumerate(plan.steps):
+            ends = columns.end_us[slots]
+            if step.until_us is not None:
+                ends = np.minimum(ends, columns.appended_us[slots] + step.until_us)
+            here = ~settled & (columns.step[slots] == number)
+            if number < final:
+                over = here & (now_us >= ends)
+                columns.step[slots[over]] = number + 1
+                here &= ~over
+            if here.any():
+                rows = slots[here]
+                usable = columns.status[rows[:, None], step.columns] == Status.OK
+                chosen, answers = step.choose(usable, columns.output[rows[:, None], step.columns])
+                found = chosen >= 0
+                at = np.flatnonzero(here)
+                winner[at[found]] = step.columns[chosen[found]]
+                outputs[at[found]] = answers[found]
+                settled[at[found]] = True
+                spent = at[~found & (columns.reported[rows] & step.mask == step.mask)]
+                if number < final:
+                    columns.step[slots[spent]] = number + 1
+                else:
+                    settled[spent] = True
+            waiting = ~settled & (columns.step[slots] == number)
+            due[waiting] = ends[waiting]
+        settled |= now_us >= columns.end_us[slots]
+        soonest = int(due[~settled].min(initial=FAR_FUTURE))
+        self._next_due_us = soonest if full_scan else min(self._next_due_us, soonest)
+        return winner, outputs, settled
+
+    def _verdicts(self, slots: Int64s, outputs: Floats, now_us: int) -> Verdicts:
+        columns = self._columns
+        requests = tuple(self._held(slot) for slot in slots.tolist())
+        deadlines = columns.end_us[slots] + self._plan.margin_us
+        return Verdicts(
+            Decisions(
+                decided_us=now_us,
+                policy=self._plan.policy,
+                models=self._plan.models,
+                versions=self._plan.versions,
+                offsets=columns.offset[slots],
+                winners=columns.winner[slots],
+                reasons=columns.reason[slots],
+                arrived=columns.usable[slots],
+                slacks_us=deadlines - now_us,
+                outputs=outputs,
+            ),
+            requests,
+        )
+
+    def _immediate_verdicts(self, now_us: int) -> list[Verdicts]:
+        """Defaults for requests that need no score: expired, rejected, overloaded."""
+        pending, self._immediate = self._immediate, []
+        return [self._defaults(pending[part], now_us) for part in _parts(len(pending), self._rows_per_record)]
+
+    def _defaults(self, pending: Sequence[tuple[Request, Reason]], now_us: int) -> Verdicts:
+        rows = len(pending)
+        requests = tuple(request for request, _ in pending)
+        return Verdicts(
+            Decisions(
+                decided_us=now_us,
+                policy=self._plan.policy,
+                models=self._plan.models,
+                versions=self._plan.versions,
+                offsets=np.array([request.offset for request in requests], np.int64),
+                winners=np.full(rows, -1, np.int16),
+                reasons=np.array([reason for _, reason in pending], np.uint8),
+                arrived=np.zeros(rows, np.uint64),
+                slacks_us=np.array([request.deadline_us for request in requests], np.int64) - now_us,
+                outputs=np.repeat(self._plan.default[None, :], rows, axis=0),
+            ),
+            requests,
+        )
+
+    def _held(self, slot: int) -> Request:
+        request = self._requests[slot]
+        if request is None:
+            raise AssertionError(f"slot {slot} is open without a request: the mailbox is broken")
+        return request
+
+    # ------------------------------------------------------------------------------------------------- what is over
+
+    def close(self, now_us: int, *, squeeze: bool = False) -> list[Comparisons]:
+        """Free the slots that are answered and complete or too old; `squeeze`, all that are answered."""
+        columns = self._columns
+        answered = np.flatnonzero(columns.state == State.ANSWERED)
+        expected = columns.expected[answered]
+        complete = (expected != 0) & (expected & ~columns.reported[answered] == 0)
+        done = answered if squeeze else answered[complete | (now_us >= columns.closes_us[answered])]
+        done = done[np.argsort(columns.offset[done])]
+        comparisons = [self._comparisons(done[part], now_us) for part in _parts(len(done), self._rows_per_record)]
+        columns.free(done)
+        for slot in done.tolist():
+            self._requests[slot] = None
+        self._advance()
+        return comparisons
+
+    def _comparisons(self, slots: Int64s, now_us: int) -> Comparisons:
+        columns = self._columns
+        appended = columns.appended_us[slots]
+        arrivals = columns.arrival_us[slots]
+        latencies = np.where(arrivals < 0, -1, np.clip(arrivals - appended[:, None], 0, np.iinfo(np.int32).max))
+        return Comparisons(
+            closed_us=now_us,
+            models=self._plan.models,
+            versions=self._plan.versions,
+            offsets=columns.offset[slots],
+            request_ids=tuple(self._held(slot).request_id for slot in slots.tolist()),
+            appended_us=appended,
+            winners=columns.winner[slots],
+            reasons=columns.reason[slots],
+            statuses=columns.status[slots],
+            latencies_us=latencies.astype(np.int32),
+            outputs=columns.output[slots],
+        )
+
+    def _advance(self) -> None:
+        """The window starts at the oldest slot in use, or at the position when there is none."""
+        span = np.arange(self._base, min(self._position, self._base + self._plan.capacity))
+        used = np.flatnonzero(self._columns.state[span & self._columns.mask] != State.FREE)
+        self._base = int(span[used[0]]) if len(used) else self._position
+
+
+def _parts(rows: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, rows, size)]

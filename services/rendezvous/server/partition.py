@@ -1,0 +1,133 @@
+"""One partition that this server owns: its mailbox, its ledger, and whether it may answer yet.
+
+Pure: events and `now` in, verdicts and comparisons out. A partition begins *held*: it takes in what its predecessor
+left (requests, scores, decisions) and answers only what needs no score, until both logs have been read to where they
+ended at the assignment. Then it is live for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rendezvous.messages import Comparisons, Int64s, Request, Scores, Status
+from rendezvous.server.ledger import Ledger, Owes, Resume
+from rendezvous.server.mailbox import Decided, Mailbox, Tally, Verdicts
+from rendezvous.server.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """What a new owner starts from.
+
+    requests, scores, decisions: the positions to read from; requests_end, scores_end: where those logs ended;
+    decided: what the predecessor decided about requests at or after `requests`, with the position of each decision.
+    """
+
+    requests: int
+    scores: int
+    decisions: int
+    requests_end: int
+    scores_end: int
+    decided: Mapping[int, tuple[Decided, int]]
+
+
+class Partition:
+    """Takes what arrives for one partition; returns what is to be sent."""
+
+    def __init__(self, plan: Plan, number: int, takeover: Takeover) -> None:
+        self.number = number
+        self._mailbox = Mailbox(plan, takeover.requests)
+        self._ledger = Ledger(takeover.requests, takeover.scores, takeover.decisions)
+        self._decided = dict(takeover.decided)
+        self._ends = (takeover.requests_end, takeover.scores_end)
+        self._read = (takeover.requests, takeover.scores)
+        self._live = False
+        self._squeezed: list[Comparisons] = []
+        self.read_to(*self._read)
+
+    @property
+    def live(self) -> bool:
+        """Whether it may answer by what has arrived."""
+        return self._live
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that hold a slot."""
+        return self._mailbox.in_flight
+
+    @property
+    def next_due_us(self) -> int:
+        """When the next answer falls due if nothing arrives."""
+        return self._mailbox.next_due_us
+
+    @property
+    def committable(self) -> int:
+        """All requests before this offset are done, and safe in the log."""
+        return self._ledger.committable
+
+    def resume(self, topic_id: str) -> Resume:
+        """Where a successor must start reading scores and decisions."""
+        return self._ledger.resume(topic_id)
+
+    def read_to(self, requests: int, scores: int) -> None:
+        """Both logs have been read up to these positions (their ends count, gaps and all)."""
+        self._read = max(self._read[0], requests), max(self._read[1], scores)
+        if not self._live and all(read >= end for read, end in zip(self._read, self._ends, strict=True)):
+            self._live = True
+            self._decided.clear()
+
+    def request(self, request: Request, now_us: int, *, dead_letter: bool = False) -> None:
+        """A request was read; `dead_letter`, its record is also being written to dead-letters."""
+        offset = request.offset
+        if not self._mailbox.fits(offset):
+            self._squeezed += self._mailbox.close(now_us, squeeze=True)
+        known = self._decided.pop(offset, None)
+        overloaded = not self._mailbox.fits(offset)
+        if not self._mailbox.request(request, now_us, None if known is None else known[0]):
+            return
+        owes = Owes.DECISION if overloaded else Owes.DECISION | Owes.COMPARISON
+        self._ledger.opened(offset, owes | Owes.DEAD_LETTER if dead_letter else owes)
+        if known is not None:
+            self._ledger.decided(np.array([offset]), known[1])
+
+    def dead_letter(self, offset: int) -> None:
+        """A record that is no request was read; it is being written to dead-letters."""
+        if offset >= self._ledger.position:
+            self._ledger.opened(offset, Owes.DEAD_LETTER)
+
+    def scores(self, scores: Scores, record: int, now_us: int) -> Tally:
+        """A registered model's scores were read at position `record` of the scores log."""
+        self._ledger.scored(scores.offsets[self._mailbox.accepts(scores.offsets)], record)
+        return self._mailbox.scores(scores, now_us)
+
+    def tick(self, now_us: int) -> list[Verdicts]:
+        """The answers that are due."""
+        return self._mailbox.tick(now_us, held=not self._live)
+
+    def close(self, now_us: int) -> list[Comparisons]:
+        """The comparisons of what is over."""
+        squeezed, self._squeezed = self._squeezed, []
+        return squeezed + (self._mailbox.close(now_us) if self._live else [])
+
+    def unreadable(self, comparisons: Comparisons) -> Int64s:
+        """Offsets whose value no model could read and one or more tried; each now owes a dead letter."""
+        statuses = comparisons.statuses
+        tried = (statuses == Status.UNREADABLE).any(axis=1) & ~(statuses == Status.OK).any(axis=1)
+        offsets: Int64s = comparisons.offsets[tried]
+        self._ledger.owe(offsets, Owes.DEAD_LETTER)
+        return offsets
+
+    def decided(self, offsets: Int64s, record: int) -> None:
+        """The decision about these offsets is in the log."""
+        self._ledger.decided(offsets, record)
+
+    def compared(self, offsets: Int64s) -> None:
+        """The comparison of these offsets is in the log."""
+        self._ledger.settled(offsets, Owes.COMPARISON)
+
+    def buried(self, offset: int) -> None:
+        """The dead letter about this offset is in the log."""
+        self._ledger.settled(np.array([offset]), Owes.DEAD_LETTER)

@@ -1,0 +1,97 @@
+"""What a new owner of a partition reads before it answers: the last commit, its metadata, and the decisions since."""
+
+from __future__ import annotations
+
+import logging
+
+from rendezvous.log.records import LogError, Source
+from rendezvous.messages import Decisions
+from rendezvous.server.ledger import Resume
+from rendezvous.server.mailbox import Decided
+from rendezvous.server.partition import Takeover
+from rendezvous.server.plan import Plan
+from rendezvous.settings import Endpoint
+from rendezvous.wire import WireError, decode
+
+_logger = logging.getLogger(__name__)
+
+
+def take_over(source: Source, endpoint: Endpoint, plan: Plan, partition: int, topic_id: str) -> Takeover:
+    """Find where to resume one partition, and what has been decided there.
+
+    Raises:
+        LogError: the requests topic is not the one that was committed for.
+    """
+    topics = {name: endpoint.topic(name) for name in ("requests", "scores", "decisions")}
+    lows, ends = {}, {}
+    for name, topic in topics.items():
+        lows[name], ends[name] = source.bounds(topic, partition)
+    starts = dict(lows)
+    committed = source.committed(topics["requests"], partition)
+    if committed is not None:
+        starts["requests"] = _within(
+            committed.offset, lows["requests"], ends["requests"], topics["requests"], partition
+        )
+        resume = Resume.parse(committed.metadata)
+        if resume is None:
+            starts |= _by_time(source, topics, partition, starts["requests"], ends["requests"])
+        elif resume.topic != topic_id:
+            raise LogError(
+                f"{topics['requests']} is another topic (id {topic_id}) than the one this group committed for "
+                f"(id {resume.topic}): offsets no longer name the same requests. Delete the group, then start again"
+            )
+        else:
+            starts["scores"] = min(max(resume.scores, lows["scores"]), ends["scores"])
+            starts["decisions"] = min(max(resume.decisions, lows["decisions"]), ends["decisions"])
+    return Takeover(
+        requests=starts["requests"],
+        scores=starts["scores"],
+        decisions=starts["decisions"],
+        requests_end=ends["requests"],
+        scores_end=ends["scores"],
+        decided=_decided(source, topics["decisions"], partition, starts, plan),
+    )
+
+
+def _within(offset: int, low: int, end: int, topic: str, partition: int) -> int:
+    if offset < low:
+        _logger.error(
+            "%s-%d: requests %d to %d were deleted by retention before they were answered",
+            topic,
+            partition,
+            offset,
+            low,
+        )
+        return low
+    if offset > end:
+        raise LogError(f"{topic}-{partition} ends at {end}, but {offset} was committed: it was truncated or re-created")
+    return offset
+
+
+def _by_time(source: Source, topics: dict[str, str], partition: int, start: int, end: int) -> dict[str, int]:
+    """A commit without our metadata (another tool's): scores and decisions from the first open request's append time."""
+    first = next(source.read(topics["requests"], partition, start), None) if start < end else None
+    names = ("scores", "decisions")
+    if first is None:
+        return {name: source.bounds(topics[name], partition)[1] for name in names}
+    return {name: source.position_at(topics[name], partition, first.timestamp_ms) for name in names}
+
+
+def _decided(
+    source: Source, topic: str, partition: int, starts: dict[str, int], plan: Plan
+) -> dict[int, tuple[Decided, int]]:
+    """Every decision about a request from the resume position on; the first one about a request stands."""
+    found: dict[int, tuple[Decided, int]] = {}
+    for record in source.read(topic, partition, starts["decisions"]):
+        try:
+            decisions = decode(record.value, Decisions)
+        except WireError as error:
+            _logger.error("%s-%d@%d is no decision (%s): passed over", topic, partition, record.offset, error)  # noqa: TRY400 - what the bytes say is enough
+            continue
+        axis = [plan.column_of.get(pair, -1) for pair in zip(decisions.models, decisions.versions, strict=True)]
+        rows = zip(decisions.offsets.tolist(), decisions.winners.tolist(), decisions.reasons.tolist(), strict=True)
+        for offset, winner, reason in rows:
+            if offset >= starts["requests"]:
+                column = axis[winner] if winner >= 0 else -1
+                found.setdefault(offset, (Decided(column, reason), record.offset))
+    return found

@@ -1,0 +1,212 @@
+"""Every metric of every service, each with a line for the operator; and the pages /metrics, /healthz, /readyz.
+
+Base units (seconds, bytes), `_total` for counters, no label whose values an outsider chooses.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+LATENCY_BUCKETS_S = (
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.035,
+    0.05,
+    0.075,
+    0.1,
+    0.15,
+    0.2,
+    0.25,
+    0.35,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+)
+"""Fine below and around usual deadlines (50 to 500 ms), coarse above."""
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+STALLED_AFTER_S = 10.0
+"""A service whose loop has not turned for this long is unhealthy: it may be restarted."""
+
+
+def _registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return registry
+
+
+class ServerMetrics:
+    """What the rendezvous server counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"rendezvous_server_{name}", text, labels, registry=registry)
+
+        self.requests = counter("requests_total", "requests taken up")
+        self.answers = counter("answers_total", "answers, by who answered (default: nobody) and why", "model", "reason")
+        self.late = counter(
+            "late_answers_total", "answers decided after their deadline: the service is too slow or was away"
+        )
+        self.scores = counter(
+            "scores_total",
+            "rows of scores, by model and fate: kept, duplicate, late (mailbox closed), unknown (no such request)",
+            "model",
+            "fate",
+        )
+        self.faults = counter(
+            "row_faults_total", "rows in which a model gave no usable score, by status", "model", "status"
+        )
+        self.dead_letters = counter("dead_letters_total", "records that could not be used, by reason", "reason")
+        self.slack = Histogram(
+            "rendezvous_server_slack_seconds",
+            "what was left of the deadline when an answer was decided",
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self.latency = Histogram(
+            "rendezvous_server_latency_seconds",
+            "from a request's append to its decision",
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "rendezvous_server_in_flight",
+            "requests that hold a mailbox slot (open, or waiting for late scores)",
+            registry=registry,
+        )
+        self.partitions = Gauge(
+            "rendezvous_server_partitions",
+            "partitions owned, by state: live, held (a take-over is under way)",
+            ["state"],
+            registry=registry,
+        )
+        self.append_age = Gauge(
+            "rendezvous_server_append_age_seconds",
+            "least age of a request when read, of the last ones: negative means this clock is behind the broker's",
+            registry=registry,
+        )
+
+
+class ScorerMetrics:
+    """What a scorer counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.rows = Counter(
+            "rendezvous_scorer_rows_total", "rows, by status of the score", ["status"], registry=registry
+        )
+        self.skipped = Counter(
+            "rendezvous_scorer_skipped_total",
+            "records that are no requests; the server sends them to dead-letters",
+            registry=registry,
+        )
+        self.batch = Histogram(
+            "rendezvous_scorer_batch_rows", "rows in a natural micro-batch", buckets=BATCH_BUCKETS, registry=registry
+        )
+        self.seconds = Histogram(
+            "rendezvous_scorer_batch_seconds",
+            "time a batch takes in the model",
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self.delay = Gauge(
+            "rendezvous_scorer_delay_seconds",
+            "age of the oldest request of the last batch when it was scored",
+            registry=registry,
+        )
+
+
+class ClientMetrics:
+    """What a client counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"rendezvous_client_{name}", text, labels, registry=registry)
+
+        self.asked = counter("requests_total", "requests sent")
+        self.answers = counter("answers_total", "answers, by reason; no_answer: none came by the deadline", "reason")
+        self.duplicates = counter("duplicate_answers_total", "second answers to one request, dropped")
+        self.late = counter("late_answers_total", "answers that came after the client had given up, dropped")
+        self.unreadable = counter("unreadable_answers_total", "records on the reply topic that are no answers")
+
+
+class Telemetry:
+    """A service's registry, its health, and the HTTP pages that show them. `stop` ends the pages."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.registry = _registry()
+        self._clock = clock
+        self._turned_s = clock()
+        self._ready = False
+        self._server: ThreadingHTTPServer | None = None
+
+    def turned(self) -> None:
+        """The service's loop went round."""
+        self._turned_s = self._clock()
+
+    def ready(self, *, is_ready: bool) -> None:
+        """Whether the service does its work now: joined, warm, caught up."""
+        self._ready = is_ready
+
+    def health(self) -> tuple[bool, str]:
+        """Whether the loop turns, and since when not."""
+        age_s = self._clock() - self._turned_s
+        return age_s < STALLED_AFTER_S, json.dumps({"seconds_since_loop": round(age_s, 3)})
+
+    def serve(self, host: str, port: int) -> int:
+        """Show the pages; port 0 takes a free one. Returns the port.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        server = ThreadingHTTPServer((host, port), _pages(self))
+        server.daemon_threads = True
+        self._server = server
+        threading.Thread(target=server.serve_forever, name="telemetry", daemon=True).start()
+        return int(server.server_address[1])
+
+    def stop(self) -> None:
+        """Close the pages."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def page(self, path: str) -> tuple[int, str, bytes]:
+        """(HTTP status, content type, body) of one page."""
+        if path == "/metrics":
+            return 200, CONTENT_TYPE_LATEST, generate_latest(self.registry)
+        if path == "/healthz":
+            healthy, body = self.health()
+            return 200 if healthy else 503, "application/json", body.encode()
+        if path == "/readyz":
+            return 200 if self._ready else 503, "application/json", json.dumps({"ready": self._ready}).encode()
+        return 404, "text/plain", b"/metrics /healthz /readyz\n"
+
+
+def _pages(telemetry: Telemetry) -> type[BaseHTTPRequestHandler]:
+    class Pages(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, kind, body = telemetry.page(self.path.partition("?")[0])
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """A scrape every few seconds is no news."""
+
+    return Pages

@@ -1,0 +1,68 @@
+"""An endpoint's topics: what they must be, made where they are missing, checked before a service starts."""
+
+from __future__ import annotations
+
+from rendezvous.log import LogError, Topic, create_topics, describe_topics
+from rendezvous.settings import Endpoint
+
+HOUR_MS = 3_600_000
+DATA_RETENTION_MS = 7 * 24 * HOUR_MS
+"""Requests, scores and decisions are what `replay` reads: a week, as is Kafka's own default."""
+REPLY_RETENTION_MS = HOUR_MS
+"""An answer is worth nothing after its deadline; an hour is for whoever looks what went out."""
+
+JOINED = ("requests", "scores", "decisions", "comparisons")
+"""Whoever owns partition p of one joins partition p of the others: their counts agree."""
+CHECKED = ("message.timestamp.type", "cleanup.policy")
+
+
+def topics_of(endpoint: Endpoint) -> list[Topic]:
+    """Every topic of an endpoint as it should be."""
+
+    def topic(name: str, **config: str) -> Topic:
+        settings = {"cleanup.policy": "delete", "retention.ms": str(DATA_RETENTION_MS)}
+        settings |= {key.replace("_", "."): value for key, value in config.items()}
+        return Topic(endpoint.topic(name), endpoint.topics.partitions, settings)
+
+    return [
+        topic("requests", message_timestamp_type="LogAppendTime"),
+        topic("scores"),
+        topic("decisions"),
+        topic("comparisons"),
+        topic("responses", retention_ms=str(REPLY_RETENTION_MS)),
+        topic("labels"),
+        topic("dead-letters"),
+    ]
+
+
+def create(bootstrap: str, endpoint: Endpoint) -> None:
+    """Create the endpoint's topics that are missing."""
+    create_topics(bootstrap, topics_of(endpoint))
+
+
+def check(bootstrap: str, endpoint: Endpoint) -> dict[str, Topic]:
+    """The endpoint's topics as they are, by full name.
+
+    Raises:
+        LogError: one is missing, partition counts of the joined topics differ, requests does not use LogAppendTime,
+            or a data topic is compacted.
+    """
+    wanted = topics_of(endpoint)
+    found = describe_topics(bootstrap, [topic.name for topic in wanted], CHECKED)
+    if missing := [topic.name for topic in wanted if topic.name not in found]:
+        raise LogError(
+            f"topics {missing} do not exist: create them with `rendezvous topics --endpoint {endpoint.name}`"
+        )
+    counts = {name: found[endpoint.topic(name)].partitions for name in JOINED}
+    if len(set(counts.values())) > 1:
+        raise LogError(f"{endpoint.name}: partition counts must agree, they are {counts}: recreate the odd ones")
+    requests = found[endpoint.topic("requests")]
+    if requests.config["message.timestamp.type"] != "LogAppendTime":
+        raise LogError(
+            f"{requests.name}: message.timestamp.type is {requests.config['message.timestamp.type']}, must be "
+            "LogAppendTime: a deadline's budget starts at the broker's clock. Set it with kafka-configs --alter"
+        )
+    for topic in found.values():
+        if "compact" in topic.config["cleanup.policy"]:
+            raise LogError(f"{topic.name} is compacted: a data topic must use cleanup.policy=delete")
+    return found

@@ -1,0 +1,242 @@
+"""Messages to Avro bytes and back: single-object encoding (C3 01, the schema's CRC-64-AVRO fingerprint, the value).
+
+The only module that imports fastavro. Every *.avsc in schemas/rendezvous can be read for ever; the file named after
+the message (scores.avsc) is what is written, older ones (scores.1.avsc) are resolved to it by Avro's rules.
+Columns are little-endian, row-major bytes, which NumPy reads without touching a row.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import fastavro
+import numpy as np
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from rendezvous.messages import (
+    Comparisons,
+    DeadLetter,
+    DeadLetterReason,
+    Decisions,
+    Label,
+    Message,
+    Reason,
+    Response,
+    Scores,
+    Status,
+)
+
+MARKER = b"\xc3\x01"
+HEAD_BYTES = 10
+"""The marker and the fingerprint."""
+MAX_ROWS = 65_536
+"""Rows in one columnar record; a scorer's largest batch is far below."""
+
+Row: TypeAlias = dict[str, Any]
+M = TypeVar("M", Scores, Response, Decisions, Comparisons, Label, DeadLetter)
+
+
+class WireError(ValueError):
+    """Bytes that are not the message they should be; `reason` is a `DeadLetterReason`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Codec:
+    """One Avro record type: writes its newest schema, reads every released one."""
+
+    def __init__(self, newest: str, older: Sequence[str] = ()) -> None:
+        self._schema = fastavro.parse_schema(json.loads(newest))
+        self._head = MARKER + _fingerprint(newest)
+        self._writers: dict[bytes, Any] = {self._head: None}
+        for text in older:
+            head = MARKER + _fingerprint(text)
+            if head in self._writers:
+                raise ValueError(f"two released schemas share the fingerprint {head.hex()}: readers could not tell")
+            self._writers[head] = fastavro.parse_schema(json.loads(text))
+
+    def knows(self, data: bytes) -> bool:
+        """Whether the bytes name a schema that can be read."""
+        return data[:HEAD_BYTES] in self._writers
+
+    def encode(self, row: Mapping[str, Any]) -> bytes:
+        """One row as single-object bytes.
+
+        Raises:
+            ValueError, TypeError: a field is missing or of the wrong type.
+        """
+        buffer = io.BytesIO()
+        buffer.write(self._head)
+        fastavro.schemaless_writer(buffer, self._schema, row, strict=True)
+        return buffer.getvalue()
+
+    def decode(self, data: bytes) -> Row:
+        """The row that the bytes hold, under the newest schema.
+
+        Raises:
+            WireError: UNKNOWN_SCHEMA, or UNREADABLE when the value is damaged or has bytes left over.
+        """
+        head = data[:HEAD_BYTES]
+        if head not in self._writers:
+            raise WireError(DeadLetterReason.UNKNOWN_SCHEMA, f"no released schema has the head {head.hex()}")
+        buffer = io.BytesIO(data)
+        buffer.seek(HEAD_BYTES)
+        writer = self._writers[head]
+        try:
+            if writer is None:
+                row = fastavro.schemaless_reader(buffer, self._schema, None)
+            else:
+                row = fastavro.schemaless_reader(buffer, writer, self._schema)
+        except Exception as error:  # fastavro lets what the bytes provoke escape: EOFError, IndexError, OverflowError
+            raise WireError(DeadLetterReason.UNREADABLE, f"{type(error).__name__}: {error}") from error
+        if buffer.tell() != len(data):
+            raise WireError(DeadLetterReason.UNREADABLE, f"{len(data) - buffer.tell()} bytes after the value")
+        if not isinstance(row, dict):
+            raise WireError(DeadLetterReason.UNREADABLE, "not a record")
+        return row
+
+
+def _fingerprint(schema: str) -> bytes:
+    return bytes.fromhex(fingerprint(to_parsing_canonical_form(json.loads(schema)), "CRC-64-AVRO"))
+
+
+# -------------------------------------------------------------------------------------------------- the contract
+
+_NAMES: dict[type[Message], str] = {
+    Scores: "scores",
+    Response: "response",
+    Decisions: "decisions",
+    Comparisons: "comparisons",
+    Label: "label",
+    DeadLetter: "dead-letter",
+}
+
+_COLUMNS: dict[type[Message], dict[str, tuple[str, tuple[str, ...]]]] = {
+    Scores: {"offsets": ("<i8", ()), "statuses": ("u1", ()), "outputs": ("<f4", ("width",))},
+    Decisions: {
+        "offsets": ("<i8", ()),
+        "winners": ("<i2", ()),
+        "reasons": ("u1", ()),
+        "arrived": ("<u8", ()),
+        "slacks_us": ("<i8", ()),
+        "outputs": ("<f4", ("width",)),
+    },
+    Comparisons: {
+        "offsets": ("<i8", ()),
+        "appended_us": ("<i8", ()),
+        "winners": ("<i2", ()),
+        "reasons": ("u1", ()),
+        "statuses": ("u1", ("models",)),
+        "latencies_us": ("<i4", ("models",)),
+        "outputs": ("<f4", ("models", "width")),
+    },
+}
+"""Column: its type, and the axes after the rows."""
+
+_CODES = {"statuses": len(Status), "reasons": len(Reason)}
+_REASONS = tuple(reason.name.lower() for reason in Reason if reason is not Reason.NO_ANSWER)
+
+
+def contract_folder() -> Path:
+    """Where schemas/rendezvous is: inside the installed package, or in the checkout."""
+    packaged = Path(__file__).parent / "schemas"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "schemas" / "rendezvous"
+
+
+@functools.cache
+def codec(name: str) -> Codec:
+    """The codec of one message of the contract, by the name of its .avsc."""
+    folder = contract_folder()
+    older = [path.read_text() for path in sorted(folder.glob(f"{name}.*.avsc"))]
+    return Codec((folder / f"{name}.avsc").read_text(), older)
+
+
+def encode(message: Message) -> bytes:
+    """A message as it travels."""
+    kind = type(message)
+    row = {field.name: getattr(message, field.name) for field in fields(message)}
+    columns = _COLUMNS.get(kind)
+    if columns is not None:
+        row["width"] = row["outputs"].shape[-1]
+        for name, (dtype, _) in columns.items():
+            row[name] = row[name].astype(dtype, copy=False).tobytes()
+    elif kind is Response:
+        row["reason"] = _REASONS[row["reason"]]
+    elif kind is DeadLetter:
+        row["headers"] = [{"name": name, "value": value} for name, value in row["headers"]]
+    return codec(_NAMES[kind]).encode(row)
+
+
+def decode(data: bytes, kind: type[M]) -> M:
+    """The message that the bytes hold.
+
+    Raises:
+        WireError: the bytes are not a message of this kind.
+    """
+    row = codec(_NAMES[kind]).decode(data)
+    if kind in _COLUMNS:
+        _unpack(row, _COLUMNS[kind])
+    else:
+        _SCALARS[kind](row)
+    return kind(**row)
+
+
+def _unpack(row: Row, columns: Mapping[str, tuple[str, tuple[str, ...]]]) -> None:
+    """Give columns their shapes; every length and code is checked against the others."""
+    width = row.pop("width")
+    rows, odd = divmod(len(row["offsets"]), 8)
+    if odd or not 0 < rows <= MAX_ROWS or width <= 0:
+        raise WireError(
+            DeadLetterReason.UNREADABLE,
+            f"{len(row['offsets'])} bytes of offsets, width {width}: not 1..{MAX_ROWS} rows",
+        )
+    models = len(row.get("models", ()))
+    sizes = {"width": width, "models": models}
+    for name, (dtype, axes) in columns.items():
+        shape = (rows, *(sizes[axis] for axis in axes))
+        expected = functools.reduce(int.__mul__, shape, np.dtype(dtype).itemsize)
+        if len(row[name]) != expected:
+            raise WireError(DeadLetterReason.UNREADABLE, f"{name} has {len(row[name])} bytes, {shape} needs {expected}")
+        row[name] = np.frombuffer(row[name], dtype).reshape(shape)
+        if name in _CODES and int(row[name].max(initial=0)) >= _CODES[name]:
+            raise WireError(DeadLetterReason.UNREADABLE, f"{name} has the unknown code {int(row[name].max())}")
+    if not bool((row["offsets"][1:] > row["offsets"][:-1]).all()) or row["offsets"][0] < 0:
+        raise WireError(DeadLetterReason.UNREADABLE, "offsets must be positive and increase from row to row")
+    if "models" in row:
+        _unpack_axis(row, models)
+
+
+def _unpack_axis(row: Row, models: int) -> None:
+    if len(row["versions"]) != models or not bool(((row["winners"] >= -1) & (row["winners"] < models)).all()):
+        raise WireError(DeadLetterReason.UNREADABLE, "models, versions and winners do not agree")
+    ids = row.get("request_ids")
+    if ids is not None:
+        if len(ids) != len(row["offsets"]):
+            raise WireError(DeadLetterReason.UNREADABLE, f"{len(ids)} request_ids for {len(row['offsets'])} offsets")
+        row["request_ids"] = tuple(ids)
+    row["models"], row["versions"] = tuple(row["models"]), tuple(row["versions"])
+
+
+def _unpack_response(row: Row) -> None:
+    row["reason"] = Reason(_REASONS.index(row["reason"]))
+    row["output"], row["missing"] = tuple(row["output"]), tuple(row["missing"])
+
+
+def _unpack_dead_letter(row: Row) -> None:
+    row["headers"] = tuple((header["name"], header["value"]) for header in row["headers"])
+
+
+_SCALARS: dict[type[Message], Callable[[Row], None]] = {
+    Response: _unpack_response,
+    Label: lambda _row: None,
+    DeadLetter: _unpack_dead_letter,
+}
