@@ -174,7 +174,6 @@ def figures(label: NDArray[np.float64], late: NDArray[Any]) -> dict[str, float]:
         "auc": round(float(roc_auc_score(label, late)), 4),
         "log_loss": round(float(log_loss(label, late)), 4),
         "brier": round(float(brier_score_loss(label, late)), 4),
-        "rows": len(label),
         "late_share": round(float(label.mean()), 4),
     }
 
@@ -372,7 +371,7 @@ def describe_rule(workshop: Workshop) -> None:
     scored = held_out.frame["origin_delay_1h"].notna().to_numpy()
     columns = to_columns(held_out.rows, workshop.endpoint.features)
     late = PythonModel(path).score(columns)[scored, 0]
-    measured = figures(held_out.label[scored], late)
+    measured = figures(held_out.label[scored], late) | {"scored_share": round(float(scored.mean()), 4)}
     notes = "Late if the origin has been late for the last hour; its two probabilities are stated in the file."
     write_card(path.parent, workshop.card("rule", path.read_bytes(), measured, notes))
     _say(f"{'rule':<10} held-out AUC {measured['auc']:.3f}, log-loss {measured['log_loss']:.3f}")

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = Mapping[str, object]
 Column: TypeAlias = NDArray[Any]
-"""[rows]: float32 with NaN for null, or str objects with "" for null."""
+"""[rows]: float32 with NaN for null, or str objects with "" for null.
+
+Objects, because onnxruntime cuts NumPy's own text type off at a NUL."""
 Columns: TypeAlias = Mapping[str, Column]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from typing import TYPE_CHECKING, Any, Protocol
@@ -142,6 +143,7 @@ def _score_function(path: Path) -> Callable[[Columns], Any]:
     if spec is None or spec.loader is None:
         raise ModelError(f"{path}: not a Python file")
     module = module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
     spec.loader.exec_module(module)
     score = getattr(module, "score", None)
     if not callable(score):

@@ -86,7 +86,7 @@ def _decided(
         try:
             decisions = decode(record.value, Decisions)
         except WireError as error:
-            _logger.error("%s-%d@%d is no decision (%s): passed over", topic, partition, record.offset, error)  # noqa: TRY400 - what the bytes say is enough
+            _logger.warning("%s-%d@%d is no decision: %s", topic, partition, record.offset, error)
             continue
         axis = [plan.column_of.get(pair, -1) for pair in zip(decisions.models, decisions.versions, strict=True)]
         rows = zip(decisions.offsets.tolist(), decisions.winners.tolist(), decisions.reasons.tolist(), strict=True)

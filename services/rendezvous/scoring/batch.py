@@ -1,0 +1,88 @@
+"""One micro-batch through one model: every row gets a status, and a failing row costs no other its score. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rendezvous.envelope import EnvelopeError, read_envelope
+from rendezvous.log.records import Record
+from rendezvous.messages import Bytes, Floats, Status
+from rendezvous.scoring.columns import Columns, invalid_rows, take, to_columns
+from rendezvous.scoring.models import Model
+from rendezvous.settings import Endpoint
+from rendezvous.wire import Codec, Row, WireError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Rows taken up: statuses uint8 [rows], NONE where there is still something to score; rows holds those, decoded."""
+
+    records: tuple[Record, ...]
+    statuses: Bytes
+    rows: tuple[Row, ...]
+
+
+def take_up(records: Sequence[Record], endpoint: Endpoint, codec: Codec, now_us: int, *, live: bool) -> Batch:
+    """Decode what is worth scoring. Records that are no requests are left out: the server sends them to dead-letters.
+
+    A `live` model does not score what is past its deadline; a candidate does, for the sake of the comparison.
+    """
+    kept, statuses, rows = [], [], []
+    for record in records:
+        try:
+            deadline_ms = read_envelope(record.headers).deadline_ms
+        except EnvelopeError:
+            continue
+        kept.append(record)
+        if live and now_us >= _deadline_us(record, deadline_ms, endpoint):
+            statuses.append(Status.EXPIRED)
+            continue
+        try:
+            rows.append(codec.decode(record.value) if len(record.value) <= endpoint.request.max_bytes else {})
+            statuses.append(Status.NONE if rows[-1] else Status.UNREADABLE)
+        except WireError:
+            statuses.append(Status.UNREADABLE)
+    return Batch(tuple(kept), np.array(statuses, np.uint8), tuple(row for row in rows if row))
+
+
+def _deadline_us(record: Record, deadline_ms: int | None, endpoint: Endpoint) -> int:
+    limits = endpoint.request
+    budget_ms = limits.deadline_ms if deadline_ms is None else min(deadline_ms, limits.max_deadline_ms)
+    return (record.timestamp_ms + budget_ms) * 1_000
+
+
+def score(batch: Batch, model: Model, endpoint: Endpoint, required: Sequence[str]) -> tuple[Bytes, Floats]:
+    """(statuses uint8 [rows], outputs float32 [rows, width]); outputs are 0 where the status is not OK."""
+    statuses = batch.statuses.copy()
+    outputs: Floats = np.zeros((len(statuses), len(endpoint.output.names)), np.float32)
+    todo = np.flatnonzero(statuses == Status.NONE)
+    if len(todo):
+        columns = to_columns(batch.rows, endpoint.features)
+        invalid = invalid_rows(columns, endpoint.features, required)
+        statuses[todo[invalid]] = Status.INVALID
+        if not invalid.all():
+            good = columns if not invalid.any() else take(columns, ~invalid)
+            statuses[todo[~invalid]], outputs[todo[~invalid]] = _score_rows(model, good, outputs.shape[1])
+    return statuses, outputs
+
+
+def _score_rows(model: Model, columns: Columns, width: int) -> tuple[Bytes, Floats]:
+    """Score all rows together; when that fails, halves of them, so that only the rows at fault get ERROR."""
+    rows = len(next(iter(columns.values())))
+    try:
+        answers = model.score(columns).reshape(rows, width)
+    except Exception:  # noqa: BLE001 - a model is somebody else's code: whatever it raises becomes the rows' status
+        if rows == 1:
+            return np.full(1, Status.ERROR, np.uint8), np.zeros((1, width), np.float32)
+        first = np.arange(rows) < rows // 2
+        parts = [_score_rows(model, take(columns, half), width) for half in (first, ~first)]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(answers), axis=1)
+    return (
+        np.where(finite, np.uint8(Status.OK), np.uint8(Status.NONFINITE)),
+        np.where(finite[:, None], answers, np.float32(0)).astype(np.float32, copy=False),
+    )

@@ -1,0 +1,260 @@
+"""The worlds that scenarios play in: a server, the log around it, and time. In memory, or on real Kafka."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from endpoints import VERSIONS, endpoint
+from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
+from prometheus_client import CollectorRegistry
+
+from rendezvous.envelope import write_envelope
+from rendezvous.log import Headers, KafkaSink, KafkaSource, read_to_end
+from rendezvous.messages import (
+    Comparisons,
+    DeadLetter,
+    Decisions,
+    Envelope,
+    Label,
+    ReplyAddress,
+    Response,
+    Scores,
+    Status,
+)
+from rendezvous.server.plan import plan_for
+from rendezvous.server.service import Service
+from rendezvous.settings import Endpoint
+from rendezvous.telemetry import ServerMetrics
+from rendezvous.topics import check, create, topics_of
+from rendezvous.wire import Codec, decode, encode
+
+M = TypeVar("M", Scores, Response, Decisions, Comparisons, Label, DeadLetter)
+
+
+class World(Protocol):
+    """What a scenario can do and see; every topic has one partition."""
+
+    endpoint: Endpoint
+
+    def put(self, topic: str, value: bytes, headers: Headers = ()) -> int:
+        """Write a record to one of the endpoint's topics; returns its offset once it is there."""
+
+    def read(self, topic: str) -> list[bytes]:
+        """All values of one of the endpoint's topics."""
+
+    def wait(self, milliseconds: float) -> None:
+        """Let time pass while the server works."""
+
+    def start(self) -> None:
+        """Start a server."""
+
+    def crash(self) -> None:
+        """The server dies: nothing is flushed or committed any more."""
+
+    def stop(self) -> None:
+        """The server is stopped as an operator would."""
+
+
+class MemoryWorld:
+    """A server under a fake clock: time passes in steps of 5 ms, with a turn of the loop after each."""
+
+    STEP_MS = 5.0
+
+    def __init__(self, **changes: Any) -> None:
+        self.endpoint = endpoint(**changes)
+        self.clock = FakeClock()
+        self.log = MemoryLog(self.clock, {topic.name: 1 for topic in topics_of(self.endpoint)})
+        self.service: Service | None = None
+        self.source: MemorySource | None = None
+        self.sink = MemorySink(self.log)
+
+    def put(self, topic: str, value: bytes, headers: Headers = ()) -> int:
+        """See `World.put`."""
+        offset = self.log.append(self.endpoint.topic(topic), 0, value, headers)
+        self.turn()
+        return offset
+
+    def read(self, topic: str) -> list[bytes]:
+        """See `World.read`."""
+        return [record.value for record in self.log.records[self.endpoint.topic(topic), 0] if record.value]
+
+    def turn(self) -> None:
+        """One turn of the server's loop, and one more for the delivery reports."""
+        if self.service is not None:
+            self.service.turn()
+            self.service.turn()
+
+    def wait(self, milliseconds: float) -> None:
+        """See `World.wait`."""
+        passed = 0.0
+        while passed < milliseconds:
+            step = min(self.STEP_MS, milliseconds - passed)
+            self.clock.advance_ms(step)
+            passed += step
+            self.turn()
+
+    def start(self) -> None:
+        """See `World.start`."""
+        self.source = MemorySource(self.log, "server")
+        self.sink = MemorySink(self.log)
+        self.service = Service(
+            self.endpoint,
+            plan_for(self.endpoint, VERSIONS),
+            self.source,
+            self.sink,
+            self.clock,
+            ServerMetrics(CollectorRegistry()),
+            "topic-id",
+        )
+        self.turn()
+
+    def crash(self) -> None:
+        """See `World.crash`."""
+        if self.source is not None:
+            self.source.close()
+        self.service = None
+
+    def stop(self) -> None:
+        """See `World.stop`."""
+        if self.service is not None:
+            self.service.stop()
+        self.service = None
+
+
+class KafkaWorld:
+    """A server on a real broker, in a thread of the test's process, under the real clock."""
+
+    START_S = 20.0
+
+    def __init__(self, bootstrap: str, **changes: Any) -> None:
+        self.endpoint = endpoint(f"t-{uuid.uuid4().hex[:10]}", **changes)
+        self._bootstrap = bootstrap
+        self._sink = KafkaSink(bootstrap)
+        create(bootstrap, self.endpoint)
+        self._topic_id = check(bootstrap, self.endpoint)[self.endpoint.topic("requests")].id
+        self._finish: Callable[[Service, KafkaSource], None] | None = None
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+
+    def put(self, topic: str, value: bytes, headers: Headers = ()) -> int:
+        """See `World.put`."""
+        offsets: list[int] = []
+        self._sink.send(
+            self.endpoint.topic(topic),
+            value,
+            partition=0,
+            headers=headers,
+            delivered=lambda _, offset: offsets.append(offset),
+        )
+        self._sink.flush(10)
+        return offsets[0]
+
+    def read(self, topic: str) -> list[bytes]:
+        """See `World.read`."""
+        return [record.value for record in read_to_end(self._bootstrap, self.endpoint.topic(topic), 0, 0)]
+
+    def wait(self, milliseconds: float) -> None:
+        """See `World.wait`."""
+        time.sleep(milliseconds / 1e3)
+        self._check()
+
+    def start(self) -> None:
+        """See `World.start`; returns when the server is live."""
+        live = threading.Event()
+        self._finish = None
+        self._thread = threading.Thread(target=self._run, args=(live,), daemon=True)
+        self._thread.start()
+        if not live.wait(self.START_S):
+            self._check()
+            raise AssertionError("the server did not become live")
+
+    def _run(self, live: threading.Event) -> None:
+        try:
+            source = KafkaSource(self._bootstrap, f"{self.endpoint.name}.server")
+            service = Service(
+                self.endpoint,
+                plan_for(self.endpoint, VERSIONS),
+                source,
+                KafkaSink(self._bootstrap),
+                lambda: time.time_ns() // 1_000,
+                ServerMetrics(CollectorRegistry()),
+                self._topic_id,
+            )
+            while self._finish is None:
+                service.turn()
+                if service.ready:
+                    live.set()
+            self._finish(service, source)
+        except BaseException as error:  # noqa: BLE001 - raised again in the test's thread
+            self._failure = error
+
+    def _end(self, finish: Callable[[Service, KafkaSource], None]) -> None:
+        if self._thread is not None:
+            self._finish = finish
+            self._thread.join(30)
+            self._thread = None
+        self._check()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise AssertionError("the server failed") from self._failure
+
+    def crash(self) -> None:
+        """See `World.crash`: leaves the group, so that the test need not wait for the session to end."""
+        self._end(lambda _, source: source.close())
+
+    def stop(self) -> None:
+        """See `World.stop`."""
+        self._end(lambda service, _: service.stop())
+
+
+# ----------------------------------------------------------------------------------------- what scenarios say and see
+
+
+def features(world: World, x: float | None = 1.0) -> bytes:
+    """A request's value."""
+    return Codec(world.endpoint.features_schema).encode({"x": x, "who": "a"})
+
+
+def ask(
+    world: World, name: str, *, deadline_ms: int | None = None, reply: ReplyAddress | None = None, x: float = 1.0
+) -> int:
+    """Put a request; returns its offset."""
+    return world.put("requests", features(world, x), write_envelope(Envelope(name, "tests", deadline_ms, reply)))
+
+
+def say(
+    world: World,
+    model: str,
+    offsets: Sequence[int],
+    output: float = 0.5,
+    status: Status = Status.OK,
+    version: str | None = None,
+) -> int:
+    """Put a model's scores for some requests."""
+    rows = len(offsets)
+    scores = Scores(
+        model=model,
+        version=version or VERSIONS[model],
+        taken_us=1,
+        scored_us=2,
+        offsets=np.array(offsets, np.int64),
+        statuses=np.full(rows, status, np.uint8),
+        outputs=np.full((rows, 1), output, np.float32),
+    )
+    return world.put("scores", encode(scores))
+
+
+def seen(world: World, topic: str, kind: type[M]) -> list[M]:
+    """All messages of a topic."""
+    return [decode(value, kind) for value in world.read(topic)]
+
+
+def answers(world: World) -> list[Response]:
+    """All answers on the default reply topic."""
+    return seen(world, "responses", Response)
