@@ -242,6 +242,10 @@ def to_graph(pipeline: Pipeline, features: Sequence[Feature]) -> bytes:
     graph.node.append(helper.make_node("Gather", [probabilities, "positive_class"], [OUTPUT], axis=1))
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1]))
+    # skl2onnx keeps these in a set: unsorted, the same model would get another version in the next process
+    opsets = sorted((entry.domain, entry.version) for entry in model.opset_import)
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(*opset) for opset in opsets)
     serialised: bytes = model.SerializeToString(deterministic=True)
     return serialised
 

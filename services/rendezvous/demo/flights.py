@@ -17,19 +17,16 @@ that leaves 5 to 235 minutes for taxiing (median 28, never negative), which conf
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 HOME_ZONE = "America/New_York"
 TAXI = pd.Timedelta(minutes=28)

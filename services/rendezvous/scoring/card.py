@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -20,9 +21,6 @@ from pydantic import (
     model_validator,
 )
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 CARD_FILE = "card.json"
 VERSION_DIGITS = 12
 
@@ -31,7 +29,7 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-
 """A file in the model's own folder, never a path out of it."""
 
 
-class CardError(Exception):
+class CardError(SettingsError):
     """A model's card or artefact is missing, unreadable or changed; the message says what, where, and what to do."""
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from rendezvous.settings import Feature
+from rendezvous.settings import Feature
 
 Row: TypeAlias = Mapping[str, object]
 Column: TypeAlias = NDArray[Any]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
 
+from rendezvous.messages import Floats
 from rendezvous.scoring.card import Card, load_card
 from rendezvous.scoring.columns import Columns, to_columns
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from rendezvous.messages import Floats
-    from rendezvous.settings import Endpoint, Feature, ModelSettings
+from rendezvous.settings import Endpoint, Feature, ModelSettings
 
 OUTPUT = "output"
 """The one output of a graph that is used: tensor(float) [rows, width]."""
@@ -28,7 +25,7 @@ WARM_UP_ROUNDS = 3
 """Batches of each size before the model counts as warm; the first one allocates, later ones only compute."""
 
 
-class ModelError(Exception):
+class ModelError(SettingsError):
     """A model cannot serve its endpoint; the message names model, what was expected and found, and what to do."""
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rendezvous.demo import flights
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CHECKOUT = Path(__file__).parents[3]
 SCHEMA = json.loads(CHECKOUT.joinpath("schemas/flights/features.avsc").read_text())

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from pathlib import Path
+from typing import Literal, TypeAlias
 
 import pytest
 from onnx import TensorProto, helper
 
 from rendezvous.scoring.card import Card, Data, Metrics, Window, write_card
 from rendezvous.settings import Endpoint, load_endpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 ENDPOINT = """
 name = "toy"

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from rendezvous.scoring.card import CARD_FILE, Card, CardError, load_card, write_card
 
-from .conftest import card_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from .conftest import Install
+from .conftest import Install, card_of
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,15 +11,9 @@ from onnx import TensorProto
 from rendezvous.scoring.card import CardError, write_card
 from rendezvous.scoring.columns import to_columns
 from rendezvous.scoring.models import ModelError, OnnxModel, PythonModel, load_model, synthetic_rows
+from rendezvous.settings import Endpoint
 
-from .conftest import card_of, graph, word_graph
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rendezvous.settings import Endpoint
-
-    from .conftest import Install
+from .conftest import Install, card_of, graph, word_graph
 
 RULE = b"def score(columns):\n    return columns['maybe'] * 2\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from scenarios import SCENARIOS
 from worlds import MemoryWorld, World
 

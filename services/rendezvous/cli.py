@@ -1,0 +1,104 @@
+"""The command line. Errors that a person can mend are one message on standard error and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rendezvous import running, topics
+from rendezvous.local.failure import LocalStackError
+from rendezvous.log import LogError
+from rendezvous.settings import Environment, SettingsError, environment, load_endpoint
+
+MENDABLE = 2
+"""Exit code when a setting, a file or the surroundings are wrong."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    running.start_logging()
+    command: Callable[[argparse.Namespace, Environment], int] = options.command
+    try:
+        return command(options, environment())
+    except (SettingsError, LogError, LocalStackError) as error:
+        print(f"rendezvous: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+        return MENDABLE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rendezvous", description="A rendezvous server for machine-learning models.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="start a local Kafka and Redis, and keep them until Ctrl-C")
+    up.add_argument("--kafka-port", type=int, help="a free one without it")
+    up.add_argument("--redis-port", type=int, help="a free one without it")
+    up.set_defaults(command=_up)
+
+    create = commands.add_parser("topics", help="create an endpoint's topics where they are missing, and check them")
+    create.add_argument("--endpoint", required=True)
+    create.set_defaults(command=_topics)
+
+    run = commands.add_parser("run", help="run one service until SIGTERM or Ctrl-C")
+    services = run.add_subparsers(required=True, metavar="SERVICE")
+    server = services.add_parser("server", help="joins requests with scores and answers each by its deadline")
+    server.set_defaults(command=_run_server)
+    scorer = services.add_parser("scorer", help="one model: scores every request")
+    scorer.add_argument("--model", required=True, help="its name in endpoint.toml")
+    scorer.set_defaults(command=_run_scorer)
+    for service in (server, scorer):
+        service.add_argument("--endpoint", required=True)
+        service.add_argument("--http-host", default="127.0.0.1", help="where /metrics, /healthz and /readyz are shown")
+        service.add_argument("--http-port", type=int, default=0, help="a free one without it")
+
+    demo = commands.add_parser("demo", help="the main job on 2013's flights: see README.md")
+    demo.add_argument("--requests", type=int, default=10_000)
+    demo.add_argument("--rate", type=float, default=500.0, help="requests a second, open loop")
+    demo.add_argument("--report", type=Path, help="write the figures as JSON")
+    demo.set_defaults(command=_demo)
+    return parser
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - this is the command line
+
+
+def _up(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.local.stack import running_stack  # noqa: PLC0415 - services need none of it
+
+    with running_stack(
+        environs, report=_say, kafka_port=options.kafka_port, redis_port=options.redis_port
+    ) as addresses:
+        _say(f"export KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} REDIS_URL={addresses.redis}")
+        _say("up; Ctrl-C ends it")
+        running.wait_for_signal()
+    return 0
+
+
+def _topics(options: argparse.Namespace, environs: Environment) -> int:
+    endpoint = load_endpoint(options.endpoint, environs.home)
+    bootstrap = running.bootstrap_of(environs)
+    topics.create(bootstrap, endpoint)
+    for topic in topics.check(bootstrap, endpoint).values():
+        _say(f"{topic.name}: {topic.partitions} partitions")
+    return 0
+
+
+def _run_server(options: argparse.Namespace, environs: Environment) -> int:
+    running.run_server(environs, options.endpoint, options.http_host, options.http_port)
+    return 0
+
+
+def _run_scorer(options: argparse.Namespace, environs: Environment) -> int:
+    running.run_scorer(environs, options.endpoint, options.model, options.http_host, options.http_port)
+    return 0
+
+
+def _demo(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.demo.scene import play  # noqa: PLC0415 - needs the `demo` extra, which services do not
+
+    return play(environs, requests=options.requests, rate=options.rate, report_to=options.report)

@@ -1,0 +1,82 @@
+"""The endpoint's services as processes on this machine: started, awaited, frozen, stopped."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rendezvous.local.failure import LocalStackError, tail
+from rendezvous.local.ports import LOOPBACK, free_port
+from rendezvous.local.process import GuardedProcess
+from rendezvous.settings import Endpoint
+
+READY_S = 60.0
+"""From start to ready; a model is loaded and warm in about two seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """One process and where it shows its pages."""
+
+    name: str
+    process: GuardedProcess
+    port: int
+    log: Path
+
+    def ready(self) -> bool:
+        """Whether it says that it does its work.
+
+        Raises:
+            LocalStackError: it has ended.
+        """
+        if self.process.poll() is not None:
+            raise LocalStackError(f"{self.name} ended with {self.process.poll()}. {tail(self.log)}")
+        try:
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/readyz", timeout=1) as answer:
+                return bool(json.load(answer)["ready"])
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+@contextmanager
+def running_services(
+    endpoint: Endpoint, home: Path, kafka: str, logs: Path, report: Callable[[str], None]
+) -> Iterator[Mapping[str, RunningService]]:
+    """The rendezvous server and one scorer a model, all ready; they are stopped at the end.
+
+    Raises:
+        LocalStackError: a service ended or did not become ready; the message ends with its log.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    commands = {"server": ["server"]} | {name: ["scorer", "--model", name] for name in endpoint.models}
+    environment = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "RENDEZVOUS_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    with ExitStack() as stack:
+        services = {}
+        for name, arguments in commands.items():
+            port, log = free_port(), logs / f"{name}.log"
+            command = [sys.executable, "-m", "rendezvous", "run", *arguments, "--endpoint", endpoint.name]
+            process = GuardedProcess.start([*command, "--http-port", str(port)], log=log, environment=environment)
+            stack.callback(process.stop)
+            services[name] = RunningService(name, process, port, log)
+        _await(services, report)
+        yield services
+
+
+def _await(services: Mapping[str, RunningService], report: Callable[[str], None]) -> None:
+    started = time.monotonic()
+    waiting = dict(services)
+    while waiting:
+        for name in [name for name, service in waiting.items() if service.ready()]:
+            del waiting[name]
+            report(f"{name} ready after {time.monotonic() - started:.1f} s")
+        if waiting and time.monotonic() - started > READY_S:
+            late = next(iter(waiting.values()))
+            raise LocalStackError(f"{sorted(waiting)} not ready after {READY_S:.0f} s. {tail(late.log)}")
+        time.sleep(0.05)

@@ -1,0 +1,143 @@
+"""A service as a process: settings from the environment, pages, signals, and a loop until it is told to stop."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Protocol
+
+from rendezvous.log import KafkaSink, KafkaSource
+from rendezvous.settings import Environment, SettingsError, load_endpoint
+from rendezvous.telemetry import ScorerMetrics, ServerMetrics, Telemetry
+from rendezvous.topics import check
+
+_logger = logging.getLogger(__name__)
+
+
+class Looping(Protocol):
+    """A service: a loop that turns, a word whether it does its work, and an orderly end."""
+
+    @property
+    def ready(self) -> bool:
+        """Joined, warm, caught up."""
+
+    def turn(self) -> None:
+        """Wait a little for what comes, and do what is due."""
+
+    def stop(self) -> None:
+        """Finish what is under way and leave."""
+
+
+def clock_us() -> int:
+    """The wall clock, microseconds since the epoch: deadlines run on it."""
+    return time.time_ns() // 1_000
+
+
+def start_logging() -> None:
+    """Plain lines on standard error: time, level, module, message. RENDEZVOUS_LOG_LEVEL sets the level."""
+    logging.basicConfig(
+        level=os.environ.get("RENDEZVOUS_LOG_LEVEL", "INFO").upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def run_server(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
+    """Run one rendezvous server until SIGTERM or SIGINT."""
+    from rendezvous.scoring.card import load_card  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.server.plan import plan_for  # noqa: PLC0415
+    from rendezvous.server.service import Service  # noqa: PLC0415
+
+    bootstrap = bootstrap_of(environment)
+    endpoint = load_endpoint(endpoint_name, environment.home)
+    versions = {name: load_card(endpoint.folder / name).version for name in endpoint.models}
+    telemetry = _pages(host, port)
+    topics = check(bootstrap, endpoint)
+    service = Service(
+        endpoint,
+        plan_for(endpoint, versions),
+        KafkaSource(bootstrap, f"{endpoint.name}.server"),
+        KafkaSink(bootstrap),
+        clock_us,
+        ServerMetrics(telemetry.registry),
+        topics[endpoint.topic("requests")].id,
+    )
+    loop(service, telemetry)
+
+
+def run_scorer(environment: Environment, endpoint_name: str, model: str, host: str, port: int) -> None:
+    """Run one model of one endpoint until SIGTERM or SIGINT; it is warm before it joins."""
+    from rendezvous.scoring.models import load_model  # noqa: PLC0415 - onnxruntime is the scorer's alone
+    from rendezvous.scoring.service import Scorer, group_of  # noqa: PLC0415
+
+    bootstrap = bootstrap_of(environment)
+    endpoint = load_endpoint(endpoint_name, environment.home)
+    telemetry = _pages(host, port)
+    loaded = load_model(endpoint, model)
+    check(bootstrap, endpoint)
+    scorer = Scorer(
+        endpoint,
+        model,
+        loaded,
+        KafkaSource(bootstrap, group_of(endpoint, model, loaded.card.version)),
+        KafkaSink(bootstrap),
+        clock_us,
+        ScorerMetrics(telemetry.registry),
+    )
+    loop(scorer, telemetry)
+
+
+def loop(service: Looping, telemetry: Telemetry) -> None:
+    """Turn until SIGTERM or SIGINT; then stop in order. An error ends the process: its supervisor starts it anew."""
+    stopping: list[int] = []
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        stopping.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    gc.collect()
+    gc.freeze()  # what was imported lives for ever: the collector need not walk it again
+    while not stopping:
+        service.turn()
+        telemetry.turned()
+        telemetry.ready(is_ready=service.ready)
+    _logger.info("stopping: %s", signal.Signals(stopping[0]).name)
+    telemetry.ready(is_ready=False)
+    service.stop()
+    telemetry.stop()
+
+
+def bootstrap_of(environment: Environment) -> str:
+    """Kafka's address.
+
+    Raises:
+        SettingsError: none is set.
+    """
+    if not environment.kafka:
+        raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is not set; `rendezvous up` starts a local Kafka and prints it")
+    return environment.kafka
+
+
+def _pages(host: str, port: int) -> Telemetry:
+    telemetry = Telemetry()
+    try:
+        taken = telemetry.serve(host, port)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot serve /metrics on {host}:{port} ({error.strerror}): choose another --http-port"
+        ) from error
+    _logger.info("pages on http://%s:%d/metrics /healthz /readyz", host, taken)
+    return telemetry
+
+
+def wait_for_signal() -> None:
+    """Sleep until SIGTERM or SIGINT."""
+    wanted = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    signal.sigwait(wanted)

@@ -1,0 +1,24 @@
+"""Fixtures for every test: the session's brokers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from rendezvous.local.stack import Addresses, running_stack
+from rendezvous.settings import environment
+
+_logger = logging.getLogger("tests.stack")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
+    """A real Kafka and a real Redis for the whole session; a test that needs them and cannot have them fails.
+
+    KAFKA_BOOTSTRAP_SERVERS and REDIS_URL name brokers to use instead.
+    """
+    own = environment().model_copy(update={"data": tmp_path_factory.mktemp("stack")})
+    with running_stack(own, report=_logger.info, fresh=True) as addresses:
+        yield addresses
