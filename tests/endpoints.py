@@ -25,7 +25,7 @@ CLOSE_MS = 2_500
 """Long enough for a real broker on a busy machine to keep the scenarios' order of events."""
 
 
-def endpoint(name: str = "tests", **changes: Any) -> Endpoint:
+def endpoint(name: str = "tests", **changes: object) -> Endpoint:
     """The test endpoint, with top-level parts replaced."""
     document: dict[str, Any] = {
         "name": name,

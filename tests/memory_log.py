@@ -42,7 +42,7 @@ class MemoryLog:
         return offset
 
     def skip(self, topic: str, partition: int, offset: int) -> None:
-        """The next record gets this offset at least, as after a transaction marker (the record before is read as empty)."""
+        """The next record gets this offset at least, as after a transaction marker."""
         written = self.records[topic, partition]
         written.append(Record(topic, partition, offset - 1, self.clock() // 1_000, None, b"", ()))
 

@@ -1,4 +1,6 @@
-"""What happens, told once and played in every world: see worlds.py. Each line of time is in milliseconds.
+"""What happens, told once and played in every world: see worlds.py. Lines of time are in milliseconds.
+
+::
 
     0        300 (STEP_MS)                        800 (end)    900 (DEADLINE_MS)
     |--------|------------------------------------|------------|
@@ -11,9 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from endpoints import CLOSE_MS, DEADLINE_MS, STEP_MS
-from worlds import World, answers, ask, features, say, seen
 
+from endpoints import CLOSE_MS, DEADLINE_MS, STEP_MS
 from rendezvous.envelope import write_envelope
 from rendezvous.messages import (
     Comparisons,
@@ -25,6 +26,7 @@ from rendezvous.messages import (
     Response,
     Status,
 )
+from worlds import World, answers, ask, features, say, seen
 
 SOON_MS = 120
 """Enough for one trip through a real broker."""
@@ -140,7 +142,7 @@ def every_model_fails(world: World) -> None:
 
 
 def champion_fails(world: World) -> None:
-    """A champion that reports a failure ends its step early: the fallback answers without waiting for the step's end."""
+    """A champion that reports a failure ends its step early: the fallback answers without waiting."""
     world.start()
     offset = ask(world, "r1")
     say(world, "champion", [offset], status=Status.ERROR)
@@ -264,7 +266,7 @@ def rejected_requests(world: World) -> None:
 
 
 def unreadable_value(world: World) -> None:
-    """A value that no model can decode is answered by the default, and goes to dead-letters when its mailbox closes."""
+    """A value that no model can decode gets the default, and is a dead letter once its mailbox closes."""
     world.start()
     offset = ask(world, "r1")
     for model in ("champion", "challenger", "baseline"):
@@ -277,9 +279,11 @@ def unreadable_value(world: World) -> None:
 
 
 def reply_refused(world: World) -> None:
-    """The server writes into no topic that is not allowed; the refused answer is a dead letter, the next one goes out."""
+    """The server writes into no topic that is not allowed: such an answer is a dead letter, the next goes out."""
     world.start()
-    for number, topic in enumerate([world.endpoint.topic("requests"), "elsewhere", world.endpoint.topic("responses.no")]):
+    for number, topic in enumerate(
+        [world.endpoint.topic("requests"), "elsewhere", world.endpoint.topic("responses.no")]
+    ):
         offset = ask(world, f"r{number}", reply=ReplyAddress(topic, None, b"x"))
         say(world, "champion", [offset])
     offset = ask(world, "good", reply=ReplyAddress(world.endpoint.topic("responses"), 0, b"x"))

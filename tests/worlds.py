@@ -6,13 +6,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
-from endpoints import VERSIONS, endpoint
-from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
 from prometheus_client import CollectorRegistry
 
+from endpoints import VERSIONS, endpoint
+from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
 from rendezvous.envelope import write_envelope
 from rendezvous.log import Headers, KafkaSink, KafkaSource, read_to_end
 from rendezvous.messages import (
@@ -65,8 +65,8 @@ class MemoryWorld:
 
     STEP_MS = 5.0
 
-    def __init__(self, **changes: Any) -> None:
-        self.endpoint = endpoint(**changes)
+    def __init__(self, **changes: object) -> None:
+        self.endpoint = endpoint("tests", **changes)
         self.clock = FakeClock()
         self.log = MemoryLog(self.clock, {topic.name: 1 for topic in topics_of(self.endpoint)})
         self.service: Service | None = None
@@ -131,7 +131,7 @@ class KafkaWorld:
 
     START_S = 20.0
 
-    def __init__(self, bootstrap: str, **changes: Any) -> None:
+    def __init__(self, bootstrap: str, **changes: object) -> None:
         self.endpoint = endpoint(f"t-{uuid.uuid4().hex[:10]}", **changes)
         self._bootstrap = bootstrap
         self._sink = KafkaSink(bootstrap)

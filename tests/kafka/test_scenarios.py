@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from scenarios import SCENARIOS
-from worlds import KafkaWorld, World
 
 from rendezvous.local.stack import Addresses
+from scenarios import SCENARIOS
+from worlds import KafkaWorld, World
 
 
 @pytest.mark.kafka

@@ -114,7 +114,11 @@ def _alive(pid: int) -> bool:
         return False
     except PermissionError:
         pass  # somebody else's, and there
-    return True
+    try:
+        # Linux: one that has ended, and whose parent has not asked, is there as a Z and holds no lock
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return True
 
 
 def _refusal(data: Path, holder: Holder | None) -> str:

@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from rendezvous.settings import SettingsError
+
 CARD_FILE = "card.json"
 VERSION_DIGITS = 12
 

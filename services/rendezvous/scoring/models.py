@@ -15,7 +15,7 @@ import onnxruntime
 from rendezvous.messages import Floats
 from rendezvous.scoring.card import Card, load_card
 from rendezvous.scoring.columns import Columns, to_columns
-from rendezvous.settings import Endpoint, Feature, ModelSettings
+from rendezvous.settings import Endpoint, Feature, ModelSettings, SettingsError
 
 OUTPUT = "output"
 """The one output of a graph that is used: tensor(float) [rows, width]."""

@@ -69,7 +69,7 @@ def _within(offset: int, low: int, end: int, topic: str, partition: int) -> int:
 
 
 def _by_time(source: Source, topics: dict[str, str], partition: int, start: int, end: int) -> dict[str, int]:
-    """A commit without our metadata (another tool's): scores and decisions from the first open request's append time."""
+    """A commit without our metadata (another tool's): read on from the first open request's append time."""
     first = next(source.read(topics["requests"], partition, start), None) if start < end else None
     names = ("scores", "decisions")
     if first is None:

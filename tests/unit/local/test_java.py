@@ -97,7 +97,7 @@ def test_an_old_java_is_refused(tmp_path: Path) -> None:
 def test_a_java_that_only_points_elsewhere_is_refused(tmp_path: Path) -> None:
     """The stub that macOS puts on PATH is no Java."""
     path = fake_java(tmp_path, "The operation couldn't be completed. Unable to locate a Java Runtime.\n", code=1)
-    with pytest.raises(LocalStackError, match="no working Java.*Unable to locate"):
+    with pytest.raises(LocalStackError, match=r"no working Java.*Unable to locate"):
         find_java({"PATH": str(path.parent)})
 
 

@@ -48,19 +48,22 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def look(pid: int) -> tuple[str, int]:
+    """State (T for stopped, Z for ended and not yet asked for, empty for none) and parent of a process."""
+    command = ["ps", "-o", "stat=,ppid=", "-p", str(pid)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - portable
+    words = done.stdout.split()
+    return (words[0][0], int(words[1])) if words else ("", 0)
+
+
 def runs(pid: int) -> bool:
-    """Whether a process of ours or of an ended parent is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Whether a process is there and has not ended."""
+    return look(pid)[0] not in ("", "Z")
 
 
 def state(pid: int) -> str:
-    """What ps says of a process: T for stopped, empty for none."""
-    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return done.stdout.strip()[:1]
+    """One letter, as ps has it."""
+    return look(pid)[0]
 
 
 def python(script: str) -> list[str]:
@@ -121,7 +124,7 @@ def test_a_frozen_command_can_go_on_and_can_be_stopped(tmp_path: Path) -> None:
 def test_a_killed_parent_leaves_nothing(tmp_path: Path) -> None:
     """SIGKILL of the process that started it ends the command."""
     command = [sys.executable, "-c", STARTS_AND_WAITS, str(tmp_path / "log")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:  # noqa: S603 - ours
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         assert runs(pid)
@@ -132,7 +135,7 @@ def test_a_killed_parent_leaves_nothing(tmp_path: Path) -> None:
 def test_a_forked_copy_of_the_parent_does_not_keep_it(tmp_path: Path) -> None:
     """The command ends with its parent although a fork of the parent lives on."""
     command = [sys.executable, "-W", "ignore", "-c", FORKS_AND_DIES, str(tmp_path / "log")]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - ours
     until(lambda: not runs(int(done.stdout)))
 
 
@@ -140,8 +143,7 @@ def test_a_forked_copy_of_the_parent_does_not_keep_it(tmp_path: Path) -> None:
 def test_a_killed_guard_leaves_nothing(tmp_path: Path) -> None:
     """SIGKILL of the guard itself ends the command too."""
     process = GuardedProcess.start(["sleep", "100"], log=tmp_path / "log")
-    guard = int(subprocess.run(["ps", "-o", "ppid=", "-p", str(process.pid)], capture_output=True, check=True).stdout)
-    os.kill(guard, signal.SIGKILL)
+    os.kill(look(process.pid)[1], signal.SIGKILL)
     until(lambda: not runs(process.pid))
     process.stop()
     assert process.returncode == -signal.SIGKILL
@@ -150,9 +152,9 @@ def test_a_killed_guard_leaves_nothing(tmp_path: Path) -> None:
 def test_ctrl_c_does_not_reach_it(tmp_path: Path) -> None:
     """SIGINT means nothing to the guard, and the command is in a session of its own."""
     with GuardedProcess.start(["sleep", "100"], log=tmp_path / "log") as process:
-        parent = subprocess.run(["ps", "-o", "ppid=", "-p", str(process.pid)], capture_output=True, check=True)
-        os.kill(int(parent.stdout), signal.SIGINT)
-        assert len({os.getsid(0), os.getsid(int(parent.stdout)), os.getsid(process.pid)}) == 3
+        _, guard = look(process.pid)
+        os.kill(guard, signal.SIGINT)
+        assert len({os.getsid(0), os.getsid(guard), os.getsid(process.pid)}) == 3
         with pytest.raises(TimeoutError, match="still runs"):
             process.wait(0.2)
 
@@ -175,5 +177,5 @@ def test_the_guard_is_light() -> None:
     """It imports nothing but the standard library, so that it is up at once."""
     guard = Path(sys.modules["rendezvous.local.guard"].__file__ or "")
     script = f"import runpy, sys; runpy.run_path({str(guard)!r}); print(len(sys.modules))"
-    done = subprocess.run(python(script), capture_output=True, text=True, check=True)
+    done = subprocess.run(python(script), capture_output=True, text=True, check=True)  # noqa: S603 - ours
     assert int(done.stdout) < 120

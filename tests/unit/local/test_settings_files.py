@@ -8,9 +8,10 @@ from rendezvous.local.redis_server import server_arguments, without_password
 
 def parsed(text: str) -> dict[str, str]:
     """A properties file as a dict; every line is name=value, no name comes twice."""
-    pairs = [line.split("=", 1) for line in text.splitlines()]
-    assert len({name for name, _ in pairs}) == len(pairs)
-    return dict((name, value) for name, value in pairs)
+    pairs = [line.partition("=") for line in text.splitlines()]
+    settings = {name: value for name, _, value in pairs}
+    assert len(settings) == len(pairs)
+    return settings
 
 
 def test_kafka_listens_on_loopback_only() -> None:

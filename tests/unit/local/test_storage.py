@@ -107,7 +107,7 @@ def test_an_unusable_one_is_set_aside(tmp_path: Path, note: Note, cluster_id: st
 def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     """The message names the folder and what to do; nothing in it is touched."""
     kafka = left(tmp_path, None)
-    with pytest.raises(LocalStackError, match="did not write(.|\n)*RENDEZVOUS_DATA"):
+    with pytest.raises(LocalStackError, match=r"did not write(.|\n)*RENDEZVOUS_DATA"):
         prepare(kafka, VERSION, lambda _: None)
     assert (kafka / "data" / "meta.properties").exists()
 
