@@ -114,7 +114,8 @@ def two_models_race(world: World) -> None:
     world.wait(SOON_MS)
     say(world, "champion", [offset], 0.8)
     world.wait(SOON_MS)
-    assert (_only(world).model, _only(world).output) == ("challenger", pytest.approx((0.4,)))
+    assert _only(world).model == "challenger"
+    assert _only(world).output == pytest.approx((0.4,))
 
 
 def no_model_at_all(world: World) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,7 +67,7 @@ def test_a_record_goes_in_and_comes_out(stack: Addresses, topic: str) -> None:
 
 
 def test_a_value_goes_in_and_comes_out(stack: Addresses) -> None:
-    """Redis answers, and its memory is bounded when it is ours."""
+    """What is set is got."""
     with redis.Redis.from_url(stack.redis) as client:
         client.set("test.stack", b"value", ex=60)
         assert client.get("test.stack") == b"value"
@@ -151,17 +151,24 @@ def is_free(data: Path) -> bool:
         os.close(lock.fd)
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Addresses]]:
-    """A stack in a process of its own, to be killed, with its data folder."""
-    data = tmp_path_factory.mktemp("killed")
-    with subprocess.Popen([sys.executable, "-c", UP, str(data)], stdout=subprocess.PIPE, text=True) as parent:  # noqa: S603 - ours
-        assert parent.stdout is not None
-        words = parent.stdout.readline().split()
-        assert len(words) == 2, "the stack did not start"
-        create_topics(words[0], [Topic("test.survives", 1, {})])
-        with pytest.raises(LocalStackError) as caught, running_stack(own(data), report=lambda _: None):
-            pass
-        assert f"in process {parent.pid}: Kafka on {words[0]}, Redis on {words[1]}" in str(caught.value)
-        parent.kill()
-    yield data, Addresses(*words)
+def test_one_stack_a_folder_and_a_killed_one_leaves_nothing(tmp_path: Path) -> None:
+    """A second start is refused while the first lives; SIGKILL of the first frees all, and its records are kept."""
+    with subprocess.Popen([sys.executable, "-c", UP, str(tmp_path)], stdout=subprocess.PIPE, text=True) as first:  # noqa: S603 - ours
+        try:
+            assert first.stdout is not None
+            kafka, redis_url = first.stdout.readline().split()
+            create_topics(kafka, [Topic("test.survives", 1, {})])
+            with pytest.raises(LocalStackError) as caught, running_stack(own(tmp_path), report=lambda _: None):
+                pass
+            assert f"in process {first.pid}: Kafka on {kafka}, Redis on {redis_url}." in str(caught.value)
+            if sys.platform == "linux":
+                assert len(processes_in(tmp_path)) == 4  # two brokers, two guards
+        finally:
+            first.kill()
+    until(lambda: is_free(tmp_path))
+    assert processes_in(tmp_path) == []
+    assert not listening(int(kafka.partition(":")[2]))
+    with running_stack(own(tmp_path), report=lambda _: None) as again:
+        assert list(describe_topics(again.kafka, ["test.survives"], [])) == ["test.survives"]
+    assert processes_in(tmp_path) == []
+    assert is_free(tmp_path)

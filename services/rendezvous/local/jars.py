@@ -71,7 +71,9 @@ def fetch_jars(variables: Mapping[str, str], report: Callable[[str], None]) -> J
     try:
         cache.mkdir(parents=True, exist_ok=True)
         # Maven's own repository does not like two at a time either
-        with waiting_lock(cache / "fetch.lock"):
+        with waiting_lock(
+            cache / "fetch.lock", lambda: report("kafka: waiting for another process that fetches its jars")
+        ):
             return _complete(folder) or _fill(folder, pom, variables, report)
     except OSError as error:
         raise LocalStackError(
@@ -117,9 +119,10 @@ def _temporary(folder: Path) -> Iterator[Path]:
 
 
 def _run_maven(maven: str, pom: Path, folder: Path) -> None:
-    log = folder / "maven.log"
+    log = folder.parent / "maven.log"
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
-    with GuardedProcess.start([maven, "-B", "-q", "-f", pom, *goal], log=log, folder=folder) as process:
+    command = [maven, "-B", "-q", "-Dstyle.color=never", "-f", str(pom), *goal]
+    with GuardedProcess.start(command, log=log, folder=folder) as process:
         try:
             process.wait(FETCH_TIMEOUT_S)
         except TimeoutError as error:

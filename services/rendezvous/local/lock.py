@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -89,11 +89,13 @@ def stack_lock(data: Path) -> Iterator[StackLock]:
 
 
 @contextlib.contextmanager
-def waiting_lock(path: Path) -> Iterator[None]:
-    """Hold `path` locked, waiting for as long as another process has it."""
+def waiting_lock(path: Path, waits: Callable[[], None]) -> Iterator[None]:
+    """Hold `path` locked; `waits` is called if another process has it, for as long as that takes."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        if not _try_lock(fd):
+            waits()
+            fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)

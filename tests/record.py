@@ -1,0 +1,235 @@
+"""Writes the recordings of version 1 that are missing: `python tests/record.py`.
+
+A recording is what was on the wire once, and what it must decode to for ever (test_recorded.py). One that exists is
+never written again. When a schema grows, its messages get recordings of the next version beside these.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from endpoints import FEATURES
+from rendezvous.envelope import read_envelope, write_envelope
+from rendezvous.messages import (
+    Comparisons,
+    DeadLetter,
+    DeadLetterReason,
+    Decisions,
+    Envelope,
+    Label,
+    Message,
+    Reason,
+    ReplyAddress,
+    Response,
+    Scores,
+    Status,
+)
+from rendezvous.wire import Codec, encode
+
+FOLDER = Path(__file__).parent / "recorded"
+VERSION = 1
+NOW_US = 1_357_016_400_123_456
+"""2013-01-01 05:00 UTC and a bit: every digit down to the microsecond is told apart."""
+
+EXAMPLES: dict[type[Message], Sequence[Message]] = {
+    Scores: (
+        Scores(
+            model="champion",
+            version="0123456789ab",
+            taken_us=NOW_US,
+            scored_us=NOW_US + 4_567,
+            offsets=np.array([7, 8, 2**40], np.int64),
+            statuses=np.array([Status.OK, Status.INVALID, Status.OK], np.uint8),
+            outputs=np.array([[0.7, -1.5], [0.0, 0.0], [3.4e38, 1e-45]], np.float32),
+        ),
+    ),
+    Response: (
+        Response(
+            request_id="f-Ω-1",
+            partition=3,
+            offset=2**40,
+            model="champion",
+            version="0123456789ab",
+            reason=Reason.PREFERRED,
+            output=(0.5, 0.25),
+            missing=("challenger", "baseline"),
+            slack_ms=169.5,
+            decided_us=NOW_US,
+        ),
+        Response(
+            request_id="",
+            partition=0,
+            offset=0,
+            model="",
+            version="",
+            reason=Reason.REJECTED,
+            output=(0.25,),
+            missing=(),
+            slack_ms=-0.5,
+            decided_us=NOW_US,
+        ),
+    ),
+    Decisions: (
+        Decisions(
+            decided_us=NOW_US,
+            policy="ba9876543210",
+            models=("champion", "baseline"),
+            versions=("0123456789ab", "b1"),
+            offsets=np.array([7, 9], np.int64),
+            winners=np.array([1, -1], np.int16),
+            reasons=np.array([Reason.FALLBACK, Reason.EXPIRED], np.uint8),
+            arrived=np.array([0b10, 0b01], np.uint64),
+            slacks_us=np.array([20_000, -3], np.int64),
+            outputs=np.array([[0.7], [0.25]], np.float32),
+        ),
+    ),
+    Comparisons: (
+        Comparisons(
+            closed_us=NOW_US,
+            models=("champion", "baseline"),
+            versions=("0123456789ab", "b1"),
+            offsets=np.array([7, 9], np.int64),
+            request_ids=("f-Ω-1", ""),
+            appended_us=np.array([NOW_US - 5_000_000, NOW_US - 4_000_000], np.int64),
+            winners=np.array([1, -1], np.int16),
+            reasons=np.array([Reason.FALLBACK, Reason.DEFAULT], np.uint8),
+            statuses=np.array([[Status.OK, Status.OK], [Status.NONE, Status.ERROR]], np.uint8),
+            latencies_us=np.array([[310_000, 1_200], [-1, 2_000]], np.int32),
+            outputs=np.array([[[0.75], [0.7]], [[0.0], [0.0]]], np.float32),
+        ),
+    ),
+    Label: (
+        Label(request_id="f-Ω-1", value=0.1, observed_us=NOW_US, source="arrivals"),
+        Label(request_id="f-2", value=None, observed_us=NOW_US, source="cancellations"),
+    ),
+    DeadLetter: (
+        DeadLetter(
+            reason=DeadLetterReason.UNKNOWN_SCHEMA,
+            detail="no released features schema has the head c301",
+            topic="tests.requests",
+            partition=1,
+            offset=2**40,
+            appended_us=NOW_US,
+            written_us=NOW_US + 1_000,
+            headers=(("ce_id", b"f-1"), ("x", b"\x00\xff"), ("x", b"")),
+            key=b"\x00key",
+            value=b"\xc3\x01garbage",
+            size_bytes=9,
+        ),
+        DeadLetter(
+            reason=DeadLetterReason.REPLY_REFUSED,
+            detail="",
+            topic="tests.requests",
+            partition=0,
+            offset=0,
+            appended_us=-1,
+            written_us=NOW_US,
+            headers=(),
+            key=None,
+            value=b"",
+            size_bytes=0,
+        ),
+    ),
+}
+REQUESTS: Sequence[tuple[Sequence[tuple[str, bytes]], dict[str, object]]] = (
+    (
+        write_envelope(Envelope("f-Ω-1", "gate", 200, ReplyAddress("tests.responses", 2, b"\x00\x01\xff"))),
+        {"x": 0.5, "who": "Zoë"},
+    ),
+    ([("ce_id", b"bare")], {"x": None, "who": ""}),
+)
+
+
+def name_of(kind: type[Message]) -> str:
+    """The name of a message's .avsc and of its recording."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+
+
+def path_of(name: str) -> Path:
+    """Where a recording is."""
+    return FOLDER / f"{name}.{VERSION}.json"
+
+
+def plain(value: object) -> object:
+    """A field's value in JSON: bytes as hex, a column as its type and nested lists, an enum as its name."""
+    if isinstance(value, np.ndarray):
+        return {"type": value.dtype.name, "values": value.tolist()}
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, Enum):
+        return value.name.lower()
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def plain_envelope(envelope: Envelope) -> dict[str, object]:
+    """An envelope's fields in JSON."""
+    reply = envelope.reply
+    return {field.name: plain(getattr(envelope, field.name)) for field in fields(envelope) if field.name != "reply"} | {
+        "reply": None if reply is None else {field.name: plain(getattr(reply, field.name)) for field in fields(reply)}
+    }
+
+
+def recording(kind: type[Message]) -> dict[str, Any]:
+    """The bytes and fields of a message's examples."""
+    return {
+        "message": name_of(kind),
+        "version": VERSION,
+        "recordings": [
+            {
+                "bytes": encode(message).hex(),
+                "fields": {field.name: plain(getattr(message, field.name)) for field in fields(message)},
+            }
+            for message in EXAMPLES[kind]
+        ],
+    }
+
+
+def request_recording() -> dict[str, Any]:
+    """The headers and values of requests, with the features schema of that time."""
+    return {
+        "message": "request",
+        "version": VERSION,
+        "features_schema": FEATURES,
+        "recordings": [
+            {
+                "headers": [[name, value.hex()] for name, value in headers],
+                "envelope": plain_envelope(read_envelope(headers)),
+                "bytes": Codec(FEATURES).encode(features).hex(),
+                "features": features,
+            }
+            for headers, features in REQUESTS
+        ],
+    }
+
+
+MAKERS: dict[str, Callable[[], dict[str, Any]]] = {
+    "request": request_recording,
+    **{name_of(kind): partial(recording, kind) for kind in get_args(Message)},
+}
+
+
+def write_missing(folder: Path = FOLDER) -> list[Path]:
+    """Write the recordings that are not there; returns their paths."""
+    written = []
+    for name, make in MAKERS.items():
+        path = folder / path_of(name).name
+        if not path.exists():
+            path.write_text(json.dumps(make(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+            written.append(path)
+    return written
+
+
+if __name__ == "__main__":
+    for new in write_missing():
+        print(new)  # noqa: T201 - this is a command

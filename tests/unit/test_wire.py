@@ -1,0 +1,302 @@
+"""Single-object encoding, released schemas, and columns that do not fit each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rendezvous.messages import (
+    Comparisons,
+    DeadLetterReason,
+    Decisions,
+    Label,
+    Message,
+    Reason,
+    Response,
+    Scores,
+    Status,
+)
+from rendezvous.wire import HEAD_BYTES, MARKER, MAX_ROWS, Codec, WireError, codec, decode, encode
+
+
+def record(*fields: tuple[Any, ...]) -> str:
+    """A schema of (name, type) or (name, type, default)."""
+    keys = ("name", "type", "default")
+    return json.dumps(
+        {"type": "record", "name": "R", "fields": [dict(zip(keys, field, strict=False)) for field in fields]}
+    )
+
+
+OLD = record(("a", "int"))
+NEW = record(("a", "long"), ("b", ["null", "string"], None), ("c", "float", 1.5))
+
+
+def refusal(attempt: Callable[[], object]) -> WireError:
+    """The WireError that an attempt raises; its words carry its reason."""
+    with pytest.raises(WireError) as caught:
+        attempt()
+    assert str(caught.value) == f"{caught.value.reason}: {caught.value.detail}"
+    return caught.value
+
+
+# ---------------------------------------------------------------------------------------------------------- the codec
+
+
+def test_bytes_begin_with_marker_and_fingerprint() -> None:
+    """C3 01, eight bytes that name the schema, then the plain Avro value."""
+    data = Codec(OLD).encode({"a": -2})
+    assert data[:2] == MARKER
+    assert data[HEAD_BYTES:] == b"\x03"
+    assert Codec(OLD).knows(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc3", MARKER, MARKER + bytes(8), b"{}", b"\xc3\x02" + bytes(20)])
+def test_an_unknown_schema_is_named_as_such(data: bytes) -> None:
+    """Bytes without a head that was released give UNKNOWN_SCHEMA, however short they are."""
+    found = Codec(OLD)
+    assert not found.knows(data)
+    assert refusal(lambda: found.decode(data)).reason == DeadLetterReason.UNKNOWN_SCHEMA
+
+
+def test_a_schema_of_another_message_is_unknown() -> None:
+    """A label is no score, though both are of the contract."""
+    data = encode(Label("r", 1.0, 2, "s"))
+    assert refusal(lambda: decode(data, Scores)).reason == DeadLetterReason.UNKNOWN_SCHEMA
+
+
+@pytest.mark.parametrize("rest", [b"\0", b"\0" * 1_000])
+def test_trailing_bytes_are_refused(rest: bytes) -> None:
+    """A value with something after it is not what its writer meant."""
+    error = refusal(lambda: Codec(OLD).decode(Codec(OLD).encode({"a": 1}) + rest))
+    assert error.reason == DeadLetterReason.UNREADABLE
+    assert f"{len(rest)} bytes after the value" in error.detail
+
+
+def test_a_cut_value_is_refused() -> None:
+    """A known head with too little behind it is UNREADABLE."""
+    assert refusal(lambda: Codec(OLD).decode(Codec(OLD).encode({"a": 1})[:-1])).reason == DeadLetterReason.UNREADABLE
+
+
+def test_an_older_schema_is_resolved_to_the_newer_one() -> None:
+    """What was written before reads as what is written now: types widen, new fields have their default."""
+    assert Codec(NEW, [OLD]).decode(Codec(OLD).encode({"a": 7})) == {"a": 7, "b": None, "c": 1.5}
+
+
+def test_the_newer_schema_is_what_is_written() -> None:
+    """An old reader does not know it: readers are upgraded first."""
+    data = Codec(NEW, [OLD]).encode({"a": 7, "b": "x", "c": 0.5})
+    assert Codec(NEW).decode(data) == {"a": 7, "b": "x", "c": 0.5}
+    assert not Codec(OLD).knows(data)
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        [record(("a", "long", 3))],
+        [OLD, OLD],
+        [OLD, json.dumps(json.loads(OLD) | {"doc": "the same, explained"})],
+    ],
+    ids=["only a default", "the same twice", "only a doc"],
+)
+def test_two_schemas_that_share_a_fingerprint_are_refused(older: list[str]) -> None:
+    """Defaults and docs do not count in a fingerprint: readers could not tell which one was meant."""
+    with pytest.raises(ValueError, match="share the fingerprint c301"):
+        Codec(record(("a", "long")), older)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{}, {"a": 1}, {"a": None, "b": None, "c": 0.5}, {"a": "1", "b": None, "c": 0.5}, {"a": 1, "b": 2, "c": 0.5}],
+    ids=["nothing", "gaps", "null", "text", "not in the union"],
+)
+def test_a_row_that_does_not_fit_is_refused(row: dict[str, Any]) -> None:
+    """A missing field, or one of the wrong type, raises what `encode` says it raises."""
+    with pytest.raises((ValueError, TypeError)):
+        Codec(NEW).encode(row)
+
+
+def test_a_field_that_the_schema_lacks_is_refused() -> None:
+    """A misspelled feature is not dropped in silence."""
+    with pytest.raises(ValueError, match="d"):
+        Codec(NEW).encode({"a": 1, "b": None, "c": 0.5, "d": 1})
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [
+        ("int", 1.5),
+        ("long", 1.5),
+        ("boolean", "false"),
+        ("boolean", 2),
+        ("int", 2**31),
+        ("long", 2**63),
+        ("double", 10**400),
+        (["null", "double"], 10**400),
+    ],
+)
+def test_a_value_that_would_not_come_back_is_refused(declared: Any, value: object) -> None:  # noqa: ANN401
+    """Nothing is rounded, wrapped or taken for true on its way out; other languages' readers refuse an int of 2**31."""
+    with pytest.raises((ValueError, TypeError)):
+        Codec(record(("a", declared))).encode({"a": value})
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    """What comes out of a table of features need not be unpacked by hand."""
+    schema = record(("a", "long"), ("b", "float"), ("c", ["null", "float"]))
+    row = {"a": np.int64(3), "b": np.float32(0.5), "c": np.float64(0.25)}
+    assert Codec(schema).decode(Codec(schema).encode(row)) == {"a": 3, "b": 0.5, "c": 0.25}
+
+
+def test_codecs_of_the_contract_are_made_once() -> None:
+    """Parsing a schema is for the start of a process."""
+    assert codec("scores") is codec("scores")
+
+
+# ---------------------------------------------------------------------------------------------------------- columns
+
+SCORES = Scores(
+    model="m",
+    version="v",
+    taken_us=1,
+    scored_us=2,
+    offsets=np.array([3, 5], np.int64),
+    statuses=np.array([Status.OK, Status.ERROR], np.uint8),
+    outputs=np.array([[0.5, 0.25], [0, 0]], np.float32),
+)
+DECISIONS = Decisions(
+    decided_us=1,
+    policy="p",
+    models=("a", "b"),
+    versions=("1", "2"),
+    offsets=np.array([3, 5], np.int64),
+    winners=np.array([1, -1], np.int16),
+    reasons=np.array([Reason.FALLBACK, Reason.DEFAULT], np.uint8),
+    arrived=np.array([2, 0], np.uint64),
+    slacks_us=np.array([10, 20], np.int64),
+    outputs=np.array([[0.5], [0.25]], np.float32),
+)
+COMPARISONS = Comparisons(
+    closed_us=1,
+    models=("a", "b"),
+    versions=("1", "2"),
+    offsets=np.array([3, 5], np.int64),
+    request_ids=("r3", "r5"),
+    appended_us=np.array([1, 2], np.int64),
+    winners=np.array([1, -1], np.int16),
+    reasons=np.array([Reason.FALLBACK, Reason.DEFAULT], np.uint8),
+    statuses=np.array([[Status.OK, Status.OK], [Status.NONE, Status.ERROR]], np.uint8),
+    latencies_us=np.array([[5, 6], [-1, 7]], np.int32),
+    outputs=np.zeros((2, 2, 1), np.float32),
+)
+
+
+def int64s(*values: int) -> np.ndarray:
+    """A column of int64."""
+    return np.array(values, np.int64)
+
+
+@pytest.mark.parametrize("message", [SCORES, DECISIONS, COMPARISONS], ids=lambda message: type(message).__name__)
+def test_columns_are_read_without_copying(message: Scores | Decisions | Comparisons) -> None:
+    """Columns are views on the record's bytes: nobody writes into them."""
+    read = decode(encode(message), type(message))
+    columns = [value for field in fields(read) if isinstance(value := getattr(read, field.name), np.ndarray)]
+    assert columns
+    assert not any(column.flags.writeable for column in columns)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (replace(SCORES, offsets=int64s(), statuses=np.zeros(0, np.uint8), outputs=np.zeros((0, 1), np.float32)), "0 by"),
+        (replace(SCORES, outputs=np.zeros((2, 0), np.float32)), "width 0"),
+        (replace(SCORES, offsets=int64s(3)), "statuses has 2 bytes"),
+        (replace(SCORES, statuses=np.ones(3, np.uint8)), "statuses has 3 bytes"),
+        (replace(SCORES, outputs=np.zeros((3, 2), np.float32)), "outputs has 24 bytes"),
+        (replace(SCORES, statuses=np.array([1, 7], np.uint8)), "statuses has the unknown code 7"),
+        (replace(SCORES, statuses=np.array([1, 255], np.uint8)), "statuses has the unknown code 255"),
+        (replace(SCORES, offsets=int64s(5, 3)), "increase"),
+        (replace(SCORES, offsets=int64s(3, 3)), "increase"),
+        (replace(SCORES, offsets=int64s(-1, 3)), "positive"),
+        (replace(DECISIONS, versions=("1",)), "do not agree"),
+        (replace(DECISIONS, models=("a",)), "do not agree"),
+        (replace(DECISIONS, winners=np.array([2, -1], np.int16)), "do not agree"),
+        (replace(DECISIONS, winners=np.array([1, -2], np.int16)), "do not agree"),
+        (replace(DECISIONS, winners=np.array([1], np.int16)), "winners has 2 bytes"),
+        (replace(DECISIONS, reasons=np.array([1, 7], np.uint8)), "reasons has the unknown code 7"),
+        (replace(DECISIONS, arrived=np.zeros(1, np.uint64)), "arrived has 8 bytes"),
+        (replace(DECISIONS, slacks_us=int64s(1)), "slacks_us has 8 bytes"),
+        (replace(COMPARISONS, request_ids=("r3",)), "1 request_ids for 2 offsets"),
+        (replace(COMPARISONS, appended_us=int64s(1, 2, 3)), "appended_us has 24 bytes"),
+        (replace(COMPARISONS, statuses=np.zeros((2, 3), np.uint8)), "statuses has 6 bytes"),
+        (replace(COMPARISONS, latencies_us=np.zeros((2, 1), np.int32)), "latencies_us has 8 bytes"),
+        (replace(COMPARISONS, outputs=np.zeros((2, 3, 1), np.float32)), "outputs has 24 bytes"),
+        (replace(COMPARISONS, statuses=np.full((2, 2), 9, np.uint8)), "statuses has the unknown code 9"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(message: Scores | Decisions | Comparisons, words: str) -> None:
+    """Every length, code and axis is checked against the others, and the detail names the column."""
+    error = refusal(lambda: decode(encode(message), type(message)))
+    assert error.reason == DeadLetterReason.UNREADABLE
+    assert words in error.detail
+
+
+def test_a_length_that_is_no_whole_number_of_rows_is_refused() -> None:
+    """Nine bytes of offsets are not int64s."""
+    row = {"model": "m", "version": "v", "taken_us": 1, "scored_us": 2, "width": 1}
+    data = codec("scores").encode(row | {"offsets": bytes(9), "statuses": b"\1", "outputs": bytes(4)})
+    assert "9 bytes of offsets" in refusal(lambda: decode(data, Scores)).detail
+
+
+@pytest.mark.parametrize("width", [0, -1, -(2**31)])
+def test_a_width_below_one_is_refused(width: int) -> None:
+    """Whatever the columns' lengths are."""
+    row = {"model": "m", "version": "v", "taken_us": 1, "scored_us": 2, "width": width}
+    data = codec("scores").encode(row | {"offsets": bytes(8), "statuses": b"\1", "outputs": b""})
+    assert f"width {width}" in refusal(lambda: decode(data, Scores)).detail
+
+
+def test_the_most_rows_are_read_and_one_more_is_refused() -> None:
+    """A record's rows are bounded, so that nobody's record can fill a server's memory."""
+
+    def of(rows: int) -> Scores:
+        return replace(
+            SCORES,
+            offsets=np.arange(rows, dtype=np.int64),
+            statuses=np.ones(rows, np.uint8),
+            outputs=np.zeros((rows, 1), np.float32),
+        )
+
+    assert len(decode(encode(of(MAX_ROWS)), Scores).offsets) == MAX_ROWS
+    assert refusal(lambda: decode(encode(of(MAX_ROWS + 1)), Scores)).reason == DeadLetterReason.UNREADABLE
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        replace(SCORES, statuses=np.array([Status.OK, Status.NONE], np.uint8)),
+        replace(DECISIONS, reasons=np.array([Reason.NO_ANSWER, Reason.DEFAULT], np.uint8)),
+        replace(COMPARISONS, reasons=np.array([Reason.NO_ANSWER, Reason.DEFAULT], np.uint8)),
+    ],
+    ids=["a score that has not arrived", "the client's own reason, decided", "the client's own reason, compared"],
+)
+def test_codes_that_are_never_on_the_wire_are_refused(message: Scores | Decisions | Comparisons) -> None:
+    """A score says something of each of its rows, and a server never says NO_ANSWER."""
+    error = refusal(lambda: decode(encode(message), type(message)))
+    assert error.reason == DeadLetterReason.UNREADABLE
+
+
+def test_a_comparison_may_say_that_nothing_arrived() -> None:
+    """NONE stands for a model that has not reported."""
+    assert decode(encode(COMPARISONS), Comparisons).statuses[1, 0] == Status.NONE
+
+
+def test_the_clients_own_reason_cannot_be_sent() -> None:
+    """NO_ANSWER is what a client says to itself; a server that tries to send it is told by a ValueError."""
+    response: Message = Response("r", 0, 0, "", "", Reason.NO_ANSWER, (0.5,), (), 0.0, 1)
+    with pytest.raises(ValueError, match="(?i)no_answer"):
+        encode(response)
