@@ -9,6 +9,9 @@ from rendezvous.local.ports import LOOPBACK
 NODE_ID = 1
 
 JVM_OPTIONS = (
+    # the second compiler pays after minutes of load; until then it takes half a core from the models (measured at
+    # 500 requests/s with five models on two cores: broker 0.9 core with it, 0.5 without)
+    "-XX:TieredStopAtLevel=1",
     # 100 MB live after 1.4 million records of 1 kB through 48 partitions to six groups (56,000 a second in, six times
     # that out); the same load passed in 160 MB. All of it from the start: at 1,500 records a second 9 collections of
     # 100 ms altogether in 15 s, where a heap that grows, with Kafka's goal of 20 ms a pause, had 55 of 280 ms

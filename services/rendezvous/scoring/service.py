@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from rendezvous.log.records import Committed, LogError, Record, Sink, Source, Start
-from rendezvous.messages import Bytes, Floats, Scores, Status
+from rendezvous.messages import Bytes, Floats, Scores
 from rendezvous.scoring.batch import Batch, score, take_up
 from rendezvous.scoring.models import LoadedModel
 from rendezvous.settings import Endpoint
@@ -130,8 +130,7 @@ class Scorer:
 
     def _count(self, records: Sequence[Record], batch: Batch, statuses: Bytes, taken_us: int, scored_us: int) -> None:
         self._metrics.skipped.inc(len(records) - len(batch.records))
-        for status, count in zip(*np.unique(statuses, return_counts=True), strict=True):
-            self._metrics.rows.labels(Status(status).name.lower()).inc(int(count))
+        self._metrics.scored(statuses)
         self._metrics.batch.observe(len(batch.records))
         self._metrics.seconds.observe((scored_us - taken_us) / 1e6)
         self._metrics.delay.set(scored_us / 1e6 - min(record.timestamp_ms for record in records) / 1e3)

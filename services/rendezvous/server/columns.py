@@ -6,6 +6,9 @@ import numpy as np
 
 from rendezvous.messages import Bytes, Floats, Int64s, Status
 
+OK = int(Status.OK)
+NONFINITE = np.uint8(Status.NONFINITE)
+
 
 class Columns:
     """`capacity` slots (a power of two) for `models` models of `width` outputs.
@@ -36,8 +39,8 @@ class Columns:
         What calls itself OK but is not finite becomes NONFINITE: no policy ever sees it.
         """
         finite = np.isfinite(outputs).all(axis=1)
-        statuses = np.where((statuses == Status.OK) & ~finite, np.uint8(Status.NONFINITE), statuses)
-        usable = statuses == Status.OK
+        statuses = np.where((statuses == OK) & ~finite, NONFINITE, statuses)
+        usable = statuses == OK
         bit = np.uint64(1 << column)
         self.reported[slots] |= bit
         self.usable[slots[usable]] |= bit
@@ -53,6 +56,6 @@ class Columns:
         self.offset[slots] = -1
         self.reported[slots] = 0
         self.usable[slots] = 0
-        self.status[slots] = Status.NONE
+        self.status[slots] = 0
         self.arrival_us[slots] = -1
         self.output[slots] = np.nan

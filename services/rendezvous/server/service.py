@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from rendezvous.log.records import Committed, Record, Sink, Source, Start
-from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Reason, Status
+from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason
 from rendezvous.server.intake import Fault, Intake, dead_letter
 from rendezvous.server.mailbox import Verdicts
 from rendezvous.server.partition import Partition
@@ -64,6 +63,7 @@ class Service:
         self._committed: dict[int, Committed] = {}
         self._close_at_us = 0
         self._commit_at_us = 0
+        self._held = False
         self.joined = False
         source.subscribe(self._requests_topic, self)
 
@@ -84,7 +84,8 @@ class Service:
         now_us = self._clock_us()
         for record in records:
             self._take(record, now_us)
-        self._note_progress()
+        if self._held:
+            self._note_progress()
         for partition in list(self._partitions.values()):
             for verdicts in partition.tick(now_us):
                 self._publisher.answer(partition, verdicts)
@@ -139,17 +140,11 @@ class Service:
         if isinstance(scores, Fault):
             self._publisher.letter(dead_letter(record, scores, now_us), None)
             return
-        tally = partition.scores(scores, record.offset, now_us)
-        for fate in ("kept", "duplicate", "late", "unknown"):
-            if count := getattr(tally, fate):
-                self._metrics.scores.labels(scores.model, fate).inc(count)
-        if (scores.statuses != Status.OK).any():
-            for status, count in zip(*np.unique(scores.statuses, return_counts=True), strict=True):
-                if status != Status.OK:
-                    self._metrics.faults.labels(scores.model, Status(status).name.lower()).inc(int(count))
+        self._metrics.tally(scores.model, partition.scores(scores, record.offset, now_us), scores.statuses)
 
     def _note_progress(self) -> None:
         ends = self._source.ends()
+        self._held = False
         for number, partition in self._partitions.items():
             if not partition.live:
                 reached = [
@@ -159,22 +154,16 @@ class Service:
                 partition.read_to(*reached)
                 if partition.live:
                     _logger.info("%s-%d: live", self._requests_topic, number)
-        self._metrics.partitions.labels("live").set(sum(p.live for p in self._partitions.values()))
-        self._metrics.partitions.labels("held").set(sum(not p.live for p in self._partitions.values()))
+                self._held |= not partition.live
 
     # ---------------------------------------------------------------------------------------------- what leaves
 
     def _count_answers(self, verdicts: Verdicts) -> None:
         decisions = verdicts.decisions
-        for winner, reason, slack_us, request in zip(
-            decisions.winners.tolist(),
-            decisions.reasons.tolist(),
-            decisions.slacks_us.tolist(),
-            verdicts.requests,
-            strict=True,
-        ):
-            model = self._plan.models[winner] if winner >= 0 else "default"
-            self._metrics.answers.labels(model, Reason(reason).name.lower()).inc()
+        counts = Counter(zip(decisions.winners.tolist(), decisions.reasons.tolist(), strict=True))
+        for (winner, reason), count in counts.items():
+            self._metrics.answered(self._plan.models[winner] if winner >= 0 else "default", reason, count)
+        for request, slack_us in zip(verdicts.requests, decisions.slacks_us.tolist(), strict=True):
             self._metrics.slack.observe(slack_us / 1e6)
             self._metrics.latency.observe((decisions.decided_us - request.appended_us) / 1e6)
             if slack_us < 0:
@@ -185,7 +174,10 @@ class Service:
             for comparisons in partition.close(now_us):
                 self._bury_unreadable(partition, comparisons, now_us)
                 self._publisher.compare(partition, comparisons)
-        self._metrics.in_flight.set(sum(partition.in_flight for partition in self._partitions.values()))
+        owned = self._partitions.values()
+        self._metrics.in_flight.set(sum(partition.in_flight for partition in owned))
+        self._metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
+        self._metrics.partitions.labels("held").set(sum(not partition.live for partition in owned))
 
     def _bury_unreadable(self, partition: Partition, comparisons: Comparisons, now_us: int) -> None:
         appended = dict(zip(comparisons.offsets.tolist(), comparisons.appended_us.tolist(), strict=True))
@@ -225,6 +217,7 @@ class Service:
             self._partitions[number] = Partition(self._plan, number, takeover)
             starts.append(Start(self._requests_topic, number, takeover.requests))
             starts.append(Start(self._scores_topic, number, takeover.scores))
+        self._held = True
         self.joined = True
         return starts
 

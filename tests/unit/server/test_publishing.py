@@ -1,0 +1,407 @@
+"""What leaves the server, in which order, and what becomes of what cannot be delivered.
+
+The log is in memory: a delivery report comes when `check` or `flush` asks for it, and not before.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from endpoints import DEADLINE_MS, VERSIONS, endpoint
+from memory_log import FakeClock, MemoryLog, MemorySink
+from rendezvous.log.records import LogError, Record
+from rendezvous.messages import (
+    DeadLetter,
+    DeadLetterReason,
+    Decisions,
+    Reason,
+    ReplyAddress,
+    Request,
+    Response,
+    Scores,
+    Status,
+)
+from rendezvous.server.intake import Fault, dead_letter
+from rendezvous.server.mailbox import Verdicts
+from rendezvous.server.partition import Partition, Takeover
+from rendezvous.server.plan import plan_for
+from rendezvous.server.publishing import Publisher, responses
+from rendezvous.wire import decode
+
+NUMBER = 1
+"""The partition in these tests."""
+TOPICS = {
+    "tests.requests": 2,
+    "tests.scores": 2,
+    "tests.decisions": 2,
+    "tests.comparisons": 2,
+    "tests.labels": 2,
+    "tests.responses": 3,
+    "tests.dead-letters": 2,
+    "tests.responses-of-a-friend": 1,
+    "replies.shop": 4,
+    "elsewhere": 1,
+}
+
+
+class Desk:
+    """A publisher, one live partition, and the log they write to."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.log = MemoryLog(self.clock, TOPICS)
+        self.sink = MemorySink(self.log)
+        self.endpoint = endpoint(topics={"partitions": 2, "reply_prefixes": ["replies."]})
+        self.plan = plan_for(self.endpoint, VERSIONS)
+        self.partition = Partition(self.plan, NUMBER, Takeover(0, 0, 0, 0, 0, {}))
+        self.letters: list[str] = []
+        self.publisher = Publisher(self.endpoint, self.plan, self.sink, self.letters.append)
+
+    def ask(self, offset: int, reply: ReplyAddress | None = None, *, scored: bool = True) -> None:
+        """A request arrives, and the champion's score for it."""
+        now_us = self.clock()
+        self.partition.request(Request(offset, now_us, now_us + DEADLINE_MS * 1_000, f"r{offset}", reply), now_us)
+        if scored:
+            scores = Scores(
+                model="champion",
+                version="c1",
+                taken_us=1,
+                scored_us=2,
+                offsets=np.array([offset], np.int64),
+                statuses=np.array([Status.OK], np.uint8),
+                outputs=np.array([[0.5]], np.float32),
+            )
+            self.partition.scores(scores, offset, now_us)
+
+    def tick(self) -> Verdicts:
+        """What the core answers now; one tick, one batch."""
+        (verdicts,) = self.partition.tick(self.clock())
+        return verdicts
+
+    def answer(self) -> None:
+        """Send what is due."""
+        self.publisher.answer(self.partition, self.tick())
+
+    def written(self, topic: str, partition: int = NUMBER) -> list[Record]:
+        """The records of one of the endpoint's topics."""
+        return self.log.records[f"tests.{topic}", partition]
+
+    def answers(self, topic: str = "tests.responses", partition: int = 0) -> list[Response]:
+        """What an application sees."""
+        return [decode(record.value, Response) for record in self.log.records[topic, partition]]
+
+    def decisions(self) -> list[list[int]]:
+        """The offsets of every decision."""
+        return [decode(record.value, Decisions).offsets.tolist() for record in self.written("decisions")]
+
+    def buried(self) -> list[DeadLetter]:
+        """Every dead letter, in whichever partition."""
+        return [decode(r.value, DeadLetter) for number in range(2) for r in self.written("dead-letters", number)]
+
+
+class OneByOne(MemorySink):
+    """Gives one report a call."""
+
+    def serve(self) -> None:
+        """Keep all but the first."""
+        self._reports, later = self._reports[:1], self._reports[1:]
+        super().serve()
+        self._reports += later
+
+
+# -------------------------------------------------------------------------------------------------------- the order
+
+
+def test_a_decision_follows_the_answers_reports() -> None:
+    """Nothing is decided in the log before every answer of the tick was reported delivered; then once, in place."""
+    desk = Desk()
+    for offset in (0, 1, 2):
+        desk.ask(offset)
+    desk.answer()
+    assert [answer.offset for answer in desk.answers()] == [0, 1, 2]
+    assert desk.decisions() == []
+    assert desk.publisher.undelivered == 3
+    desk.publisher.check()
+    assert desk.decisions() == [[0, 1, 2]]
+    assert desk.written("decisions", 0) == []
+    desk.publisher.check()
+    desk.publisher.check()
+    assert desk.decisions() == [[0, 1, 2]]
+    assert desk.publisher.undelivered == 0
+
+
+def test_a_decision_waits_for_the_last_report() -> None:
+    """Reports that come one by one: only the last one lets the decision out."""
+    desk = Desk()
+    class OneByOne(MemorySink):
+        """Gives one report a call."""
+
+        def serve(self) -> None:
+            """Keep all but the first."""
+            self._reports, later = self._reports[:1], self._reports[1:]
+            super().serve()
+            self._reports += later
+
+    desk.publisher = Publisher(desk.endpoint, desk.plan, OneByOne(desk.log), desk.letters.append)
+    for offset in (0, 1, 2):
+        desk.ask(offset)
+    desk.answer()
+    for _ in range(2):
+        desk.publisher.check()
+        assert desk.decisions() == []
+    desk.publisher.check()
+    assert desk.decisions() == [[0, 1, 2]]
+
+
+def test_a_flush_ends_with_everything_in_the_log() -> None:
+    """Answers, the decisions that follow them, and their reports."""
+    desk = Desk()
+    desk.ask(0)
+    desk.answer()
+    desk.publisher.flush(1.0)
+    assert desk.decisions() == [[0]]
+    assert desk.publisher.undelivered == 0
+
+
+def test_a_request_is_done_when_decision_and_comparison_are_delivered() -> None:
+    """Not when they are sent: what may be committed moves with the reports."""
+    desk = Desk()
+    desk.ask(0)
+    desk.answer()
+    desk.publisher.flush(1.0)
+    assert desk.partition.committable == 0
+    desk.clock.advance_ms(10_000)
+    for comparisons in desk.partition.close(desk.clock()):
+        desk.publisher.compare(desk.partition, comparisons)
+    assert len(desk.written("comparisons")) == 1
+    assert desk.partition.committable == 0
+    desk.publisher.check()
+    assert desk.partition.committable == 1
+
+
+# -------------------------------------------------------------------------------------------------------- an answer
+
+
+def test_an_answer_says_who_why_and_what_was_missing() -> None:
+    """By the champion alone: the other two of the schedule are missing, the candidate is not."""
+    desk = Desk()
+    desk.ask(5)
+    desk.clock.advance_ms(10)
+    desk.answer()
+    (answer,) = desk.answers()
+    assert answer == Response(
+        request_id="r5",
+        partition=NUMBER,
+        offset=5,
+        model="champion",
+        version="c1",
+        reason=Reason.PREFERRED,
+        output=(0.5,),
+        missing=("challenger", "baseline"),
+        slack_ms=DEADLINE_MS - 10.0,
+        decided_us=desk.clock(),
+    )
+
+
+def test_a_default_names_no_model() -> None:
+    """Nobody answered: empty names, all of the schedule missing."""
+    desk = Desk()
+    desk.ask(5, scored=False)
+    desk.clock.advance_ms(DEADLINE_MS)
+    (answer,) = responses(desk.tick(), NUMBER, desk.plan)
+    assert (answer.model, answer.version, answer.reason) == ("", "", Reason.DEFAULT)
+    assert answer.output == (0.25,)
+    assert answer.missing == ("champion", "challenger", "baseline")
+
+
+def test_an_answers_headers() -> None:
+    """CloudEvents of the server's own, named by the request's place, and the application's correlation id."""
+    desk = Desk()
+    desk.ask(5, ReplyAddress("", None, b"\x00\xff"))
+    desk.answer()
+    (record,) = desk.written("responses", 0)
+    assert dict(record.headers) == {
+        "kafka_correlationId": b"\x00\xff",
+        "ce_id": b"1-5",
+        "ce_specversion": b"1.0",
+        "ce_type": b"rendezvous.response",
+        "ce_source": b"rendezvous/tests",
+        "content-type": b"application/avro",
+    }
+    assert len(record.headers) == 6
+    assert record.key is None
+
+
+def test_without_a_reply_address_the_id_comes_back() -> None:
+    """On the endpoint's own reply topic."""
+    desk = Desk()
+    desk.ask(5)
+    desk.answer()
+    (record,) = desk.written("responses", 0)
+    assert dict(record.headers)["kafka_correlationId"] == b"r5"
+
+
+@pytest.mark.parametrize(
+    ("topic", "partition"),
+    [
+        ("", None),
+        ("", 2),
+        ("tests.responses", 1),
+        ("tests.responses-of-a-friend", 0),
+        ("replies.shop", 3),
+        ("replies.shop", None),
+    ],
+)
+def test_an_answer_goes_where_the_application_asks(topic: str, partition: int | None) -> None:
+    """To an allowed topic, to the partition it names; to none in particular without one."""
+    desk = Desk()
+    desk.ask(0, ReplyAddress(topic, partition, b"c"))
+    desk.answer()
+    assert len(desk.answers(topic or "tests.responses", partition or 0)) == 1
+    assert desk.buried() == []
+
+
+# ---------------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("topic", "partition", "words"),
+    [
+        ("tests.requests", None, "not allowed"),
+        ("tests.scores", None, "not allowed"),
+        ("tests.labels", None, "not allowed"),
+        ("tests.decisions", 0, "not allowed"),
+        ("tests.comparisons", None, "not allowed"),
+        ("tests.dead-letters", None, "not allowed"),
+        ("elsewhere", None, "topics.reply_prefixes"),
+        ("tests.", None, "tests.responses, replies."),
+        ("Replies.shop", None, "not allowed"),
+        ("replies", None, "not allowed"),
+        ("replies.gone", None, "does not exist"),
+        ("tests.responses.gone", 0, "does not exist"),
+        ("replies.shop", 4, "has 4 partitions, the request asks for number 4"),
+        ("", 3, "has 3 partitions"),
+        ("tests.responses", 2**31 - 1, "has 3 partitions"),
+    ],
+)
+def test_a_reply_address_that_cannot_be_is_refused(topic: str, partition: int | None, words: str) -> None:
+    """Internal topics, other prefixes, missing topics, partitions out of range: a letter, and the decision goes out."""
+    desk = Desk()
+    desk.ask(0, ReplyAddress(topic, partition, b"c"))
+    before = {place: len(records) for place, records in desk.log.records.items()}
+    desk.answer()
+    (letter,) = desk.buried()
+    assert (letter.reason, letter.offset, letter.partition) == (DeadLetterReason.REPLY_REFUSED, 0, NUMBER)
+    assert letter.topic == "tests.requests"
+    assert words in letter.detail
+    assert desk.letters == [DeadLetterReason.REPLY_REFUSED]
+    desk.publisher.flush(1.0)
+    assert desk.decisions() == [[0]]
+    changed = {place[0] for place, records in desk.log.records.items() if len(records) != before.get(place, 0)}
+    assert changed == {"tests.dead-letters", "tests.decisions"}
+
+
+def test_internal_topics_stay_internal_under_any_prefix() -> None:
+    """Not even an owner who allows everything lets an application write scores through the server."""
+    desk = Desk()
+    desk.endpoint = endpoint(topics={"partitions": 2, "reply_prefixes": ["tests."]})
+    desk.publisher = Publisher(desk.endpoint, desk.plan, desk.sink, desk.letters.append)
+    for offset, name in enumerate(("requests", "scores", "labels", "decisions", "comparisons", "dead-letters")):
+        desk.ask(offset, ReplyAddress(f"tests.{name}", None, b"c"))
+    desk.answer()
+    assert len(desk.buried()) == 6
+
+
+def test_one_refusal_holds_up_no_other() -> None:
+    """The others of the tick are answered, and all are decided together."""
+    desk = Desk()
+    for offset, topic in enumerate(("tests.responses", "elsewhere", "replies.shop")):
+        desk.ask(offset, ReplyAddress(topic, 0, b"c"))
+    desk.answer()
+    desk.publisher.flush(1.0)
+    assert [answer.offset for answer in desk.answers() + desk.answers("replies.shop")] == [0, 2]
+    assert desk.decisions() == [[0, 1, 2]]
+
+
+# ---------------------------------------------------------------------------------------------------------- failures
+
+
+def test_an_answer_that_cannot_be_delivered_is_a_letter() -> None:
+    """Its reply topic is the application's: the server goes on, and the decision still goes out, after the report."""
+    desk = Desk()
+    desk.sink.broken.add("replies.shop")
+    desk.ask(0, ReplyAddress("replies.shop", 0, b"c"))
+    desk.ask(1)
+    desk.answer()
+    assert desk.buried() == []
+    desk.publisher.check()
+    (letter,) = desk.buried()
+    assert (letter.reason, letter.offset) == (DeadLetterReason.REPLY_REFUSED, 0)
+    assert "replies.shop is broken" in letter.detail
+    assert desk.decisions() == [[0, 1]]
+    desk.publisher.check()
+    assert desk.publisher.undelivered == 0
+
+
+@pytest.mark.parametrize("name", ["decisions", "comparisons", "dead-letters"])
+def test_a_record_of_ours_that_cannot_be_delivered_stops_the_service(name: str) -> None:
+    """`check` raises, names the topic, and says that nothing is lost: what it was about stays uncommitted."""
+    desk = Desk()
+    desk.sink.broken.add(f"tests.{name}")
+    desk.ask(0)
+    desk.answer()
+    desk.publisher.flush(1.0)
+    desk.clock.advance_ms(10_000)
+    for comparisons in desk.partition.close(desk.clock()):
+        desk.publisher.compare(desk.partition, comparisons)
+    desk.partition.dead_letter(1)
+    lost = Record("tests.requests", NUMBER, 1, 0, None, b"", ())
+    desk.publisher.letter(dead_letter(lost, Fault("no_id", "d"), desk.clock()), desk.partition)
+    desk.sink.serve()
+    with pytest.raises(LogError, match=rf"tests\.{name}: .* is broken: stopping; .* loses nothing"):
+        desk.publisher.check()
+    assert desk.partition.committable == (1 if name == "dead-letters" else 0)
+    with pytest.raises(LogError):
+        desk.publisher.check()
+
+
+def test_the_first_failure_is_the_one_that_is_told() -> None:
+    """What follows from it does not hide it."""
+    desk = Desk()
+    desk.sink.broken |= {"tests.decisions", "tests.dead-letters"}
+    desk.ask(0)
+    desk.answer()
+    desk.publisher.flush(1.0)
+    letter = dead_letter(Record("tests.scores", NUMBER, 1, 0, None, b"", ()), Fault("unreadable", "d"), 1)
+    desk.publisher.letter(letter, None)
+    with pytest.raises(LogError, match=r"tests\.decisions"):
+        desk.publisher.check()
+
+
+# ------------------------------------------------------------------------------------------------------- dead letters
+
+
+def test_a_letter_is_counted_by_reason_and_settles_its_debt() -> None:
+    """The offset of a record that is no request is done once its letter is delivered."""
+    desk = Desk()
+    desk.partition.dead_letter(0)
+    found = Record("tests.requests", NUMBER, 0, 5, None, b"v", ())
+    desk.publisher.letter(dead_letter(found, Fault("no_id", "d"), desk.clock()), desk.partition)
+    assert desk.letters == ["no_id"]
+    assert desk.partition.committable == 0
+    desk.publisher.check()
+    assert desk.partition.committable == 1
+    (letter,) = desk.buried()
+    assert (letter.reason, letter.value) == ("no_id", b"v")
+
+
+def test_a_letter_about_scores_is_nobodys_debt() -> None:
+    """It settles nothing of a partition's requests."""
+    desk = Desk()
+    desk.ask(0)
+    letter = dead_letter(Record("tests.scores", NUMBER, 0, 5, None, b"v", ()), Fault("unreadable", "d"), 1)
+    desk.publisher.letter(letter, None)
+    desk.publisher.check()
+    assert desk.partition.committable == 0
+    assert [found.topic for found in desk.buried()] == ["tests.scores"]

