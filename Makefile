@@ -70,7 +70,7 @@ $(LOCKED): tests/requirements.lock
 	    case $$word in \
 	      Collecting) count=$$((count + 1)); [ $$((count % 10)) -ne 0 ] || echo "$(VENV): $$count packages";; \
 	      Building) case $$rest in wheels*) echo "$(VENV): building from source: $${rest#*: }";; esac;; \
-	      Installing) echo "$(VENV): installing them";; \
+	      Installing) case $$rest in collected*) echo "$(VENV): installing them";; esac;; \
 	      failed) exit 1;; \
 	    esac; \
 	  done; }

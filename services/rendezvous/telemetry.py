@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -19,7 +19,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from rendezvous.messages import Bytes, Reason, Status
+from rendezvous.messages import Bytes, Reason, Scores, Status
 from rendezvous.server.mailbox import Tally
 
 LATENCY_BUCKETS_S = (
@@ -111,14 +111,17 @@ class ServerMetrics:
         """Count answers; label look-ups are remembered, because there is one for each answer of an idle system."""
         _child(self._children, self.answers, model, Reason(reason)).inc(count)
 
-    def tally(self, model: str, tally: Tally, statuses: Bytes) -> None:
-        """Count what became of one scores record."""
-        for fate, count in zip(FATES, (tally.kept, tally.duplicate, tally.late, tally.unknown), strict=True):
-            if count:
-                _child(self._children, self.scores, model, fate).inc(count)
-        for status, count in _by_status(statuses):
-            if status != OK:
-                _child(self._children, self.faults, model, Status(status)).inc(count)
+    def tally(self, models: Sequence[str], tally: Tally, batch: Sequence[Scores]) -> None:
+        """Count what became of some scores records."""
+        for fate, rows in zip(FATES, (tally.kept, tally.duplicate, tally.late, tally.unknown), strict=True):
+            for model, count in zip(models, rows, strict=False):  # empty when there are none
+                if count:
+                    _child(self._children, self.scores, model, fate).inc(count)
+        for said in batch:
+            if int(said.statuses.max()) > OK:
+                for status, count in _by_status(said.statuses):
+                    if status != OK:
+                        _child(self._children, self.faults, said.model, Status(status)).inc(count)
 
 
 FATES = ("kept", "duplicate", "late", "unknown")

@@ -11,7 +11,7 @@ import functools
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -35,6 +35,7 @@ from rendezvous.messages import (
 MARKER = b"\xc3\x01"
 HEAD_BYTES = 10
 """The marker and the fingerprint."""
+OFFSET_BYTES = 8
 MAX_ROWS = 65_536
 """Rows in one columnar record; a scorer's largest batch is far below."""
 
@@ -123,29 +124,48 @@ _NAMES: dict[type[Message], str] = {
 
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _NAMES}
 
-_COLUMNS: dict[type[Message], dict[str, tuple[str, tuple[str, ...]]]] = {
-    Scores: {"offsets": ("<i8", ()), "statuses": ("u1", ()), "outputs": ("<f4", ("width",))},
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """How one column is packed: little-endian items, by row, then by model, then by output."""
+
+    dtype: np.dtype[Any]
+    by_model: bool = False
+    by_output: bool = False
+    codes: int = 0
+    """The values stop before this; 0 when any value will do."""
+
+
+_OFFSETS = _Column(np.dtype("<i8"))
+_WINNERS = _Column(np.dtype("<i2"))
+_REASON_CODES = _Column(np.dtype("u1"), codes=len(Reason) - 1)
+_TIMES = _Column(np.dtype("<i8"))
+
+_COLUMNS: dict[type[Message], dict[str, _Column]] = {
+    Scores: {
+        "offsets": _OFFSETS,
+        "statuses": _Column(np.dtype("u1"), codes=len(Status)),
+        "outputs": _Column(np.dtype("<f4"), by_output=True),
+    },
     Decisions: {
-        "offsets": ("<i8", ()),
-        "winners": ("<i2", ()),
-        "reasons": ("u1", ()),
-        "arrived": ("<u8", ()),
-        "slacks_us": ("<i8", ()),
-        "outputs": ("<f4", ("width",)),
+        "offsets": _OFFSETS,
+        "winners": _WINNERS,
+        "reasons": _REASON_CODES,
+        "arrived": _Column(np.dtype("<u8")),
+        "slacks_us": _TIMES,
+        "outputs": _Column(np.dtype("<f4"), by_output=True),
     },
     Comparisons: {
-        "offsets": ("<i8", ()),
-        "appended_us": ("<i8", ()),
-        "winners": ("<i2", ()),
-        "reasons": ("u1", ()),
-        "statuses": ("u1", ("models",)),
-        "latencies_us": ("<i4", ("models",)),
-        "outputs": ("<f4", ("models", "width")),
+        "offsets": _OFFSETS,
+        "appended_us": _TIMES,
+        "winners": _WINNERS,
+        "reasons": _REASON_CODES,
+        "statuses": _Column(np.dtype("u1"), by_model=True, codes=len(Status)),
+        "latencies_us": _Column(np.dtype("<i4"), by_model=True),
+        "outputs": _Column(np.dtype("<f4"), by_model=True, by_output=True),
     },
 }
-"""Column: its type, and the axes after the rows."""
 
-_CODES = {"statuses": len(Status), "reasons": len(Reason)}
 _REASONS = tuple(reason.name.lower() for reason in Reason if reason is not Reason.NO_ANSWER)
 
 
@@ -170,8 +190,8 @@ def encode(message: Message) -> bytes:
     columns = _COLUMNS.get(kind)
     if columns is not None:
         row["width"] = row["outputs"].shape[-1]
-        for name, (dtype, _) in columns.items():
-            row[name] = row[name].astype(dtype, copy=False).tobytes()
+        for name, column in columns.items():
+            row[name] = row[name].astype(column.dtype, copy=False).tobytes()
     elif kind is Response:
         row["reason"] = _REASONS[row["reason"]]
     elif kind is DeadLetter:
@@ -193,28 +213,33 @@ def decode(data: bytes, kind: type[M]) -> M:
     return kind(**row)
 
 
-def _unpack(row: Row, columns: Mapping[str, tuple[str, tuple[str, ...]]]) -> None:
+def _unpack(row: Row, columns: Mapping[str, _Column]) -> None:
     """Give columns their shapes; every length and code is checked against the others."""
     width = row.pop("width")
-    rows, odd = divmod(len(row["offsets"]), 8)
+    models = len(row.get("models", ()))
+    rows, odd = divmod(len(row["offsets"]), OFFSET_BYTES)
     if odd or not 0 < rows <= MAX_ROWS or width <= 0:
         raise WireError(
             DeadLetterReason.UNREADABLE,
             f"{len(row['offsets'])} bytes of offsets, width {width}: not 1..{MAX_ROWS} rows",
         )
-    models = len(row.get("models", ()))
-    sizes = {"width": width, "models": models}
-    for name, (dtype, axes) in columns.items():
-        shape = (rows, *(sizes[axis] for axis in axes))
-        expected = functools.reduce(int.__mul__, shape, np.dtype(dtype).itemsize)
-        if len(row[name]) != expected:
-            raise WireError(DeadLetterReason.UNREADABLE, f"{name} has {len(row[name])} bytes, {shape} needs {expected}")
-        row[name] = np.frombuffer(row[name], dtype).reshape(shape)
-        if name in _CODES and int(row[name].max(initial=0)) >= _CODES[name]:
-            raise WireError(DeadLetterReason.UNREADABLE, f"{name} has the unknown code {int(row[name].max())}")
-    if not bool((row["offsets"][1:] > row["offsets"][:-1]).all()) or row["offsets"][0] < 0:
+    for name, column in columns.items():
+        data = row[name]
+        items = rows * (models if column.by_model else 1) * (width if column.by_output else 1)
+        if len(data) != items * column.dtype.itemsize:
+            raise WireError(DeadLetterReason.UNREADABLE, f"{name} has {len(data)} bytes for {items} x {column.dtype}")
+        array = np.frombuffer(data, column.dtype)
+        if column.codes and int(array.max(initial=0)) >= column.codes:
+            raise WireError(DeadLetterReason.UNREADABLE, f"{name} has the unknown code {int(array.max())}")
+        if column.by_model:
+            array = array.reshape((rows, models, width) if column.by_output else (rows, models))
+        elif column.by_output:
+            array = array.reshape(rows, width)
+        row[name] = array
+    offsets = row["offsets"]
+    if offsets[0] < 0 or (rows > 1 and not bool((offsets[1:] > offsets[:-1]).all())):
         raise WireError(DeadLetterReason.UNREADABLE, "offsets must be positive and increase from row to row")
-    if "models" in row:
+    if models or "models" in row:
         _unpack_axis(row, models)
 
 

@@ -80,7 +80,9 @@ def test_each_header_at_its_bounds(headers: dict[str, bytes], expected: Envelope
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"i" * 257, "Ω".encode() * 129, b"\xff", b"\xed\xa0\x80"], ids=["empty", "long", "wide", "bytes", "half"]
+    "value",
+    [b"", b"i" * 257, "Ω".encode() * 129, b"\xff", b"\xed\xa0\x80"],
+    ids=["empty", "long", "wide", "bytes", "half"],
 )
 def test_an_unusable_id_is_no_id(value: bytes) -> None:
     """Empty, longer than 256 bytes, or not UTF-8: NO_ID."""
@@ -140,6 +142,15 @@ def test_of_a_header_given_twice_the_last_counts(name: str) -> None:
 
 # ----------------------------------------------------------------------------------------------------- both ways
 
+
+def envelope_or_none(headers: list[tuple[str, bytes]]) -> Envelope | None:
+    """The envelope, None for an EnvelopeError; everything else escapes and fails the test."""
+    try:
+        return read_envelope(headers)
+    except EnvelopeError:
+        return None
+
+
 IDS = st.text(min_size=1, max_size=64)
 ENVELOPES = st.builds(
     Envelope,
@@ -176,10 +187,7 @@ def test_without_a_reply_address_the_id_is_the_correlation(request_id: str) -> N
 @given(st.lists(st.tuples(st.sampled_from(HEADERS) | st.text(max_size=6), st.binary(max_size=12)), max_size=12))
 def test_any_headers_give_an_envelope_or_an_envelope_error(headers: list[tuple[str, bytes]]) -> None:
     """No header's bytes let another exception out, and what is accepted is within the limits."""
-    try:
-        envelope = read_envelope([("ce_id", b"id"), *headers])
-    except EnvelopeError as error:
-        assert error.reason in {DeadLetterReason.NO_ID, DeadLetterReason.BAD_ENVELOPE}
-        return
-    assert envelope.reply is not None
-    assert read_envelope(write_envelope(envelope)) == envelope
+    envelope = envelope_or_none([("ce_id", b"id"), *headers])
+    if envelope is not None:
+        assert envelope.reply is not None
+        assert read_envelope(write_envelope(envelope)) == envelope

@@ -98,8 +98,6 @@ def imported(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:
 
 def third_party(tree: ast.AST) -> set[str]:
     """Packages of others."""
-
-
     tops = {module.partition(".")[0] for module, _ in imported(tree)}
     return tops - set(sys.stdlib_module_names) - {"rendezvous"}
 

@@ -33,20 +33,21 @@ class Columns:
         self.arrival_us: Int64s = np.full((capacity, models), -1, np.int64)
         self.output: Floats = np.full((capacity, models, width), np.nan, np.float32)
 
-    def keep(self, slots: Int64s, column: int, statuses: Bytes, outputs: Floats, now_us: int) -> None:
-        """A model's report about these slots: statuses uint8 [slots], outputs float32 [slots, width].
+    def keep(self, slots: Int64s, columns: Int64s, statuses: Bytes, outputs: Floats, now_us: int) -> None:
+        """Models' reports: slots and columns int64 [rows], statuses uint8 [rows], outputs float32 [rows, width].
 
-        What calls itself OK but is not finite becomes NONFINITE: no policy ever sees it.
+        A slot may stand in several rows, for several models. What calls itself OK but is not finite becomes NONFINITE:
+        no policy ever sees it.
         """
         finite = np.isfinite(outputs).all(axis=1)
         statuses = np.where((statuses == OK) & ~finite, NONFINITE, statuses)
         usable = statuses == OK
-        bit = np.uint64(1 << column)
-        self.reported[slots] |= bit
-        self.usable[slots[usable]] |= bit
-        self.status[slots, column] = statuses
-        self.arrival_us[slots, column] = now_us
-        self.output[slots[usable], column] = outputs[usable]
+        bits = np.uint64(1) << columns.astype(np.uint64)
+        np.bitwise_or.at(self.reported, slots, bits)
+        np.bitwise_or.at(self.usable, slots[usable], bits[usable])
+        self.status[slots, columns] = statuses
+        self.arrival_us[slots, columns] = now_us
+        self.output[slots[usable], columns[usable]] = outputs[usable]
 
     def free(self, slots: Int64s) -> None:
         """Make slots as new."""

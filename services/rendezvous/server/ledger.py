@@ -89,17 +89,20 @@ class Ledger:
         """Requests that are still pending owe one more delivery."""
         self._owed[offsets & self._mask] |= np.uint8(what)
 
-    def scored(self, offsets: Int64s, record: int) -> None:
-        """A scores record at position `record` speaks of these offsets (increasing), within the mailbox's window.
+    def scored(self, offsets: Int64s, records: Int64s) -> None:
+        """The scores record at position records[i] speaks of offsets[i], within the mailbox's window.
 
         Early ones may be beyond the newest request.
         """
-        self._scores_position = record + 1
-        offsets = offsets[offsets >= self._first]
+        pending = offsets >= self._first
+        offsets, records = offsets[pending], records[pending]
         if len(offsets):
-            self._grow(int(offsets[-1]) + 1)
-        slots = offsets & self._mask
-        self._scores[slots] = np.minimum(self._scores[slots], record)
+            self._grow(int(offsets.max()) + 1)
+            np.minimum.at(self._scores, offsets & self._mask, records)
+
+    def read_scores(self, position: int) -> None:
+        """The scores log has been read up to this position."""
+        self._scores_position = position
 
     def decided(self, offsets: Int64s, record: int) -> None:
         """The decision about these offsets is in the log at position `record`."""

@@ -24,12 +24,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rendezvous.messages import Comparisons, Decisions, Floats, Int64s, Reason, Request, Scores, Status
+from rendezvous.messages import Bytes, Comparisons, Decisions, Floats, Int64s, Reason, Request, Scores, Status
 from rendezvous.server.columns import Columns
 from rendezvous.server.plan import Plan
 
 OK = int(Status.OK)
 """NumPy compares with an int in a third of the time that it takes with an enum's member."""
+ONE = np.uint64(1)
 FAR_FUTURE = np.iinfo(np.int64).max
 RECORD_BYTES = 500_000
 """A columnar record stays well under Kafka's default message.max.bytes of 1 MiB."""
@@ -39,14 +40,44 @@ FREE, EARLY, OPEN, ANSWERED = range(4)
 """States of a slot; see the table above."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrivals:
+    """What several scores records say, one row after the other: columns int64 [rows] are places on the model axis.
+
+    `rows` counts each record's.
+    """
+
+    rows: list[int]
+    columns: Int64s
+    offsets: Int64s
+    statuses: Bytes
+    outputs: Floats
+
+    @staticmethod
+    def of(batch: Sequence[Scores], plan: Plan) -> Arrivals:
+        """Put records of registered models together."""
+        rows = [len(scores.offsets) for scores in batch]
+        columns = np.array([plan.column_of[scores.model, scores.version] for scores in batch], np.int64)
+        if len(batch) == 1:
+            (only,) = batch
+            return Arrivals(rows, np.repeat(columns, rows), only.offsets, only.statuses, only.outputs)
+        return Arrivals(
+            rows,
+            np.repeat(columns, rows),
+            np.concatenate([scores.offsets for scores in batch]),
+            np.concatenate([scores.statuses for scores in batch]),
+            np.concatenate([scores.outputs for scores in batch]),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What became of the rows of one scores record."""
+    """What became of some rows of scores, by model (rows for each place on the axis; empty when there are none)."""
 
-    kept: int
-    duplicate: int
-    late: int
-    unknown: int
+    kept: list[int]
+    duplicate: list[int]
+    late: list[int]
+    unknown: list[int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,28 +182,36 @@ class Mailbox:
         alive = np.flatnonzero(self._seen_us > now_us - self._plan.silent_us)
         return sum(1 << int(column) for column in alive)
 
-    def scores(self, scores: Scores, now_us: int) -> Tally:
-        """Keep what a registered model said; the caller has checked its name, version and width."""
-        column = self._plan.column_of[scores.model, scores.version]
-        self._seen_us[column] = now_us
-        inside = self.accepts(scores.offsets)
-        late = int((scores.offsets < self._base).sum())
-        offsets = scores.offsets[inside]
-        slots = offsets & self._columns.mask
+    def scores(self, arrivals: Arrivals, now_us: int) -> Tally:
+        """Keep what registered models said; the caller has checked names, versions and widths."""
+        columns = self._columns
+        self._seen_us[arrivals.columns] = now_us
+        late = arrivals.offsets < self._base
+        inside = self.accepts(arrivals.offsets)
+        at = np.flatnonzero(inside)
+        offsets, column = arrivals.offsets[at], arrivals.columns[at]
+        slots = offsets & columns.mask
         self._claim(slots, offsets)
-        bit = np.uint64(1 << column)
-        fresh = (self._columns.offset[slots] == offsets) & (self._columns.reported[slots] & bit == 0)
-        passed = int((self._columns.offset[slots] != offsets).sum())
+        held = columns.offset[slots] == offsets
+        late[at[~held]] = True
+        fresh = held & (columns.reported[slots] & (ONE << column.astype(np.uint64)) == 0)
+        if len(arrivals.rows) > 1:
+            fresh &= _first_of_its_kind(slots * len(self._plan.models) + column)
+        kept = at[fresh]
         slots = slots[fresh]
-        self._columns.keep(slots, column, scores.statuses[inside][fresh], scores.outputs[inside][fresh], now_us)
+        columns.keep(slots, arrivals.columns[kept], arrivals.statuses[kept], arrivals.outputs[kept], now_us)
         if len(slots):
             self._touched.append(slots)
         return Tally(
-            kept=len(slots),
-            duplicate=int((~fresh).sum()) - passed,
-            late=late + passed,
-            unknown=len(scores.offsets) - len(offsets) - late,
+            kept=self._by_column(arrivals.columns[kept]),
+            duplicate=self._by_column(column[held & ~fresh]),
+            late=self._by_column(arrivals.columns[late]),
+            unknown=self._by_column(arrivals.columns[~inside & ~late]),
         )
+
+    def _by_column(self, columns: Int64s) -> list[int]:
+        """Rows of each model."""
+        return np.bincount(columns, minlength=len(self._plan.models)).tolist() if len(columns) else []
 
     def _claim(self, slots: Int64s, offsets: Int64s) -> None:
         """Slots for scores that came before their requests."""
@@ -350,6 +389,13 @@ class Mailbox:
         span = np.arange(self._base, min(self._position, self._base + self._plan.capacity))
         used = np.flatnonzero(self._columns.state[span & self._columns.mask] != FREE)
         self._base = int(span[used[0]]) if len(used) else self._position
+
+
+def _first_of_its_kind(keys: Int64s) -> NDArray[np.bool_]:
+    """True where a key stands for the first time."""
+    first = np.zeros(len(keys), np.bool_)
+    first[np.unique(keys, return_index=True)[1]] = True
+    return first
 
 
 def _parts(rows: int, size: int) -> list[slice]:

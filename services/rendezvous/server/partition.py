@@ -7,14 +7,14 @@ ended at the assignment. Then it is live for ever.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rendezvous.messages import Comparisons, Int64s, Request, Scores, Status
 from rendezvous.server.ledger import Ledger, Owes, Resume
-from rendezvous.server.mailbox import Decided, Mailbox, Tally, Verdicts
+from rendezvous.server.mailbox import Arrivals, Decided, Mailbox, Tally, Verdicts
 from rendezvous.server.plan import Plan
 
 
@@ -39,6 +39,7 @@ class Partition:
 
     def __init__(self, plan: Plan, number: int, takeover: Takeover) -> None:
         self.number = number
+        self._plan = plan
         self._mailbox = Mailbox(plan, takeover.requests)
         self._ledger = Ledger(takeover.requests, takeover.scores, takeover.decisions)
         self._decided = dict(takeover.decided)
@@ -98,10 +99,14 @@ class Partition:
         if offset >= self._ledger.position:
             self._ledger.opened(offset, Owes.DEAD_LETTER)
 
-    def scores(self, scores: Scores, record: int, now_us: int) -> Tally:
-        """A registered model's scores were read at position `record` of the scores log."""
-        self._ledger.scored(scores.offsets[self._mailbox.accepts(scores.offsets)], record)
-        return self._mailbox.scores(scores, now_us)
+    def scores(self, batch: Sequence[tuple[Scores, int]], now_us: int) -> Tally:
+        """Registered models' scores were read, each with its record's position, in the order of the log."""
+        arrivals = Arrivals.of([scores for scores, _ in batch], self._plan)
+        records = np.repeat([record for _, record in batch], arrivals.rows)
+        inside = self._mailbox.accepts(arrivals.offsets)
+        self._ledger.scored(arrivals.offsets[inside], records[inside])
+        self._ledger.read_scores(batch[-1][1] + 1)
+        return self._mailbox.scores(arrivals, now_us)
 
     def tick(self, now_us: int) -> list[Verdicts]:
         """The answers that are due."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from rendezvous.log.records import Committed, Record, Sink, Source, Start
-from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason
+from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Scores
 from rendezvous.server.intake import Fault, Intake, dead_letter
 from rendezvous.server.mailbox import Verdicts
 from rendezvous.server.partition import Partition
@@ -82,8 +82,7 @@ class Service:
         """
         records = self._source.poll(MAX_RECORDS, self._patience_us(longest_us) / 1e6)
         now_us = self._clock_us()
-        for record in records:
-            self._take(record, now_us)
+        self._take_all(records, now_us)
         if self._held:
             self._note_progress()
         for partition in list(self._partitions.values()):
@@ -114,15 +113,25 @@ class Service:
 
     # ---------------------------------------------------------------------------------------------- what arrives
 
-    def _take(self, record: Record, now_us: int) -> None:
-        partition = self._partitions.get(record.partition)
-        if partition is None:
-            return  # taken away between the poll and now: its new owner reads it
-        self._positions[record.topic, record.partition] = record.offset + 1
-        if record.topic == self._scores_topic:
-            self._take_scores(partition, record, now_us)
-        else:
-            self._take_request(partition, record, now_us)
+    def _take_all(self, records: Sequence[Record], now_us: int) -> None:
+        """Requests one by one; scores together, since NumPy's price is by the call and not by the row."""
+        scores: dict[int, list[tuple[Scores, int]]] = {}
+        for record in records:
+            partition = self._partitions.get(record.partition)
+            if partition is None:
+                continue  # taken away between the poll and now: its new owner reads it
+            self._positions[record.topic, record.partition] = record.offset + 1
+            if record.topic == self._scores_topic:
+                said = self._intake.scores(record)
+                if isinstance(said, Fault):
+                    self._publisher.letter(dead_letter(record, said, now_us), None)
+                else:
+                    scores.setdefault(record.partition, []).append((said, record.offset))
+            else:
+                self._take_request(partition, record, now_us)
+        for number, batch in scores.items():
+            tally = self._partitions[number].scores(batch, now_us)
+            self._metrics.tally(self._plan.models, tally, [said for said, _ in batch])
 
     def _take_request(self, partition: Partition, record: Record, now_us: int) -> None:
         request, fault = self._intake.request(record)
@@ -134,13 +143,6 @@ class Service:
             self._metrics.append_age.set((now_us - request.appended_us) / 1e6)
         if fault is not None:
             self._publisher.letter(dead_letter(record, fault, now_us), partition)
-
-    def _take_scores(self, partition: Partition, record: Record, now_us: int) -> None:
-        scores = self._intake.scores(record)
-        if isinstance(scores, Fault):
-            self._publisher.letter(dead_letter(record, scores, now_us), None)
-            return
-        self._metrics.tally(scores.model, partition.scores(scores, record.offset, now_us), scores.statuses)
 
     def _note_progress(self) -> None:
         ends = self._source.ends()

@@ -86,7 +86,9 @@ class Room:
         return [
             row
             for scores in self.said(partition)
-            for row in zip(scores.offsets.tolist(), scores.statuses.tolist(), scores.outputs[:, 0].tolist(), strict=True)
+            for row in zip(
+                scores.offsets.tolist(), scores.statuses.tolist(), scores.outputs[:, 0].tolist(), strict=True
+            )
         ]
 
     def committed(self, partition: int = 0, name: str = "champion", version: str = "c1") -> int | None:

@@ -47,9 +47,7 @@ def request_of(found: Record) -> tuple[Request | None, Fault | None]:
     return intake().request(found)
 
 
-def scores(
-    model: str = "champion", version: str = "c1", width: int = 1, offsets: tuple[int, ...] = (7, 9)
-) -> bytes:
+def scores(model: str = "champion", version: str = "c1", width: int = 1, offsets: tuple[int, ...] = (7, 9)) -> bytes:
     """A scores record's value."""
     return encode(
         Scores(
@@ -78,7 +76,15 @@ def test_a_request_is_its_envelope_and_its_place() -> None:
 
 @pytest.mark.parametrize(
     ("deadline_ms", "budget_ms"),
-    [(None, DEADLINE_MS), (0, 0), (1, 1), (DEADLINE_MS + 1, DEADLINE_MS + 1), (2_000, 2_000), (2_001, 2_000), (999_999_999, 2_000)],
+    [
+        (None, DEADLINE_MS),
+        (0, 0),
+        (1, 1),
+        (DEADLINE_MS + 1, DEADLINE_MS + 1),
+        (2_000, 2_000),
+        (2_001, 2_000),
+        (999_999_999, 2_000),
+    ],
 )
 def test_a_deadline_is_clamped(deadline_ms: int | None, budget_ms: int) -> None:
     """The endpoint's own without one, the application's up to the endpoint's longest."""

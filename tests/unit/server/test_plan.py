@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ MODELS = tuple(VERSIONS)
 """champion, challenger, baseline, candidate: columns 0 to 3."""
 
 
-def plan(**changes: object) -> Plan:
+def plan(**changes: Any) -> Plan:  # noqa: ANN401 - parts of a document
     """The plan of the test endpoint, with parts replaced."""
     return plan_for(endpoint(**changes), VERSIONS)
 
@@ -26,7 +27,12 @@ def test_models_are_columns_in_the_documents_order() -> None:
     found = plan()
     assert found.models == MODELS
     assert found.versions == ("c1", "c2", "b1", "n1")
-    assert found.column_of == {("champion", "c1"): 0, ("challenger", "c2"): 1, ("baseline", "b1"): 2, ("candidate", "n1"): 3}
+    assert found.column_of == {
+        ("champion", "c1"): 0,
+        ("challenger", "c2"): 1,
+        ("baseline", "b1"): 2,
+        ("candidate", "n1"): 3,
+    }
 
 
 def test_versions_come_by_name() -> None:
@@ -104,7 +110,7 @@ def test_an_unknown_policy_is_refused_with_the_known_ones() -> None:
 
 # ------------------------------------------------------------------------------------------------------ the hash
 
-CHANGES: dict[str, dict[str, object]] = {
+CHANGES: dict[str, dict[str, Any]] = {
     "another order": {"schedule": [{"models": ["challenger", "champion"]}]},
     "another step": {"schedule": [{"models": ["champion"]}]},
     "another default": {"output": {"kind": "binary", "names": ["yes"], "default": [0.5]}},
@@ -122,7 +128,7 @@ def test_what_decides_an_answer_has_twelve_hex_digits() -> None:
 
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
-def test_whatever_decides_an_answer_changes_the_hash(changes: dict[str, object]) -> None:
+def test_whatever_decides_an_answer_changes_the_hash(changes: dict[str, Any]) -> None:
     """Order, steps, default and margin, so that a replay knows which schedule it replays."""
     assert plan(**changes).policy != plan().policy
 

@@ -134,6 +134,7 @@ def test_a_decision_follows_the_answers_reports() -> None:
 def test_a_decision_waits_for_the_last_report() -> None:
     """Reports that come one by one: only the last one lets the decision out."""
     desk = Desk()
+
     class OneByOne(MemorySink):
         """Gives one report a call."""
 
