@@ -37,6 +37,8 @@ FREEZE_SHARE = 0.2
 FREEZE_MAX_S = 4.0
 """Under the scorers' session timeout (6 s): a frozen process, not one that the group gave up."""
 WARM_UP_S = 3.0
+LABEL_LINGER_MS = 100
+"""Labels are hours late by nature."""
 COMPARED_S = 20.0
 """How long after the last answer the last comparison may take: close_ms and a broker's breath."""
 
@@ -142,7 +144,7 @@ class Scene:
         label_starts = starts_at_end(self._kafka, self._endpoint.topic("labels"))
         reader = KafkaReader(self._kafka, starts_at_end(self._kafka, self._endpoint.topic("comparisons")))
         registry = CollectorRegistry()
-        sink = KafkaSink(self._kafka)
+        sink = KafkaSink(self._kafka, linger_ms=LABEL_LINGER_MS)
         feed = labels.LabelFeed(sink, self._endpoint.topic("labels"), table)
         seconds = len(rows) / rate
         start_s = FREEZE_AT * seconds

@@ -39,7 +39,12 @@ NOT_FOUND = 127
 
 
 class Guard:
-    """The loop around one command, in a session of its own."""
+    """The loop around one command, in a process group of its own.
+
+    Not in a session of its own: Linux shares the CPU out evenly between sessions (autogroups) before it looks at
+    processes, and a broker that does most of the work would get no more than one idle scorer (measured on two cores
+    at 500 requests/s: median latency 130 ms in sessions, 60 ms in groups).
+    """
 
     def __init__(self, parent: int, grace_s: float, keep_fds: tuple[int, ...], command: list[str]) -> None:
         self._parent = parent
@@ -51,7 +56,7 @@ class Guard:
             command,
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno(),
-            start_new_session=True,
+            process_group=0,
             pass_fds=keep_fds,
             preexec_fn=_die_with_guard,  # noqa: PLW1509 - this process has one thread
         )

@@ -67,7 +67,7 @@ class GuardedProcess:
                 stderr=output,
                 cwd=folder,
                 env={**os.environ, **(environment or {})},
-                start_new_session=True,
+                process_group=0,
                 pass_fds=keep_fds,
             )
         answer = _first_line(watcher)

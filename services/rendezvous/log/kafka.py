@@ -120,14 +120,23 @@ class KafkaSource:
 
 
 class KafkaSink:
-    """A producer on Apache Kafka: acks from all, idempotent, nothing waits for company."""
+    """A producer on Apache Kafka: acks from all, idempotent.
+
+    `linger_ms`: how long a record waits for company. 0 for whatever has a deadline; for what has none a few
+    milliseconds save the broker most of its produce requests.
+    """
 
     METADATA_AGE_S = 5.0
     """How long a topic that was not there is believed absent, and one that was, present."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._producer = Producer(PRODUCER | {"bootstrap.servers": bootstrap, "error_cb": on_client_error})
+    def __init__(self, bootstrap: str, *, linger_ms: int = 0) -> None:
+        self._producer = Producer(
+            PRODUCER | {"bootstrap.servers": bootstrap, "error_cb": on_client_error, "linger.ms": linger_ms}
+        )
         self._partitions: dict[str, tuple[int, float]] = {}
+        # an idempotent producer needs half a second for its id, but only once it has met a broker: have that over
+        # before the first record, which may have a deadline
+        self._producer.list_topics(timeout=ADMIN_TIMEOUT_S)
 
     def send(
         self,

@@ -38,7 +38,6 @@ READER: dict[str, Any] = CONSUMER | {"isolation.level": "read_committed"}
 PRODUCER: dict[str, Any] = COMMON | {
     "acks": "all",
     "enable.idempotence": True,
-    "linger.ms": 0,  # whoever answers by a deadline does not wait for company
     "partitioner": "murmur2_random",  # as the Java client does, so that keys meet on the same partition
     "delivery.timeout.ms": 30_000,  # outlives a broker's restart
     "queue.buffering.max.messages": 200_000,

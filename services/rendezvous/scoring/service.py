@@ -129,7 +129,8 @@ class Scorer:
         self._sink.send(self._scores_topic, encode(scores), partition=number, delivered=delivered)
 
     def _count(self, records: Sequence[Record], batch: Batch, statuses: Bytes, taken_us: int, scored_us: int) -> None:
-        self._metrics.skipped.inc(len(records) - len(batch.records))
+        if skipped := len(records) - len(batch.records):
+            self._metrics.skipped.inc(skipped)
         self._metrics.scored(statuses)
         self._metrics.batch.observe(len(batch.records))
         self._metrics.seconds.observe((scored_us - taken_us) / 1e6)

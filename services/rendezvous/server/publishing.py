@@ -47,16 +47,19 @@ def responses(verdicts: Verdicts, partition: int, plan: Plan) -> list[Response]:
 
 
 class Publisher:
-    """The server's producer side for one endpoint.
+    """The server's producer side for one endpoint: `answers` have a deadline, our `records` have not.
 
     A record of ours that cannot be delivered (decision, comparison, dead letter) is kept in `failed`, and the service
     stops: its successor resumes from the last commit, so nothing is lost. An answer that cannot be delivered is a
     dead letter: its reply topic is the application's.
     """
 
-    def __init__(self, endpoint: Endpoint, plan: Plan, sink: Sink, on_letter: Callable[[str], None]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, plan: Plan, answers: Sink, records: Sink, on_letter: Callable[[str], None]
+    ) -> None:
         self._plan = plan
-        self._sink = sink
+        self._answers = answers
+        self._records = records
         self._on_letter = on_letter
         self._topics = {
             name: endpoint.topic(name) for name in ("responses", "decisions", "comparisons", "dead-letters")
@@ -103,13 +106,13 @@ class Publisher:
             batch.one_less()
 
         self.undelivered += 1
-        self._sink.send(topic, encode(response), partition=number, headers=headers, delivered=delivered)
+        self._answers.send(topic, encode(response), partition=number, headers=headers, delivered=delivered)
 
     def _refusal(self, topic: str, number: int | None) -> str | None:
         """Why the server does not write to this reply topic: it is not allowed, or not there."""
         if topic in self._internal or not topic.startswith(self._allowed):
             return f"reply topic {topic!r} is not allowed; prefixes: {', '.join(self._allowed)} (topics.reply_prefixes)"
-        partitions = self._sink.partitions(topic)
+        partitions = self._answers.partitions(topic)
         if not partitions:
             return f"reply topic {topic!r} does not exist"
         if number is not None and number >= partitions:
@@ -171,7 +174,7 @@ class Publisher:
                 self.failed = f"{self._topics[topic]}: {error}"
 
         self.undelivered += 1
-        self._sink.send(self._topics[topic], encode(message), partition=number, delivered=delivered)
+        self._records.send(self._topics[topic], encode(message), partition=number, delivered=delivered)
 
     def check(self) -> None:
         """Run the callbacks that are due.
@@ -179,14 +182,15 @@ class Publisher:
         Raises:
             LogError: a record of ours could not be delivered.
         """
-        self._sink.serve()
+        self._answers.serve()
+        self._records.serve()
         if self.failed is not None:
             raise LogError(f"{self.failed}: stopping; a restart resumes from the last commit and loses nothing")
 
     def flush(self, timeout_s: float) -> None:
         """Wait for what is under way, decisions that follow answers included."""
-        for _ in range(3):  # answers, then their decisions, then nothing
-            self._sink.flush(timeout_s)
+        self._answers.flush(timeout_s)  # their reports send decisions and dead letters
+        self._records.flush(timeout_s)
 
 
 class _Batch:

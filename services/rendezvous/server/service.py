@@ -42,7 +42,8 @@ class Service:
         endpoint: Endpoint,
         plan: Plan,
         source: Source,
-        sink: Sink,
+        answers: Sink,
+        records: Sink,
         clock_us: Callable[[], int],
         metrics: ServerMetrics,
         topic_id: str,
@@ -57,7 +58,9 @@ class Service:
         self._scores_topic = endpoint.topic("scores")
         features = Codec(endpoint.features_schema, endpoint.older_features_schemas)
         self._intake = Intake(plan, features, endpoint.request.max_bytes)
-        self._publisher = Publisher(endpoint, plan, sink, lambda reason: metrics.dead_letters.labels(reason).inc())
+        self._publisher = Publisher(
+            endpoint, plan, answers, records, lambda reason: metrics.dead_letters.labels(reason).inc()
+        )
         self._partitions: dict[int, Partition] = {}
         self._positions: dict[tuple[str, int], int] = {}
         self._committed: dict[int, Committed] = {}

@@ -154,7 +154,7 @@ def test_ctrl_c_does_not_reach_it(tmp_path: Path) -> None:
     with GuardedProcess.start(["sleep", "100"], log=tmp_path / "log") as process:
         _, guard = look(process.pid)
         os.kill(guard, signal.SIGINT)
-        assert len({os.getsid(0), os.getsid(guard), os.getsid(process.pid)}) == 3
+        assert len({os.getpgid(0), os.getpgid(guard), os.getpgid(process.pid)}) == 3
         with pytest.raises(TimeoutError, match="still runs"):
             process.wait(0.2)
 

@@ -19,8 +19,6 @@ from rendezvous.messages import (
     ReplyAddress,
     Request,
     Response,
-    Scores,
-    Status,
 )
 from rendezvous.server.intake import Fault, dead_letter
 from rendezvous.server.mailbox import Verdicts
@@ -58,21 +56,11 @@ class Desk:
         self.letters: list[str] = []
         self.publisher = Publisher(self.endpoint, self.plan, self.sink, self.letters.append)
 
-    def ask(self, offset: int, reply: ReplyAddress | None = None, *, scored: bool = True) -> None:
-        """A request arrives, and the champion's score for it."""
+    def ask(self, offset: int, reply: ReplyAddress | None = None) -> None:
+        """A request arrives that is answered at once: by the default, for it cannot be scored."""
         now_us = self.clock()
-        self.partition.request(Request(offset, now_us, now_us + DEADLINE_MS * 1_000, f"r{offset}", reply), now_us)
-        if scored:
-            scores = Scores(
-                model="champion",
-                version="c1",
-                taken_us=1,
-                scored_us=2,
-                offsets=np.array([offset], np.int64),
-                statuses=np.array([Status.OK], np.uint8),
-                outputs=np.array([[0.5]], np.float32),
-            )
-            self.partition.scores(scores, offset, now_us)
+        deadline_us = now_us + DEADLINE_MS * 1_000
+        self.partition.request(Request(offset, now_us, deadline_us, f"r{offset}", reply, "too_large"), now_us)
 
     def tick(self) -> Verdicts:
         """What the core answers now; one tick, one batch."""
@@ -185,35 +173,45 @@ def test_a_request_is_done_when_decision_and_comparison_are_delivered() -> None:
 
 
 def test_an_answer_says_who_why_and_what_was_missing() -> None:
-    """By the champion alone: the other two of the schedule are missing, the candidate is not."""
+    """By the champion; the candidate's score had arrived too, the other two of the schedule are missing."""
     desk = Desk()
-    desk.ask(5)
-    desk.clock.advance_ms(10)
-    desk.answer()
-    (answer,) = desk.answers()
+    decisions = Decisions(
+        decided_us=5_000,
+        policy=desk.plan.policy,
+        models=desk.plan.models,
+        versions=desk.plan.versions,
+        offsets=np.array([7], np.int64),
+        winners=np.array([0], np.int16),
+        reasons=np.array([Reason.PREFERRED], np.uint8),
+        arrived=np.array([0b1001], np.uint64),
+        slacks_us=np.array([-1_500], np.int64),
+        outputs=np.array([[0.5]], np.float32),
+    )
+    (answer,) = responses(Verdicts(decisions, (Request(7, 0, 3_500, "r7", None),)), NUMBER, desk.plan)
     assert answer == Response(
-        request_id="r5",
+        request_id="r7",
         partition=NUMBER,
-        offset=5,
+        offset=7,
         model="champion",
         version="c1",
         reason=Reason.PREFERRED,
         output=(0.5,),
         missing=("challenger", "baseline"),
-        slack_ms=DEADLINE_MS - 10.0,
-        decided_us=desk.clock(),
+        slack_ms=-1.5,
+        decided_us=5_000,
     )
 
 
 def test_a_default_names_no_model() -> None:
     """Nobody answered: empty names, all of the schedule missing."""
     desk = Desk()
-    desk.ask(5, scored=False)
-    desk.clock.advance_ms(DEADLINE_MS)
+    desk.ask(5)
+    desk.clock.advance_ms(10)
     (answer,) = responses(desk.tick(), NUMBER, desk.plan)
-    assert (answer.model, answer.version, answer.reason) == ("", "", Reason.DEFAULT)
+    assert (answer.model, answer.version, answer.reason) == ("", "", Reason.REJECTED)
     assert answer.output == (0.25,)
     assert answer.missing == ("champion", "challenger", "baseline")
+    assert answer.slack_ms == DEADLINE_MS - 10
 
 
 def test_an_answers_headers() -> None:
