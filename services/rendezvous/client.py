@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from prometheus_client import CollectorRegistry
 
-from rendezvous.envelope import write_envelope
+from rendezvous.envelope import MAX_ID_BYTES, write_envelope
 from rendezvous.log import KafkaReader, KafkaSink, LogError, Record, starts_at_end
 from rendezvous.messages import Envelope, Reason, ReplyAddress, Response
 from rendezvous.settings import Endpoint, SettingsError, environment, load_endpoint
@@ -110,7 +110,7 @@ class Asked:
             output=self._default,
             missing=(),
             slack_ms=0.0,
-            decided_us=time.time_ns() // 1_000,
+            decided_us=-1,  # as partition and offset: nobody decided
         )
 
 
@@ -197,6 +197,8 @@ class Client:
         budget_ms = limits.deadline_ms if deadline_ms is None else min(deadline_ms, limits.max_deadline_ms)
         if budget_ms <= 0:
             raise ValueError(f"deadline_ms must be positive, not {deadline_ms}")
+        if len(request_id.encode()) > MAX_ID_BYTES:
+            raise ValueError(f"request_id has more than {MAX_ID_BYTES} bytes: {request_id[:40]!r}...")
         value = self._encode(features)
         correlation = secrets.token_bytes(CORRELATION_BYTES)
         ask = Ask(request_id or correlation.hex(), time.monotonic() + budget_ms / 1e3)
@@ -204,6 +206,8 @@ class Client:
             Envelope(ask.request_id, self._source, budget_ms, ReplyAddress(*self._reply, correlation))
         )
         with self._lock:
+            if self._stopping.is_set():  # again: the listener gives up what it finds, and then looks no more
+                raise LogError("the client is closed") from self._failure
             self._asked.add(correlation, ask)
         self._metrics.asked.inc()
         self._sink.send(self._topic, value, key=key.encode() or None, headers=headers)

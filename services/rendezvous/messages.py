@@ -26,7 +26,7 @@ class Status(IntEnum):
     """What one model says about one request."""
 
     NONE = 0
-    """Nothing has arrived; never on the wire."""
+    """Nothing has arrived; in comparisons only, never in scores."""
     OK = 1
     """A score stands in the row's outputs."""
     EXPIRED = 2

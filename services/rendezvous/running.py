@@ -16,6 +16,8 @@ from rendezvous.settings import Environment, SettingsError, load_endpoint
 from rendezvous.telemetry import ScorerMetrics, ServerMetrics, Telemetry
 from rendezvous.topics import check
 
+CANDIDATE_GATHER_MS = 20
+"""A candidate answers nobody: it leaves CPU and broker to those who do."""
 RECORDS_LINGER_MS = 20
 """For decisions, comparisons and dead letters: nobody waits for them, and a commit every half second follows them."""
 
@@ -88,7 +90,11 @@ def run_scorer(environment: Environment, endpoint_name: str, model: str, host: s
         endpoint,
         model,
         loaded,
-        KafkaSource(bootstrap, group_of(endpoint, model, loaded.card.version)),
+        KafkaSource(
+            bootstrap,
+            group_of(endpoint, model, loaded.card.version),
+            gather_ms=0 if model in endpoint.live else CANDIDATE_GATHER_MS,
+        ),
         KafkaSink(bootstrap),
         clock_us,
         ScorerMetrics(telemetry.registry),

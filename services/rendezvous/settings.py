@@ -21,6 +21,13 @@ MAX_MODELS = 64
 """Width of the bit mask in which a decision records who had arrived."""
 
 
+MAX_FLOAT32 = 3.4028234e38
+Number = Annotated[float, Field(ge=-MAX_FLOAT32, le=MAX_FLOAT32, allow_inf_nan=False)]
+"""A finite float32: what models answer."""
+FROM_ELSEWHERE = ("folder", "features", "features_schema", "older_features_schemas")
+"""Fields of an endpoint that its document does not give."""
+
+
 class SettingsError(Exception):
     """A setting is missing or wrong; the message says which, where, and what to do."""
 
@@ -33,7 +40,7 @@ class RequestLimits(_Document):
     """What an application may ask. The budget of `deadline_ms` starts at the broker's append time."""
 
     deadline_ms: int = Field(gt=0, description="for a request that names none")
-    max_deadline_ms: int = Field(gt=0, description="a longer one is clamped to this")
+    max_deadline_ms: int = Field(gt=0, le=3_600_000, description="a longer one is clamped to this")
     reply_margin_ms: int = Field(ge=0, description="the last step ends this long before the deadline")
     max_bytes: int = Field(default=65_536, gt=0, le=900_000, description="a larger value is rejected")
 
@@ -53,7 +60,7 @@ class Output(_Document):
 
     kind: Literal["binary", "multiclass", "regression"]
     names: tuple[str, ...] = Field(min_length=1, max_length=256)
-    default: tuple[float, ...] = Field(description="the answer when no model has one")
+    default: tuple[Number, ...] = Field(description="the answer when no model has one")
 
     @model_validator(mode="after")
     def _same_width(self) -> Output:
@@ -96,7 +103,7 @@ class TopicLimits(_Document):
     """The endpoint's topics: requests, scores, decisions and comparisons have the same number of partitions."""
 
     partitions: int = Field(default=1, ge=1, le=1_024)
-    reply_prefixes: tuple[str, ...] = Field(
+    reply_prefixes: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(
         default=(), description="reply topics beyond <endpoint>.responses, by prefix"
     )
 
@@ -135,7 +142,7 @@ class Endpoint(_Document):
     mailbox: MailboxLimits = MailboxLimits()
     topics: TopicLimits = TopicLimits()
     folder: Path
-    features: tuple[Feature, ...]
+    features: tuple[Feature, ...] = Field(min_length=1)
     features_schema: str = Field(description="the Avro schema of a request's value, as JSON")
     older_features_schemas: tuple[str, ...] = Field(default=(), description="released before, still read")
 
@@ -211,6 +218,9 @@ def load_endpoint(name: str, home: Path) -> Endpoint:
     folder = home / "models" / name
     path = folder / "endpoint.toml"
     document = _read_toml(path, home)
+    if given := [field for field in FROM_ELSEWHERE if field in document]:
+        message = f"{path}: {given} come from the folder and from features.avsc: remove them here"
+        raise SettingsError(message)
     schema_path = home / "schemas" / name / "features.avsc"
     try:
         schema = json.loads(schema_path.read_text())
@@ -244,12 +254,12 @@ def load_endpoint(name: str, home: Path) -> Endpoint:
 
 def _read_toml(path: Path, home: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         known = sorted(found.parent.name for found in home.glob("models/*/endpoint.toml"))
         message = f"{path} does not exist; endpoints under {home}: {known or 'none'}. Set RENDEZVOUS_HOME?"
         raise SettingsError(message) from error
-    except tomllib.TOMLDecodeError as error:
+    except (OSError, ValueError) as error:  # no permission, not UTF-8, not TOML
         message = f"{path}: {error}"
         raise SettingsError(message) from error
 

@@ -56,7 +56,9 @@ class Codec:
     """One Avro record type: writes its newest schema, reads every released one."""
 
     def __init__(self, newest: str, older: Sequence[str] = ()) -> None:
-        self._schema = fastavro.parse_schema(json.loads(newest))
+        document = json.loads(newest)
+        self._schema = fastavro.parse_schema(document)
+        self._types = {field["name"]: field["type"] for field in document["fields"]}
         self._head = MARKER + _fingerprint(newest)
         self._writers: dict[bytes, Any] = {self._head: None}
         for text in older:
@@ -73,8 +75,17 @@ class Codec:
         """One row as single-object bytes.
 
         Raises:
-            ValueError, TypeError: a field is missing or of the wrong type.
+            ValueError, TypeError: a field is missing, of the wrong type, or out of its type's range.
         """
+        for name, value in row.items():
+            _check_scalar(name, value, self._types.get(name))
+        try:
+            return self.write(row)
+        except OverflowError as error:
+            raise ValueError(f"a number is too large for its type: {error}") from error
+
+    def write(self, row: Mapping[str, Any]) -> bytes:
+        """As `encode`, for a row whose types are known to be right: fastavro alone truncates 1.5 to an int."""
         buffer = io.BytesIO()
         buffer.write(self._head)
         # tuples are values here, never a way to name a union's branch: looking for that costs a third of the time
@@ -105,6 +116,20 @@ class Codec:
         if not isinstance(row, dict):
             raise WireError(DeadLetterReason.UNREADABLE, "not a record")
         return row
+
+
+_RANGES = {"int": 1 << 31, "long": 1 << 63}
+
+
+def _check_scalar(name: str, value: object, declared: object) -> None:
+    """What fastavro would silently truncate, or take for true; in unions it looks for itself."""
+    if declared == "boolean":
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name} must be a boolean, not {value!r:.40}")
+    elif isinstance(declared, str) and declared in _RANGES:
+        limit = _RANGES[declared]
+        if not isinstance(value, int | np.integer) or not -limit <= value < limit:
+            raise ValueError(f"{name} must be a whole number that fits {declared}, not {value!r:.40}")
 
 
 def _fingerprint(schema: str) -> bytes:
@@ -193,10 +218,12 @@ def encode(message: Message) -> bytes:
         for name, column in columns.items():
             row[name] = row[name].astype(column.dtype, copy=False).tobytes()
     elif kind is Response:
+        if row["reason"] is Reason.NO_ANSWER:
+            raise ValueError("NO_ANSWER is what a client says to itself: it is never on the wire")
         row["reason"] = _REASONS[row["reason"]]
     elif kind is DeadLetter:
         row["headers"] = [{"name": name, "value": value} for name, value in row["headers"]]
-    return codec(_NAMES[kind]).encode(row)
+    return codec(_NAMES[kind]).write(row)
 
 
 def decode(data: bytes, kind: type[M]) -> M:
@@ -208,6 +235,8 @@ def decode(data: bytes, kind: type[M]) -> M:
     row = codec(_NAMES[kind]).decode(data)
     if kind in _COLUMNS:
         _unpack(row, _COLUMNS[kind])
+        if kind is Scores and not row["statuses"].all():
+            raise WireError(DeadLetterReason.UNREADABLE, "statuses has the code 0: a score says something of each row")
     else:
         _SCALARS[kind](row)
     return kind(**row)

@@ -59,8 +59,8 @@ BEHAVIOUR = {
 
 SMALL = {
     # sized for one machine that also runs the models
-    "num.network.threads": 2,
-    "num.io.threads": 4,
+    "num.network.threads": 1,
+    "num.io.threads": 2,
     "background.threads": 2,
     "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,  # 128 MiB of heap otherwise
 }

@@ -13,13 +13,21 @@ from rendezvous.log.reading import on_client_error, read_to_end, record_of
 from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, MEMBER, PRODUCER
 
+GATHER_BYTES = 1_048_576
+"""More than arrives while gathering: the time decides."""
+
 _logger = logging.getLogger(__name__)
 
 
 class KafkaSource:
-    """A group member on Apache Kafka."""
+    """A group member on Apache Kafka.
 
-    def __init__(self, bootstrap: str, group: str, *, session_timeout_ms: int | None = None) -> None:
+    `gather_ms`: how long the broker lets records wait for company; 0 for whoever has a deadline.
+    """
+
+    def __init__(
+        self, bootstrap: str, group: str, *, session_timeout_ms: int | None = None, gather_ms: int = 0
+    ) -> None:
         settings = MEMBER | {
             "bootstrap.servers": bootstrap,
             "group.id": group,
@@ -28,6 +36,8 @@ class KafkaSource:
         if session_timeout_ms is not None:
             settings["session.timeout.ms"] = session_timeout_ms
             settings["heartbeat.interval.ms"] = max(session_timeout_ms // 6, 1)
+        if gather_ms:
+            settings |= {"fetch.min.bytes": GATHER_BYTES, "fetch.wait.max.ms": gather_ms}
         self._bootstrap = bootstrap
         self._consumer = Consumer(settings)
         self._ends: dict[tuple[str, int], int] = {}

@@ -34,7 +34,10 @@ def record_of(message: Message) -> Record:
 
 def _headers(message: Message) -> Sequence[tuple[str, str | bytes | None]]:
     # typed as a dict too, which only `produce` takes
-    headers = message.headers()
+    try:
+        headers = message.headers()
+    except UnicodeDecodeError:
+        return ()  # a name that is no UTF-8: without its headers the record is no request, and is said to be none
     return list(headers.items()) if isinstance(headers, dict) else headers or ()
 
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from rendezvous.envelope import EnvelopeError, read_envelope
 from rendezvous.log.records import Record
 from rendezvous.messages import Bytes, Floats, Status
-from rendezvous.scoring.columns import Columns, invalid_rows, take, to_columns
-from rendezvous.scoring.models import Model
+from rendezvous.scoring.columns import Columns, Model, invalid_rows, take, to_columns
 from rendezvous.settings import Endpoint
 from rendezvous.wire import Codec, Row, WireError
 

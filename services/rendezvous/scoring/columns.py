@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rendezvous.messages import Floats
 from rendezvous.settings import Feature
 
 Row: TypeAlias = Mapping[str, object]
@@ -16,6 +17,17 @@ Column: TypeAlias = NDArray[Any]
 
 Objects, because onnxruntime cuts NumPy's own text type off at a NUL."""
 Columns: TypeAlias = Mapping[str, Column]
+
+
+class Model(Protocol):
+    """Anything that scores a batch."""
+
+    def score(self, columns: Columns) -> Floats:
+        """Scores, float32 [rows, width], for one column [rows] per feature.
+
+        Raises:
+            Exception: whatever the model raises; the caller gives the batch's rows the status ERROR.
+        """
 
 
 def to_columns(rows: Sequence[Row], features: Sequence[Feature]) -> dict[str, Column]:

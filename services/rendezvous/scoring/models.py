@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from rendezvous.messages import Floats
 from rendezvous.scoring.card import Card, load_card
-from rendezvous.scoring.columns import Columns, to_columns
+from rendezvous.scoring.columns import Columns, Model, to_columns
 from rendezvous.settings import Endpoint, Feature, ModelSettings, SettingsError
 
 OUTPUT = "output"
@@ -27,17 +27,6 @@ WARM_UP_ROUNDS = 3
 
 class ModelError(SettingsError):
     """A model cannot serve its endpoint; the message names model, what was expected and found, and what to do."""
-
-
-class Model(Protocol):
-    """Anything that scores a batch."""
-
-    def score(self, columns: Columns) -> Floats:
-        """Scores, float32 [rows, width], for one column [rows] per feature.
-
-        Raises:
-            Exception: whatever the model raises; the caller gives the batch's rows the status ERROR.
-        """
 
 
 class OnnxModel:

@@ -120,10 +120,10 @@ class Scorer:
     def _send(self, number: int, position: int, scores: Scores) -> None:
         def delivered(error: str | None, _: int) -> None:
             self._undelivered -= 1
-            if error is None and number in self._owned:  # else its new owner commits
-                self._done[number] = max(position, self._done.get(number, 0))
-            elif error is not None:
+            if error is not None:
                 self._failed = error
+            elif self._failed is None and number in self._owned:  # else its new owner commits
+                self._done[number] = max(position, self._done.get(number, 0))
 
         self._undelivered += 1
         self._sink.send(self._scores_topic, encode(scores), partition=number, delivered=delivered)
