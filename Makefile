@@ -28,8 +28,8 @@ check: $(INSTALLED) ## formatting, lint and types, tests included
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-up: $(INSTALLED) ## a local Kafka and Redis, until Ctrl-C
-	@$(BIN)/rendezvous up
+up: $(INSTALLED) ## Kafka, Redis and the services of ENDPOINT=flights, until Ctrl-C
+	@$(BIN)/rendezvous up --endpoint $(or $(ENDPOINT),flights)
 
 lock: ## both lock files from pyproject.toml, with uv (UV=path/to/uv); keeps versions that still fit
 	@command -v $(UV) > /dev/null || { echo 'make lock needs uv: python3 -m pip install uv, or UV=path/to/uv' >&2; exit 1; }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rendezvous import running, topics
@@ -37,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start a local Kafka and Redis, and keep them until Ctrl-C")
     up.add_argument("--kafka-port", type=int, help="a free one without it")
     up.add_argument("--redis-port", type=int, help="a free one without it")
+    up.add_argument("--endpoint", help="train its models and run its services too")
     up.set_defaults(command=_up)
 
     create = commands.add_parser("topics", help="create an endpoint's topics where they are missing, and check them")
@@ -68,11 +70,21 @@ def _say(line: str) -> None:
 
 
 def _up(options: argparse.Namespace, environs: Environment) -> int:
-    from rendezvous.local.stack import running_stack  # noqa: PLC0415 - services need none of it
+    from rendezvous.local.services import running_services, train  # noqa: PLC0415 - services need none of it
+    from rendezvous.local.stack import running_stack  # noqa: PLC0415
 
-    with running_stack(
-        environs, report=_say, kafka_port=options.kafka_port, redis_port=options.redis_port
-    ) as addresses:
+    with ExitStack() as stack:
+        endpoint = load_endpoint(options.endpoint, environs.home) if options.endpoint else None
+        if endpoint is not None:
+            train(endpoint, environs.home, _say)
+        addresses = stack.enter_context(
+            running_stack(environs, report=_say, kafka_port=options.kafka_port, redis_port=options.redis_port)
+        )
+        if endpoint is not None:
+            topics.create(addresses.kafka, endpoint)
+            logs = environs.data / "logs"
+            stack.enter_context(running_services(endpoint, environs.home, addresses.kafka, logs, _say))
+            _say(f"services' logs: {logs}")
         _say(f"export KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} REDIS_URL={addresses.redis}")
         _say("up; Ctrl-C ends it")
         running.wait_for_signal()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,9 +17,8 @@ from rendezvous import topics
 from rendezvous.client import Client
 from rendezvous.demo import flights, labels, picture, report
 from rendezvous.demo.screen import Screen
-from rendezvous.demo.services import RunningService, running_services
 from rendezvous.demo.traffic import Asked, drive, warm_up
-from rendezvous.local.failure import LocalStackError
+from rendezvous.local.services import RunningService, running_services, train
 from rendezvous.local.stack import running_stack
 from rendezvous.log import KafkaReader, KafkaSink, Start, starts_at_end
 from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
@@ -56,7 +52,7 @@ def play(environment: Environment, *, requests: int, rate: float, report_to: Pat
     table = _departures(requests, rate)
     first, last = table["scheduled_utc"].iloc[0], table["scheduled_utc"].iloc[-1]
     screen.line(f"{requests} departures, {first:%d %B} to {last:%d %B %Y}, at {rate:g} a second")
-    _train(environment.home, screen.line)
+    train(endpoint, environment.home, screen.line)
     with running_stack(environment, report=screen.line, fresh=True) as addresses:
         topics.create(addresses.kafka, endpoint)
         logs = environment.data / "demo" / "logs"
@@ -79,24 +75,6 @@ def _departures(requests: int, rate: float) -> pd.DataFrame:
     if requests > len(table):
         raise SettingsError(f"--requests {requests}: from {FIRST_DAY} to {LAST_DAY} there are {len(table)} departures")
     return table.iloc[:requests]
-
-
-def _train(home: Path, say: Callable[[str], None]) -> None:
-    """Train the models, unless their cards are current; in a process of its own, so that its memory goes with it."""
-    script = home / "models" / ENDPOINT / "train.py"
-    command = [sys.executable, str(script), "--home", str(home)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as training:  # noqa: S603 - the owner's own script
-        lines = list(_echo(training, say))
-    if training.returncode != 0:
-        raise LocalStackError(f"{script} failed with {training.returncode}: {lines[-1] if lines else 'no output'}")
-
-
-def _echo(process: subprocess.Popen[str], say: Callable[[str], None]) -> list[str]:
-    lines = []
-    for line in process.stdout or ():
-        say(f"  {line.rstrip()}")
-        lines.append(line.rstrip())
-    return lines
 
 
 @dataclass(slots=True)

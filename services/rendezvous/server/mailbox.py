@@ -31,6 +31,7 @@ from rendezvous.server.plan import Plan
 OK = int(Status.OK)
 """NumPy compares with an int in a third of the time that it takes with an enum's member."""
 ONE = np.uint64(1)
+NO_SLOTS: Int64s = np.empty(0, np.int64)
 FAR_FUTURE = np.iinfo(np.int64).max
 RECORD_BYTES = 500_000
 """A columnar record stays well under Kafka's default message.max.bytes of 1 MiB."""
@@ -108,6 +109,7 @@ class Mailbox:
         self._seen_us: Int64s = np.full(len(plan.models), -FAR_FUTURE, np.int64)
         self._immediate: list[tuple[Request, Reason]] = []
         self._touched: list[Int64s] = []
+        self._step_masks = np.array([step.mask for step in plan.steps], np.uint64)
         self._next_due_us = FAR_FUTURE
         rows = RECORD_BYTES // (len(plan.models) * (5 + 4 * plan.width) + 64)
         self._rows_per_record = max(1, rows)
@@ -199,15 +201,24 @@ class Mailbox:
             fresh &= _first_of_its_kind(slots * len(self._plan.models) + column)
         kept = at[fresh]
         slots = slots[fresh]
-        columns.keep(slots, arrivals.columns[kept], arrivals.statuses[kept], arrivals.outputs[kept], now_us)
-        if len(slots):
-            self._touched.append(slots)
+        kept_columns = arrivals.columns[kept]
+        columns.keep(slots, kept_columns, arrivals.statuses[kept], arrivals.outputs[kept], now_us)
+        self._touch(slots, kept_columns)
         return Tally(
-            kept=self._by_column(arrivals.columns[kept]),
+            kept=self._by_column(kept_columns),
             duplicate=self._by_column(column[held & ~fresh]),
             late=self._by_column(arrivals.columns[late]),
             unknown=self._by_column(arrivals.columns[~inside & ~late]),
         )
+
+    def _touch(self, slots: Int64s, columns: Int64s) -> None:
+        """Look again at open slots whose current step waits for one of these models; the others change nothing yet."""
+        awaited = self._step_masks[self._columns.step[slots]] & (ONE << columns.astype(np.uint64)) != 0
+        touched = slots[awaited & (self._columns.state[slots] == OPEN)]
+        if len(touched) > 1:
+            touched = np.unique(touched)
+        if len(touched):
+            self._touched.append(touched)
 
     def _by_column(self, columns: Int64s) -> list[int]:
         """Rows of each model."""
@@ -247,13 +258,15 @@ class Mailbox:
         columns = self._columns
         if now_us >= self._next_due_us:
             slots = np.flatnonzero(columns.state == OPEN)
+            if not len(slots):
+                self._next_due_us = FAR_FUTURE
         elif self._touched:
-            slots = np.unique(np.concatenate(self._touched))
-            slots = slots[columns.state[slots] == OPEN]
+            touched = self._touched[0] if len(self._touched) == 1 else np.unique(np.concatenate(self._touched))
+            slots = touched[columns.state[touched] == OPEN]
         else:
-            return np.empty(0, np.int64)
+            return NO_SLOTS
         self._touched.clear()
-        return slots[np.argsort(columns.offset[slots])]
+        return slots[np.argsort(columns.offset[slots])] if len(slots) > 1 else slots
 
     def _choose(self, slots: Int64s, now_us: int) -> tuple[Int64s, Floats, NDArray[np.bool_]]:
         """Walk each slot through the steps: (winning column or -1, answer, whether that is final), by slot.

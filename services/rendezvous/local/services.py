@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 import urllib.error
@@ -80,3 +81,24 @@ def _await(services: Mapping[str, RunningService], report: Callable[[str], None]
             late = next(iter(waiting.values()))
             raise LocalStackError(f"{sorted(waiting)} not ready after {READY_S:.0f} s. {tail(late.log)}")
         time.sleep(0.05)
+
+
+def train(endpoint: Endpoint, home: Path, report: Callable[[str], None]) -> None:
+    """Run models/<endpoint>/train.py, which does nothing when its cards are current.
+
+    An endpoint without one has its models from elsewhere. A process of its own, so that its memory goes with it.
+
+    Raises:
+        LocalStackError: it failed; the message is its last line.
+    """
+    script = endpoint.folder / "train.py"
+    if not script.exists():
+        return
+    command = [sys.executable, str(script), "--home", str(home)]
+    last = "no output"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as training:  # noqa: S603 - the owner's own script
+        for line in training.stdout or ():
+            last = line.rstrip()
+            report(f"  {last}")
+    if training.returncode != 0:
+        raise LocalStackError(f"{script} failed with {training.returncode}: {last}")
