@@ -173,7 +173,7 @@ def test_settings_are_environment_variables_that_the_code_reads_and_the_docs_exp
     """No variable is set that nobody reads, none is read from the caller's shell or the code without a line in docs."""
     read = {
         name
-        for path in ("settings.py", "running.py", "demo/services.py")
+        for path in ("settings.py", "running.py", "local/services.py")
         for name in re.findall(r'"([A-Z]+_[A-Z_]+)"', (CODE / path).read_text())
     }
     given = {name for service in OURS.values() for name in service["environment"]}

@@ -71,7 +71,6 @@ EXCUSED = {("settings.py", "os")}
 """`settings.environment` reads os.environ where no variables are passed: the edge that it is there for."""
 PURE_ELSEWHERE: dict[str, set[str] | None] = {
     "rendezvous.log.records": None,  # tuples and protocols, no client
-    "rendezvous.scoring.models": {"Model"},  # the protocol alone; what runs models is the shell's
 }
 """Modules beside the core from which the core may import, and which names (None: any)."""
 

@@ -26,6 +26,7 @@ COLOURS = {
 }
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""
 BIN_S = 0.25
+TICKS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 def draw(endpoint: Endpoint, log: Sequence[Asked], stall: Stall, report: Mapping[str, Any], path: Path) -> list[Path]:
@@ -62,6 +63,10 @@ def _latency(axes: Axes, endpoint: Endpoint, log: Sequence[Asked], stall: Stall)
         axes.axhline(step_ms, color="grey", linewidth=1, linestyle="--", label="end of the champion's step")
     axes.axvspan(stall.start_s, stall.end_s, color="grey", alpha=0.2, label=f"{stall.model} frozen")
     axes.set_yscale("log")
+    axes.set_yticks(TICKS_MS, labels=[str(tick) for tick in TICKS_MS])
+    axes.minorticks_off()
+    lowest = min((asked.latency_ms for asked in answered), default=1.0)
+    axes.set_ylim(lowest * 0.8, endpoint.request.deadline_ms * 1.6)
     axes.set_ylabel("latency from due, ms")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=6, fontsize="small", markerscale=3)
     axes.grid(visible=True, which="both", alpha=0.2)
@@ -71,7 +76,8 @@ def _shares(axes: Axes, log: Sequence[Asked], stall: Stall) -> None:
     edges = np.arange(0, log[-1].due_s + BIN_S, BIN_S)
     names = [name for name in COLOURS if any(asked.who == name for asked in log)]
     counts = [np.histogram([asked.due_s for asked in log if asked.who == name], edges)[0] / BIN_S for name in names]
-    axes.stackplot(edges[:-1], counts, labels=names, colors=[COLOURS[name] for name in names], step="post", alpha=0.9)
+    counts = [np.append(count, count[-1]) for count in counts]  # a step is drawn to its end
+    axes.stackplot(edges, counts, labels=names, colors=[COLOURS[name] for name in names], step="post", alpha=0.9)
     axes.axvspan(stall.start_s, stall.end_s, color="grey", alpha=0.2)
     axes.set_ylabel("answers/s, by whom")
     axes.set_xlabel("seconds since the first request was due")

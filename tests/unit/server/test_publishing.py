@@ -54,7 +54,7 @@ class Desk:
         self.plan = plan_for(self.endpoint, VERSIONS)
         self.partition = Partition(self.plan, NUMBER, Takeover(0, 0, 0, 0, 0, {}))
         self.letters: list[str] = []
-        self.publisher = Publisher(self.endpoint, self.plan, self.sink, self.letters.append)
+        self.publisher = Publisher(self.endpoint, self.plan, self.sink, self.sink, self.letters.append)
 
     def ask(self, offset: int, reply: ReplyAddress | None = None) -> None:
         """A request arrives that is answered at once: by the default, for it cannot be scored."""
@@ -132,7 +132,8 @@ def test_a_decision_waits_for_the_last_report() -> None:
             super().serve()
             self._reports += later
 
-    desk.publisher = Publisher(desk.endpoint, desk.plan, OneByOne(desk.log), desk.letters.append)
+    desk.sink = OneByOne(desk.log)
+    desk.publisher = Publisher(desk.endpoint, desk.plan, desk.sink, MemorySink(desk.log), desk.letters.append)
     for offset in (0, 1, 2):
         desk.ask(offset)
     desk.answer()
@@ -305,7 +306,7 @@ def test_internal_topics_stay_internal_under_any_prefix() -> None:
     """Not even an owner who allows everything lets an application write scores through the server."""
     desk = Desk()
     desk.endpoint = endpoint(topics={"partitions": 2, "reply_prefixes": ["tests."]})
-    desk.publisher = Publisher(desk.endpoint, desk.plan, desk.sink, desk.letters.append)
+    desk.publisher = Publisher(desk.endpoint, desk.plan, desk.sink, desk.sink, desk.letters.append)
     for offset, name in enumerate(("requests", "scores", "labels", "decisions", "comparisons", "dead-letters")):
         desk.ask(offset, ReplyAddress(f"tests.{name}", None, b"c"))
     desk.answer()

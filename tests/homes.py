@@ -1,0 +1,247 @@
+"""A home folder with a tiny endpoint, so that the real services run without training anything; and those services.
+
+| model   | answers | does                                                           |
+|---------|---------|----------------------------------------------------------------|
+| quick   | x       | answers at once; the schedule's first choice                   |
+| failing | 0.4     | raises for a row whose x is negative                           |
+| slow    | 0.3     | sleeps for the largest slow_ms of its batch first              |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from rendezvous import topics
+from rendezvous.local.services import RunningService
+from rendezvous.local.ports import LOOPBACK, free_port
+from rendezvous.local.process import GuardedProcess
+from rendezvous.scoring.card import VERSION_DIGITS, Card, Data, Metrics, Window, write_card
+from rendezvous.settings import Endpoint, load_endpoint
+
+PATIENCE_S = 40.0
+"""For what takes a second, or a dead member's session of six, on a machine that may be busy."""
+LOOK_EVERY_S = 0.02
+
+DEFAULT = 0.25
+STEP_MS = 200
+DEADLINE_MS = 1_000
+CLOSE_MS = 2_500
+
+FEATURES = {
+    "type": "record",
+    "name": "Features",
+    "namespace": "rendezvous.tests",
+    "fields": [
+        {"name": "x", "type": ["null", "float"], "default": None},
+        {"name": "slow_ms", "type": "float"},
+        {"name": "who", "type": "string"},
+    ],
+}
+
+DOCUMENT = """
+name = "{name}"
+description = "an endpoint for tests"
+request = {{ deadline_ms = {deadline_ms}, max_deadline_ms = 2000, reply_margin_ms = 50, max_bytes = 4096 }}
+output = {{ kind = "binary", names = ["yes"], default = [{default}] }}
+topics = {{ partitions = {partitions} }}
+mailbox = {{ close_ms = {close_ms}, silent_ms = 1000, capacity = 4096 }}
+
+[[schedule]]
+until_ms = {step_ms}
+models = ["quick"]
+
+[[schedule]]
+models = ["quick", "failing", "slow"]
+
+[models]
+quick = {{ kind = "python" }}
+failing = {{ kind = "python" }}
+slow = {{ kind = "python" }}
+"""
+
+MODELS = {
+    "quick": """
+def score(columns):
+    return columns["x"]
+""",
+    "failing": """
+import numpy as np
+def score(columns):
+    if (columns["x"] < 0).any():
+        raise ValueError("x is negative")
+    return np.full(len(columns["x"]), 0.4)
+""",
+    "slow": """
+import time
+import numpy as np
+def score(columns):
+    time.sleep(float(columns["slow_ms"].max()) / 1e3)
+    return np.full(len(columns["x"]), 0.3)
+""",
+}
+
+
+def until(condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
+    """Wait for something that others do; fails naming it."""
+    give_up = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < give_up, f"not within {timeout_s:g} s: {what}"
+        time.sleep(LOOK_EVERY_S)
+
+
+def write_home(folder: Path, partitions: int = 1) -> Endpoint:
+    """Write models/ and schemas/ of an endpoint with a name of its own under `folder`."""
+    name = f"h-{uuid.uuid4().hex[:10]}"
+    schemas, models = folder / "schemas" / name, folder / "models" / name
+    schemas.mkdir(parents=True)
+    (schemas / "features.avsc").write_text(json.dumps(FEATURES))
+    for model, code in MODELS.items():
+        _write_model(models / model, name, code)
+    (models / "endpoint.toml").write_text(
+        DOCUMENT.format(
+            name=name,
+            partitions=partitions,
+            default=DEFAULT,
+            step_ms=STEP_MS,
+            deadline_ms=DEADLINE_MS,
+            close_ms=CLOSE_MS,
+        )
+    )
+    return load_endpoint(name, folder)
+
+
+def _write_model(folder: Path, endpoint: str, code: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "model.py").write_text(code)
+    digest = sha256(code.encode()).hexdigest()
+    day = Window(first=date(2013, 1, 1), last=date(2013, 1, 1), rows=0)
+    card = Card(
+        endpoint=endpoint,
+        model=folder.name,
+        version=digest[:VERSION_DIGITS],
+        kind="python",
+        artefact="model.py",
+        sha256=digest,
+        data=Data(first=day.first, last=day.last, rows=0, source="none", sha256=digest),
+        features=("x", "slow_ms"),
+        parameters={},
+        metrics=Metrics(train=day, held_out=day, figures={}),
+        packages={},
+        code_sha256=digest,
+        created_utc=datetime(2013, 1, 1, tzinfo=UTC),
+    )
+    write_card(folder, card)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A written home, its topics made, on a broker."""
+
+    folder: Path
+    kafka: str
+    endpoint: Endpoint
+
+    @classmethod
+    def make(cls, folder: Path, kafka: str, partitions: int = 1) -> Home:
+        """Write a home and create its endpoint's topics."""
+        home = cls(folder, kafka, write_home(folder, partitions))
+        topics.create(kafka, home.endpoint)
+        return home
+
+    def start(self, name: str) -> RunningService:
+        """Start the server ("server", "server-2", ...) or the scorer of the model `name`, as an operator would."""
+        port, log = free_port(), self.folder / f"{name}-{uuid.uuid4().hex[:6]}.log"
+        what = ["server"] if name.startswith("server") else ["scorer", "--model", name]
+        command = [sys.executable, "-m", "rendezvous", "run", *what, "--endpoint", self.endpoint.name]
+        variables = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
+            "RENDEZVOUS_HOME": str(self.folder),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+        process = GuardedProcess.start([*command, "--http-port", str(port)], log=log, environment=variables)
+        return RunningService(name, process, port, log)
+
+
+class Services:
+    """The processes of one home by name: started, ended, and started anew."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.running: dict[str, RunningService] = {}
+
+    def __getitem__(self, name: str) -> RunningService:
+        return self.running[name]
+
+    def start(self, *names: str) -> None:
+        """Start those that do not run; does not wait."""
+        for name in names:
+            if name not in self.running:
+                self.running[name] = self.home.start(name)
+
+    def ready(self, *names: str) -> None:
+        """Start those that do not run, and wait until these are ready."""
+        self.start(*names)
+        for name in names:
+            until(self.running[name].ready, f"{name} is ready; see {self.running[name].log}")
+
+    def signal(self, name: str, number: int) -> RunningService:
+        """Send a signal that ends a process, wait for its end, and forget it; returns what it was."""
+        service = self.running.pop(name)
+        os.kill(service.process.pid, number)
+        service.process.wait(PATIENCE_S)
+        service.process.stop()
+        return service
+
+    def stop(self) -> None:
+        """End all."""
+        for service in self.running.values():
+            service.process.stop()
+        self.running.clear()
+
+
+@contextlib.contextmanager
+def services_of(home: Home) -> Iterator[Services]:
+    """Services that end with the block."""
+    services = Services(home)
+    try:
+        yield services
+    finally:
+        services.stop()
+
+
+def page(service: RunningService, path: str) -> tuple[int, str]:
+    """(status, body) of one of a service's pages; 0 while nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{service.port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def sample(service: RunningService, metric: str, **labels: str) -> float:
+    """A metric's value on a service's page, summed over the labels that are not given."""
+    _, text = page(service, "/metrics")
+    return sum(
+        found.value
+        for family in text_string_to_metric_families(text)
+        for found in family.samples
+        if found.name == metric and labels.items() <= found.labels.items()
+    )
