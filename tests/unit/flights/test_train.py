@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from onnx import ModelProto
 
 from rendezvous.demo import flights
+from rendezvous.scoring import export
 from rendezvous.scoring.card import CardError, load_card
 from rendezvous.scoring.columns import to_columns
 from rendezvous.scoring.models import OnnxModel, load_model
@@ -84,7 +85,7 @@ def fitted(endpoint: Endpoint, table: pd.DataFrame) -> dict[str, tuple[Any, Onnx
     pairs = {}
     for name, recipe in train.RECIPES.items():
         pipeline = recipe.pipeline(endpoint.features).fit(sample.frame, sample.label)
-        pairs[name] = (pipeline, OnnxModel(train.to_graph(pipeline, endpoint.features)))
+        pairs[name] = (pipeline, OnnxModel(export.to_graph(pipeline, endpoint.features, "flights")))
     return pairs
 
 
@@ -127,7 +128,7 @@ def test_a_graph_answers_what_scikit_learn_answers(
     def agrees(rows: list[dict[str, Any]]) -> None:
         columns = to_columns(rows, endpoint.features)
         expected = pipeline.predict_proba(pd.DataFrame(columns))[:, 1:]
-        np.testing.assert_allclose(model.score(columns), expected, atol=train.MAX_DIFFERENCE)
+        np.testing.assert_allclose(model.score(columns), expected, atol=export.MAX_DIFFERENCE)
 
     agrees()
 
@@ -150,7 +151,7 @@ def test_no_order_in_a_graph_depends_on_the_process(
     endpoint: Endpoint, fitted: dict[str, tuple[Any, OnnxModel]]
 ) -> None:
     """The operator sets, which skl2onnx keeps in a Python set, are sorted, or versions would follow the hash seed."""
-    graph = ModelProto.FromString(train.to_graph(fitted["baseline"][0], endpoint.features))
+    graph = ModelProto.FromString(export.to_graph(fitted["baseline"][0], endpoint.features, "flights"))
     domains = [entry.domain for entry in graph.opset_import]
     assert domains == sorted(domains)
 
@@ -200,13 +201,13 @@ def test_a_conversion_that_is_silently_wrong_is_caught(
     sample = train.sample(table, endpoint.features, train.FIRST, train.LAST)
     recipe = replace(train.RECIPES[model], **changes)
     pipeline = recipe.pipeline(endpoint.features).fit(sample.frame, sample.label)
-    with pytest.raises(train.TrainingError, match=r"the ONNX graph is not the scikit-learn model: P\(late\) differs"):
-        train.export(pipeline, endpoint.features, sample.rows)
+    with pytest.raises(export.ExportError, match=r"is not the scikit-learn model: P\(positive\) differs"):
+        export.export(pipeline, endpoint.features, sample.rows, "flights")
 
 
 def test_a_refused_model_leaves_no_trace(home: Path, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model that was there stays, byte for byte, and nothing half written lies beside it."""
-    monkeypatch.setattr(train, "MAX_DIFFERENCE", -1.0)
+    monkeypatch.setattr(export, "MAX_DIFFERENCE", -1.0)
     before = {path: path.read_bytes() for path in home.glob("models/flights/champion/*")}
     with pytest.raises(train.TrainingError, match="champion: the ONNX graph is not"):
         train.run(home, load=lambda: table, data_sha256=lambda: "c" * 64)

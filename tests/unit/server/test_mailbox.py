@@ -1,0 +1,786 @@
+"""The mailbox: every cell of its table, then anything at all against `oracle.Oracle`, row by row.
+
+Lines of time are in milliseconds from the append. The small plan of these tests::
+
+    0          10 (STEP)                         35 (END)   40 (DEADLINE)      200 (CLOSE)
+    |----------|---------------------------------|----------|------------------|
+     champion   champion, challenger or baseline    margin     late scores are
+                                                               still compared
+"""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from endpoints import VERSIONS, endpoint
+from oracle import NEVER_US, Answered, Compared, Fates, Oracle, answered, compared, fates
+from rendezvous.messages import Reason, Request, Scores, Status
+from rendezvous.server.mailbox import Arrivals, Decided, Mailbox
+from rendezvous.server.plan import Plan, plan_for
+
+MS_US = 1_000
+NOON_US = 1_700_000_000_000_000
+"""When the requests of these tests are appended, unless they say otherwise."""
+STEP, END, DEADLINE, SILENT, CLOSE = 10, 35, 40, 30, 200
+CAPACITY = 16
+CHAMPION, CHALLENGER, BASELINE, CANDIDATE = range(4)
+EVERYBODY = tuple(VERSIONS)
+
+
+def small(**changes: Any) -> Plan:  # noqa: ANN401 - parts of a document
+    """The plan above, with parts replaced."""
+    document: dict[str, Any] = {
+        "request": {"deadline_ms": DEADLINE, "max_deadline_ms": CLOSE, "reply_margin_ms": DEADLINE - END},
+        "schedule": [
+            {"until_ms": STEP, "models": ["champion"]},
+            {"models": ["champion", "challenger", "baseline"]},
+        ],
+        "mailbox": {"close_ms": CLOSE, "silent_ms": SILENT, "capacity": CAPACITY},
+    }
+    return plan_for(endpoint(**document | changes), VERSIONS)
+
+
+PLAN = small()
+
+
+def request_of(offset: int, at_ms: float = 0, budget_ms: float = DEADLINE, rejected: str | None = None) -> Request:
+    """A request as the intake gives it."""
+    appended_us = NOON_US + round(at_ms * MS_US)
+    return Request(offset, appended_us, appended_us + round(budget_ms * MS_US), f"r{offset}", None, rejected)
+
+
+def record(
+    model: str, offsets: Sequence[int], outputs: Sequence[Sequence[float]], statuses: Sequence[int] | None = None
+) -> Scores:
+    """One scores record."""
+    return Scores(
+        model=model,
+        version=VERSIONS[model],
+        taken_us=1,
+        scored_us=2,
+        offsets=np.array(offsets, np.int64),
+        statuses=np.array([Status.OK] * len(offsets) if statuses is None else statuses, np.uint8),
+        outputs=np.array(outputs, np.float32),
+    )
+
+
+class Box:
+    """A mailbox of the small plan, spoken to in milliseconds and by names."""
+
+    def __init__(self, plan: Plan = PLAN, position: int = 0) -> None:
+        self.plan = plan
+        self.mailbox = Mailbox(plan, position)
+
+    def ask(self, offset: int, at_ms: float = 0, *, age_ms: float = 0, rejected: str | None = None) -> bool:
+        """A request is read, `age_ms` after its append."""
+        return self.mailbox.request(request_of(offset, at_ms - age_ms, rejected=rejected), _us(at_ms))
+
+    def ask_decided(self, offset: int, winner: int, reason: Reason) -> bool:
+        """A request is read that a predecessor has decided."""
+        return self.mailbox.request(request_of(offset), NOON_US, Decided(winner, reason))
+
+    def say(
+        self, model: str, *offsets: int, at_ms: float = 0, output: float = 0.5, status: Status = Status.OK
+    ) -> Fates:
+        """A model's scores are read."""
+        outputs = [[output] * self.plan.width] * len(offsets)
+        return self.say_all([record(model, offsets, outputs, [status] * len(offsets))], at_ms)
+
+    def say_all(self, batch: Sequence[Scores], at_ms: float = 0) -> Fates:
+        """Several scores records are read in one turn."""
+        return fates(self.mailbox.scores(Arrivals.of(batch, self.plan), _us(at_ms)))
+
+    def tick(self, at_ms: float = 0, *, held: bool = False) -> list[tuple[int, int, Reason]]:
+        """(offset, winner, reason) of the answers."""
+        return [(row.offset, row.winner, Reason(row.reason)) for row in self.answers(at_ms, held=held)]
+
+    def answers(self, at_ms: float = 0, *, held: bool = False) -> list[Answered]:
+        """The answers in full."""
+        return answered(self.mailbox.tick(_us(at_ms), held=held))
+
+    def close(self, at_ms: float = 0, *, squeeze: bool = False) -> list[Compared]:
+        """The comparisons."""
+        return compared(self.mailbox.close(_us(at_ms), squeeze=squeeze))
+
+    @property
+    def next_due(self) -> float:
+        """When the next answer is due, in milliseconds."""
+        return (self.mailbox.next_due_us - NOON_US) / MS_US
+
+
+def _us(at_ms: float) -> int:
+    return NOON_US + round(at_ms * MS_US)
+
+
+def _kept(column: int, rows: int = 1) -> Fates:
+    return Fates({column: rows}, {}, {}, {})
+
+
+def _duplicate(column: int) -> Fates:
+    return Fates({}, {column: 1}, {}, {})
+
+
+def _late(column: int) -> Fates:
+    return Fates({}, {}, {column: 1}, {})
+
+
+def _unknown(column: int) -> Fates:
+    return Fates({}, {}, {}, {column: 1})
+
+
+def _statuses(row: Compared) -> list[int]:
+    return [said.status for said in row.said]
+
+
+# ------------------------------------------------------------------------------------------------ the table: FREE
+
+
+def test_free_request() -> None:
+    """FREE, a request arrives: OPEN, it is in flight and waits for its step."""
+    box = Box()
+    assert box.ask(0)
+    assert box.mailbox.in_flight == 1
+    assert box.tick() == []
+    assert box.next_due == STEP
+
+
+def test_free_score() -> None:
+    """FREE, a score arrives: EARLY, it is kept for a request that is not in flight yet."""
+    box = Box()
+    assert box.say("champion", 3) == _kept(CHAMPION)
+    assert box.mailbox.in_flight == 0
+    assert box.say("champion", 3) == _duplicate(CHAMPION)
+
+
+def test_free_tick_and_close() -> None:
+    """FREE: nothing to answer, nothing to compare, nothing due."""
+    box = Box()
+    assert box.tick(1e9) == []
+    assert box.close(1e9) == box.close(1e9, squeeze=True) == []
+    assert box.mailbox.next_due_us == NEVER_US
+
+
+# ------------------------------------------------------------------------------------------------ the table: EARLY
+
+
+def test_early_request() -> None:
+    """EARLY, its request arrives: OPEN, with the score that came first.
+
+    champion(3)---ask(3)-->answer
+    """
+    box = Box()
+    box.say("champion", 3, output=0.75)
+    assert box.ask(3, 1)
+    (row,) = box.answers(1)
+    assert (row.winner, row.output, row.arrived) == (CHAMPION, (0.75,), 1 << CHAMPION)
+
+
+def test_early_score() -> None:
+    """EARLY, another model's score arrives: both are kept."""
+    box = Box()
+    box.say("champion", 3)
+    assert box.say("baseline", 3) == _kept(BASELINE)
+    box.ask(3, 1)
+    (row,) = box.answers(1)
+    assert row.arrived == 1 << CHAMPION | 1 << BASELINE
+
+
+def test_early_tick() -> None:
+    """EARLY, a tick: nobody asked, nobody is answered."""
+    box = Box()
+    box.say("champion", 3)
+    assert box.tick(1e9) == []
+    assert box.mailbox.next_due_us == NEVER_US
+
+
+@pytest.mark.parametrize("squeeze", [False, True])
+def test_early_close(squeeze: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """EARLY, a close: there is nothing to compare, and the score still waits."""
+    box = Box()
+    box.say("champion", 3)
+    assert box.close(1e9, squeeze=squeeze) == []
+    box.ask(3, 1)
+    assert box.tick(1) == [(3, CHAMPION, Reason.PREFERRED)]
+
+
+def test_early_passed_by() -> None:
+    """EARLY, the requests pass it by: FREE, its score is forgotten, and the slot's next request has none of it.
+
+    champion(3)---ask(5)---ask(3 + capacity)
+    """
+    box = Box()
+    box.say("champion", 3)
+    box.ask(5)
+    assert box.say("baseline", 3) == _late(BASELINE)
+    assert box.ask(3 + CAPACITY)
+    assert box.tick(0) == []
+    box.tick(END)
+    row = box.close(0, squeeze=True)[-1]
+    assert (row.offset, _statuses(row)) == (3 + CAPACITY, [Status.NONE] * 4)
+
+
+# ------------------------------------------------------------------------------------------------- the table: OPEN
+
+
+def test_open_request_again() -> None:
+    """OPEN, its request arrives again: ignored, and the first one's deadline stands."""
+    box = Box()
+    box.ask(0)
+    assert not box.mailbox.request(request_of(0, budget_ms=5), NOON_US)
+    assert box.tick(STEP) == []
+    assert box.tick(END) == [(0, -1, Reason.DEFAULT)]
+
+
+def test_open_score() -> None:
+    """OPEN, a score arrives that its step does not allow: kept, and used by the step that does."""
+    box = Box()
+    box.ask(0)
+    assert box.say("baseline", 0) == _kept(BASELINE)
+    assert box.tick(STEP - 0.001) == []
+    assert box.tick(STEP) == [(0, BASELINE, Reason.FALLBACK)]
+
+
+def test_open_tick() -> None:
+    """OPEN, a tick when its schedule says so: ANSWERED, once.
+
+    ask---champion-->answer
+    """
+    box = Box()
+    box.ask(0)
+    assert box.tick(1) == []
+    box.say("champion", 0, at_ms=2)
+    assert box.tick(2) == [(0, CHAMPION, Reason.PREFERRED)]
+    assert box.tick(END) == box.tick(1e9) == []
+
+
+@pytest.mark.parametrize("squeeze", [False, True])
+def test_open_close(squeeze: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """OPEN, a close, however late and though all have reported: nothing, for it is not answered yet."""
+    box = Box()
+    for model in EVERYBODY:
+        box.say(model, 7)
+    box.ask(0)
+    for model in EVERYBODY:
+        box.say(model, 0)
+    assert box.close(1e9, squeeze=squeeze) == []
+    assert box.tick(0) == [(0, CHAMPION, Reason.PREFERRED)]
+
+
+# --------------------------------------------------------------------------------------------- the table: ANSWERED
+
+
+def test_answered_request_again() -> None:
+    """ANSWERED, its request arrives again: ignored, not answered again."""
+    box = Box()
+    box.ask(0)
+    box.say("champion", 0)
+    box.tick()
+    assert not box.ask(0)
+    assert box.tick(1e9) == []
+
+
+def test_answered_score() -> None:
+    """ANSWERED, a score arrives: kept for the comparison, with when it came.
+
+    ask---|35 default---champion (120)---|200 close
+    """
+    box = Box()
+    box.ask(0)
+    assert box.tick(END) == [(0, -1, Reason.DEFAULT)]
+    assert box.say("champion", 0, at_ms=120, output=0.75) == _kept(CHAMPION)
+    assert box.tick(120) == []
+    (row,) = box.close(CLOSE)
+    assert (row.winner, row.reason) == (-1, Reason.DEFAULT)
+    assert row.said[CHAMPION] == (Status.OK, 120 * MS_US, (0.75,))
+    assert row.said[BASELINE] == (Status.NONE, -1, None)
+
+
+def test_answered_close_complete() -> None:
+    """ANSWERED, a close when all expected are in: compared and FREE; the one that is silent is not waited for.
+
+    everyone but the candidate(9)---ask---champion, challenger---close: none---baseline---close
+    """
+    box = Box()
+    for model in EVERYBODY[:3]:
+        box.say(model, 9)
+    box.ask(0, 1)
+    box.say("champion", 0, at_ms=2)
+    box.say("challenger", 0, at_ms=2)
+    box.tick(2)
+    assert box.close(3) == []
+    box.say("baseline", 0, at_ms=3, status=Status.ERROR)
+    (row,) = box.close(3)
+    assert _statuses(row) == [Status.OK, Status.OK, Status.ERROR, Status.NONE]
+    assert box.mailbox.in_flight == 0
+    assert box.say("candidate", 0, at_ms=4) == _late(CANDIDATE)
+
+
+def test_answered_close_silent() -> None:
+    """ANSWERED, a close without a model that fell silent before the request: it is not waited for.
+
+    champion, baseline(9)---|30 silent---ask---champion---close
+    """
+    box = Box()
+    box.say("champion", 9, at_ms=0.001)
+    box.say("baseline", 9)
+    box.ask(0, SILENT)
+    box.say("champion", 0, at_ms=SILENT)
+    box.tick(SILENT)
+    assert [row.offset for row in box.close(SILENT)] == [0]
+
+
+def test_answered_close_nobody_expected() -> None:
+    """ANSWERED, a close when nobody was heard of before the request: it waits until it is too old."""
+    box = Box()
+    box.ask(0)
+    for model in EVERYBODY:
+        box.say(model, 0)
+    box.tick()
+    assert box.close(CLOSE - 0.001) == []
+    assert [row.offset for row in box.close(CLOSE)] == [0]
+
+
+def test_answered_close_not_before_its_deadline() -> None:
+    """ANSWERED, a close of a request whose deadline is beyond `close_ms`: too old is after both."""
+    box = Box()
+    box.mailbox.request(request_of(0, budget_ms=2 * CLOSE), NOON_US)
+    box.say("champion", 0)
+    box.tick()
+    assert box.close(2 * CLOSE - 0.001) == []
+    assert [row.offset for row in box.close(2 * CLOSE)] == [0]
+
+
+def test_answered_squeeze() -> None:
+    """ANSWERED, a squeeze: compared at once, whoever is missing; what is open stays."""
+    box = Box()
+    box.ask(0)
+    box.ask(1)
+    box.say("champion", 1)
+    box.tick()
+    assert [row.offset for row in box.close(0, squeeze=True)] == [1]
+    assert box.mailbox.in_flight == 1
+    assert box.tick(END) == [(0, -1, Reason.DEFAULT)]
+
+
+# --------------------------------------------------------------------------------------- the lines below the table
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "rejected", "reason"),
+    [(DEADLINE, None, Reason.EXPIRED), (0, "too_large", Reason.REJECTED), (DEADLINE, "too_large", Reason.REJECTED)],
+)
+@pytest.mark.parametrize("held", [False, True])
+def test_answered_at_once(age_ms: int, rejected: str | None, reason: Reason, held: bool) -> None:  # noqa: FBT001
+    """Expired or rejected: ANSWERED at once by the default, also while held, whatever is said; compared as others."""
+    box = Box()
+    box.say("champion", 0, output=0.75)
+    box.ask(0, 1, age_ms=age_ms, rejected=rejected)
+    assert box.mailbox.next_due_us <= _us(1)
+    (row,) = box.answers(1, held=held)
+    assert (row.winner, row.reason, row.output) == (-1, reason, (0.25,))
+    assert row.slack_us == (DEADLINE - age_ms) * MS_US
+    assert box.tick(1e9) == []
+    (comparison,) = box.close(CLOSE + 1)
+    assert (comparison.winner, comparison.reason, comparison.said[CHAMPION].output) == (-1, reason, (0.75,))
+
+
+def test_almost_expired() -> None:
+    """One microsecond before its deadline, inside the margin, a request is not expired: its scores still count."""
+    box = Box()
+    box.say("baseline", 0)
+    box.ask(0, 1, age_ms=DEADLINE - 0.001)
+    (row,) = box.answers(1)
+    assert (row.winner, row.reason, row.slack_us) == (BASELINE, Reason.FALLBACK, 1)
+
+
+def test_decided() -> None:
+    """Decided by a predecessor: ANSWERED without an answer, and compared under that decision."""
+    box = Box()
+    assert box.ask_decided(0, CHALLENGER, Reason.FALLBACK)
+    box.say("champion", 0)
+    assert box.tick(1e9) == []
+    assert box.mailbox.next_due_us == NEVER_US
+    (row,) = box.close(CLOSE)
+    assert (row.winner, row.reason, _statuses(row)[CHAMPION]) == (CHALLENGER, Reason.FALLBACK, Status.OK)
+
+
+def test_duplicate_in_one_turn() -> None:
+    """Of a model's scores for a request the first stands, in the order of the log, also when both come at once."""
+    box = Box()
+    box.ask(0)
+    first, second = record("champion", [0], [[0.75]]), record("champion", [0], [[0.125]])
+    assert box.say_all([first, second]) == Fates({CHAMPION: 1}, {CHAMPION: 1}, {}, {})
+    (row,) = box.answers()
+    assert row.output == (0.75,)
+
+
+def test_a_failure_stands_too() -> None:
+    """A model that reported a failure does not correct itself."""
+    box = Box()
+    box.ask(0)
+    box.say("champion", 0, status=Status.ERROR)
+    assert box.say("champion", 0) == _duplicate(CHAMPION)
+    box.tick(END)
+    assert _statuses(box.close(CLOSE)[0])[CHAMPION] == Status.ERROR
+
+
+@pytest.mark.parametrize("output", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_not_finite_is_no_score(output: float) -> None:
+    """An OK that is not finite is NONFINITE: it ends the champion's step, and answers nothing."""
+    box = Box()
+    box.ask(0)
+    box.say("champion", 0, output=output)
+    box.say("baseline", 0)
+    assert box.tick() == [(0, BASELINE, Reason.FALLBACK)]
+    assert _statuses(box.close(CLOSE)[0])[CHAMPION] == Status.NONFINITE
+
+
+def test_everybody_scheduled_failed() -> None:
+    """When every model of every step has reported a failure the default answers at once; candidates do not count."""
+    box = Box()
+    box.ask(0)
+    box.say("candidate", 0)
+    for model in EVERYBODY[:2]:
+        box.say(model, 0, status=Status.INVALID)
+    assert box.tick() == []
+    box.say("baseline", 0, status=Status.UNREADABLE)
+    (row,) = box.answers()
+    assert (row.winner, row.reason, row.arrived) == (-1, Reason.DEFAULT, 1 << CANDIDATE)
+
+
+def test_the_window_of_scores() -> None:
+    """Scores are kept from the oldest request in flight up to a ring's length beyond it: late before, unknown after.
+
+    offsets: 4 late, 5 (open) .. 20 kept, 21 unknown
+    """
+    box = Box(position=5)
+    box.ask(5)
+    assert box.say("champion", 4) == _late(CHAMPION)
+    assert box.say("champion", 5, 4 + CAPACITY) == _kept(CHAMPION, 2)
+    assert box.say("champion", 5 + CAPACITY) == _unknown(CHAMPION)
+    assert box.say("champion", 10**15) == _unknown(CHAMPION)
+
+
+def test_the_window_moves_with_the_oldest() -> None:
+    """When the oldest request closes, the window begins at the next one that is in flight."""
+    box = Box()
+    box.ask(0)
+    box.ask(3)
+    box.say("champion", 0)
+    box.tick()
+    box.close(squeeze=True)
+    assert box.say("champion", 1, 2) == Fates({}, {}, {CHAMPION: 2}, {})
+    assert box.say("champion", 2 + CAPACITY) == _kept(CHAMPION)
+    assert box.say("champion", 3 + CAPACITY) == _unknown(CHAMPION)
+
+
+def test_overloaded() -> None:
+    """A request beyond the ring is answered at once, holds no slot and is never compared; the next one may fit."""
+    box = Box()
+    box.ask(0)
+    box.ask(CAPACITY)
+    (row,) = box.answers()
+    assert (row.offset, row.winner, row.reason, row.output) == (CAPACITY, -1, Reason.OVERLOADED, (0.25,))
+    assert box.mailbox.in_flight == 1
+    box.say("champion", 0)
+    box.tick()
+    assert [row.offset for row in box.close(CLOSE)] == [0]
+    assert box.ask(CAPACITY + 1)
+    assert box.tick() == []
+    assert box.say("champion", CAPACITY) == _late(CHAMPION)
+
+
+def test_decided_beyond_the_ring() -> None:
+    """A request that a predecessor has answered is not answered again, though the ring has no slot for it."""
+    box = Box()
+    box.ask(0)
+    box.ask_decided(CAPACITY, CHAMPION, Reason.PREFERRED)
+    assert box.tick() == []
+
+
+def test_a_gap_longer_than_the_ring() -> None:
+    """An empty ring begins wherever the next request stands, however far."""
+    box = Box()
+    far = 10**12
+    assert box.mailbox.fits(far)
+    box.say("champion", 3)
+    assert box.ask(far)
+    assert box.tick() == []
+    box.say("baseline", far)
+    assert box.tick(STEP) == [(far, BASELINE, Reason.FALLBACK)]
+
+
+def test_a_gap_while_something_is_in_flight() -> None:
+    """A ring that holds a request cannot follow a gap longer than itself."""
+    box = Box()
+    box.ask(0)
+    assert box.mailbox.fits(CAPACITY - 1)
+    assert not box.mailbox.fits(CAPACITY)
+
+
+# ------------------------------------------------------------------------------------------------------ what is due
+
+
+def test_next_due_follows_the_schedule() -> None:
+    """The next answer falls due at the end of the step, then at the end of the schedule, then never."""
+    box = Box()
+    box.ask(0)
+    assert box.mailbox.next_due_us <= _us(0)
+    box.tick()
+    assert box.next_due == STEP
+    box.tick(STEP)
+    assert box.next_due == END
+    box.tick(END)
+    assert box.mailbox.next_due_us == NEVER_US
+
+
+def test_next_due_of_a_short_deadline() -> None:
+    """A deadline before the step's end cuts the step: whoever has answered by then is taken.
+
+    ask(deadline 9)---challenger---|4 answer
+    """
+    box = Box()
+    box.mailbox.request(request_of(0, budget_ms=9), NOON_US)
+    box.say("challenger", 0)
+    assert box.tick() == []
+    assert box.next_due == 4
+    assert box.tick(4) == [(0, CHALLENGER, Reason.FALLBACK)]
+
+
+def test_nothing_is_due_once_everything_is_answered() -> None:
+    """A step that ends after its request was answered is no reason to wake up for ever.
+
+    ask---champion-->answer---|10 nothing is open: the loop may sleep
+    """
+    box = Box()
+    box.ask(0)
+    box.tick()
+    box.say("champion", 0, at_ms=1)
+    assert box.tick(1) == [(0, CHAMPION, Reason.PREFERRED)]
+    assert box.tick(STEP) == []
+    assert box.mailbox.next_due_us == NEVER_US
+
+
+def test_held() -> None:
+    """Held, no score answers and no step ends; afterwards the schedule is where the clock says.
+
+    ask---champion---|35 held---tick
+    """
+    box = Box()
+    box.ask(0)
+    box.say("baseline", 0)
+    assert box.tick(held=True) == box.tick(END, held=True) == []
+    assert box.tick(END) == [(0, BASELINE, Reason.FALLBACK)]
+
+
+def test_held_does_not_forget() -> None:
+    """What arrived while held answers at the first tick after it, before any step ends."""
+    box = Box()
+    box.ask(0)
+    box.say("champion", 0)
+    box.tick(held=True)
+    assert box.tick(1) == [(0, CHAMPION, Reason.PREFERRED)]
+
+
+# ----------------------------------------------------------------------------------------------------------- bounds
+
+
+def _round(box: Box, offset: int, *, held: bool) -> None:
+    """One request in, answered, compared and out; or squeezed out, as long as the mailbox is held."""
+    box.ask_decided(offset, CHAMPION, Reason.PREFERRED)
+    for model in EVERYBODY:
+        box.say(model, offset, offset + 1, offset + 3, 10**15)
+    box.tick(held=held)
+    box.close(squeeze=True)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_memory_is_bounded_by_the_capacity(held: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """A mailbox that a thousand requests have passed through is no larger than after a hundred, also while held."""
+    box = Box()
+    tracemalloc.start()
+    try:
+        for offset in range(100):
+            _round(box, offset, held=held)
+        before, _ = tracemalloc.get_traced_memory()
+        for offset in range(100, 1_100):
+            _round(box, offset, held=held)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 50_000, "bytes; a leak of one small array a request is above 100,000"
+
+
+MAX_RECORD_BYTES = 1_000_000
+"""librdkafka's default message.max.bytes: a larger record is refused, and the server would stop."""
+
+
+@pytest.mark.parametrize("request_id", ["r", "x" * 256])
+def test_records_stay_below_the_brokers_limit(request_id: str) -> None:
+    """A full ring that is answered and compared at once is split into records that Kafka takes."""
+    plan = small(mailbox={"close_ms": CLOSE, "capacity": 8_192})
+    mailbox = Mailbox(plan, 0)
+    for offset in range(plan.capacity):
+        mailbox.request(Request(offset, NOON_US, _us(DEADLINE), request_id, None, "too_large"), NOON_US)
+    verdicts, comparisons = mailbox.tick(NOON_US), mailbox.close(_us(CLOSE))
+    assert [row.offset for row in answered(verdicts)] == list(range(plan.capacity))
+    assert [row.offset for row in compared(comparisons)] == list(range(plan.capacity))
+    for message in [*(batch.decisions for batch in verdicts), *comparisons]:
+        assert len(encode(message)) < MAX_RECORD_BYTES
+
+
+# ------------------------------------------------------------------------------------------------------- the oracle
+
+PLANS = [
+    PLAN,
+    small(schedule=[{"models": ["baseline", "champion", "champion"]}]),
+    small(
+        output={"kind": "multiclass", "names": ["a", "b", "c"], "default": [0.5, 0.25, 0.25]},
+        schedule=[
+            {"until_ms": 10, "models": ["challenger"]},
+            {"until_ms": 20, "models": ["baseline", "champion"]},
+            {"models": ["champion", "challenger"]},
+        ],
+    ),
+]
+FAR = 10**15
+mostly_next = st.sampled_from([0] * 12 + [1, 2, 5, CAPACITY - 1, CAPACITY, 2 * CAPACITY, 10**6, -1, -2, -CAPACITY])
+ages_ms = st.sampled_from([0, 0, 0, 1, 5, STEP, END, DEADLINE, CLOSE, -5])
+budgets_ms = st.sampled_from([DEADLINE, DEADLINE, 1, 5, STEP, 12, 25, 100, 2 * CLOSE])
+outputs = st.sampled_from([0.5, 0.25, -1.0, 3.0e38, float("nan"), float("inf")])
+statuses = st.sampled_from([Status.OK] * 6 + [status for status in Status if status is not Status.NONE])
+rows = st.dictionaries(st.integers(-4, CAPACITY + 4) | st.just(FAR), st.tuples(statuses, outputs), min_size=1)
+batches = st.lists(st.tuples(st.sampled_from(EVERYBODY), rows), min_size=1, max_size=4)
+
+
+class MailboxAndOracle(RuleBasedStateMachine):
+    """The same events for both; after each, the same answers, comparisons, tallies, and number in flight."""
+
+    @initialize(plan=st.sampled_from(PLANS), position=st.sampled_from([0, 7, FAR]))
+    def begin(self, plan: Plan, position: int) -> None:
+        """Both are empty."""
+        self.plan = plan
+        self.now_us = NOON_US
+        self.mailbox = Mailbox(plan, position)
+        self.oracle = Oracle(plan, position)
+        self.to_answer: list[int] = []
+        self.to_compare: list[int] = []
+        self.answered: list[int] = []
+        self.compared: list[int] = []
+
+    @rule(gap=mostly_next, age_ms=ages_ms, budget_ms=budgets_ms, rejected=st.sampled_from([None] * 5 + ["too_large"]))
+    def ask(self, gap: int, age_ms: int, budget_ms: int, rejected: str | None) -> None:
+        """A request is read: the next one, one behind a gap, or one that was read before."""
+        self._ask(gap, age_ms, budget_ms, rejected, None)
+
+    @rule(gap=mostly_next, winner=st.integers(-1, 3), reason=st.sampled_from(list(Reason)[:-1]))
+    def ask_decided(self, gap: int, winner: int, reason: Reason) -> None:
+        """A request is read that a predecessor has decided."""
+        self._ask(gap, 0, DEADLINE, None, Decided(winner, reason))
+
+    def _ask(self, gap: int, age_ms: int, budget_ms: int, rejected: str | None, decided: Decided | None) -> None:
+        offset = max(0, self.oracle.position + gap)
+        appended_us = self.now_us - age_ms * MS_US
+        request = Request(offset, appended_us, appended_us + budget_ms * MS_US, f"r{offset}", None, rejected)
+        fits = not self.oracle.slots or offset < self.oracle.base + CAPACITY
+        assert self.mailbox.fits(offset) == fits
+        taken = self.mailbox.request(request, self.now_us, decided)
+        assert taken == self.oracle.request(request, self.now_us, decided)
+        if taken:
+            self.to_answer += [offset] if decided is None else []
+            self.to_compare += [offset] if fits else []
+        self._look()
+
+    @rule(batch=batches)
+    def say(self, batch: list[tuple[str, dict[int, tuple[Status, float]]]]) -> None:
+        """Scores records are read in one turn: early, late, duplicate, failed, not finite, of no request at all."""
+        records = [self._record(model, said) for model, said in batch]
+        records = [scores for scores in records if len(scores.offsets)]
+        if records:
+            arrivals = Arrivals.of(records, self.plan)
+            np.testing.assert_array_equal(
+                self.mailbox.accepts(arrivals.offsets),
+                [0 <= offset - self.oracle.base < CAPACITY for offset in arrivals.offsets.tolist()],
+            )
+            assert fates(self.mailbox.scores(arrivals, self.now_us)) == self.oracle.scores(records, self.now_us)
+        self._look()
+
+    def _record(self, model: str, said: dict[int, tuple[Status, float]]) -> Scores:
+        by_offset = {self.oracle.base + place: row for place, row in sorted(said.items()) if self.oracle.base >= -place}
+        answers = [[0.5] * (self.plan.width - 1) + [output] for _, output in by_offset.values()]
+        return record(
+            model, list(by_offset), np.reshape(answers, (-1, self.plan.width)), [s for s, _ in by_offset.values()]
+        )
+
+    @rule(milliseconds=st.sampled_from([1, 1, 5, 5, STEP, SILENT, CLOSE, -1, -5, -SILENT]))
+    def pass_time(self, milliseconds: int) -> None:
+        """The clock moves, now and then backwards."""
+        self.now_us += milliseconds * MS_US
+
+    @rule(held=st.sampled_from([False, False, False, True]))
+    def tick(self, held: bool) -> None:  # noqa: FBT001 - a parameter of the rule
+        """The same is answered, in the same order, and never before it is due."""
+        due_us = self.mailbox.next_due_us
+        verdicts = self.mailbox.tick(self.now_us, held=held)
+        expected = self.oracle.tick(self.now_us, held=held)
+        assert answered(verdicts) == expected
+        assert not expected or self.now_us >= due_us
+        for batch in verdicts:
+            decisions = batch.decisions
+            assert (decisions.decided_us, decisions.policy) == (self.now_us, self.plan.policy)
+            assert (decisions.models, decisions.versions) == (self.plan.models, self.plan.versions)
+        if not held:
+            assert self.now_us < self.mailbox.next_due_us <= self.oracle.next_due_us
+        self.answered += [row.offset for row in expected]
+        self._look()
+
+    @precondition(lambda self: 0 < self.mailbox.next_due_us < NEVER_US)
+    @rule()
+    def tick_when_due(self) -> None:
+        """Just before the time that is named nothing falls due; at it the mailbox moves on."""
+        due_us = self.mailbox.next_due_us
+        self.now_us = due_us - 1
+        self.tick(held=False)
+        assert self.mailbox.next_due_us == due_us
+        self.now_us = due_us
+        self.tick(held=False)
+
+    @rule(squeeze=st.sampled_from([False, False, True]))
+    def close(self, squeeze: bool) -> None:  # noqa: FBT001 - a parameter of the rule
+        """The same is compared, in the same order."""
+        comparisons = self.mailbox.close(self.now_us, squeeze=squeeze)
+        expected = self.oracle.close(self.now_us, squeeze=squeeze)
+        assert compared(comparisons) == expected
+        for batch in comparisons:
+            assert (batch.closed_us, batch.models, batch.versions) == (
+                self.now_us,
+                self.plan.models,
+                self.plan.versions,
+            )
+        self.compared += [row.offset for row in expected]
+        self._look()
+
+    @rule()
+    def finish(self) -> None:
+        """Once everything is over: one verdict and one comparison for each request that is owed one, and no more."""
+        self.now_us += 10 * CLOSE * MS_US
+        self.tick(held=False)
+        self.close(squeeze=False)
+        assert self.mailbox.in_flight == 0
+        assert self.mailbox.next_due_us == NEVER_US
+        assert sorted(self.answered) == self.to_answer
+        assert self.compared == self.to_compare or sorted(self.compared) == self.to_compare
+
+    def _look(self) -> None:
+        assert self.mailbox.in_flight == self.oracle.in_flight <= CAPACITY
+
+
+TestMailboxAndOracle: Callable[..., Any] = MailboxAndOracle.TestCase
