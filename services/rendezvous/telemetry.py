@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -20,7 +20,6 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from rendezvous.messages import Bytes, Reason, Scores, Status
-from rendezvous.server.mailbox import Tally
 
 LATENCY_BUCKETS_S = (
     0.001,
@@ -111,10 +110,10 @@ class ServerMetrics:
         """Count answers; label look-ups are remembered, because there is one for each answer of an idle system."""
         _child(self._children, self.answers, model, Reason(reason)).inc(count)
 
-    def tally(self, models: Sequence[str], tally: Tally, batch: Sequence[Scores]) -> None:
-        """Count what became of some scores records."""
-        for fate, rows in zip(FATES, (tally.kept, tally.duplicate, tally.late, tally.unknown), strict=True):
-            for model, count in zip(models, rows, strict=False):  # empty when there are none
+    def tally(self, models: Sequence[str], fates: Mapping[str, Sequence[int]], batch: Sequence[Scores]) -> None:
+        """Count what became of some scores records: for each fate the rows of each model, empty when there are none."""
+        for fate, rows in fates.items():
+            for model, count in zip(models, rows, strict=False):
                 if count:
                     _child(self._children, self.scores, model, fate).inc(count)
         for said in batch:
@@ -124,7 +123,6 @@ class ServerMetrics:
                         _child(self._children, self.faults, said.model, Status(status)).inc(count)
 
 
-FATES = ("kept", "duplicate", "late", "unknown")
 OK = int(Status.OK)
 
 

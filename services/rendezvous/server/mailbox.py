@@ -80,6 +80,10 @@ class Tally:
     late: list[int]
     unknown: list[int]
 
+    def by_fate(self) -> dict[str, list[int]]:
+        """The same by name."""
+        return {"kept": self.kept, "duplicate": self.duplicate, "late": self.late, "unknown": self.unknown}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdicts:

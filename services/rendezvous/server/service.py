@@ -134,7 +134,7 @@ class Service:
                 self._take_request(partition, record, now_us)
         for number, batch in scores.items():
             tally = self._partitions[number].scores(batch, now_us)
-            self._metrics.tally(self._plan.models, tally, [said for said, _ in batch])
+            self._metrics.tally(self._plan.models, tally.by_fate(), [said for said, _ in batch])
 
     def _take_request(self, partition: Partition, record: Record, now_us: int) -> None:
         request, fault = self._intake.request(record)
