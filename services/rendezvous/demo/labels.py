@@ -57,7 +57,7 @@ def _microseconds(times: pd.Series[Any]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How well a model would have answered the requests that it scored and that have a label."""
+    """How well a model would have answered: over the labelled requests that every model scored."""
 
     labels: int
     auc: float
@@ -94,23 +94,31 @@ def read_labels(bootstrap: str, starts: Sequence[Start], timeout_s: float) -> di
 
 
 def quality_of(comparisons: Sequence[Comparisons], labels: Mapping[str, float]) -> dict[str, Quality]:
-    """Each model's figures over the requests that it scored, side by side on the same traffic."""
+    """Each model's figures over the same requests: those with a label that every model scored.
+
+    Each on its own requests would not compare: the days that a frozen champion misses are not like the others (the
+    canary, which is the same model, was .760 where the champion was .772).
+    """
     scores: dict[str, dict[str, float]] = {}
     for batch in comparisons:
         for column, model in enumerate(batch.models):
             said = scores.setdefault(model, {})
             for row in np.flatnonzero(batch.statuses[:, column] == Status.OK).tolist():
                 said[batch.request_ids[row]] = float(batch.outputs[row, column, 0])
-    return {model: quality for model, said in scores.items() if (quality := _quality(said, labels)) is not None}
+    said_by_all = set.intersection(set(labels), *(set(said) for said in scores.values() if said))
+    qualities = {
+        model: _quality([labels[request] for request in said_by_all], [said[request] for request in said_by_all])
+        for model, said in scores.items()
+        if said
+    }
+    return {model: quality for model, quality in qualities.items() if quality is not None}
 
 
-def _quality(said: Mapping[str, float], labels: Mapping[str, float]) -> Quality | None:
-    joined = [(labels[request], score) for request, score in said.items() if request in labels]
-    truth, scores = np.array([pair[0] for pair in joined]), np.array([pair[1] for pair in joined])
+def _quality(truth: Sequence[float], scores: Sequence[float]) -> Quality | None:
     if len(np.unique(truth)) < 2:  # noqa: PLR2004 - both classes, or there is nothing to rank
         return None
     return Quality(
-        labels=len(joined),
+        labels=len(truth),
         auc=float(roc_auc_score(truth, scores)),
         log_loss=float(log_loss(truth, np.clip(scores, CLIP, 1 - CLIP))),
     )
