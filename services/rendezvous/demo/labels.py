@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss, roc_auc_score
 
-from rendezvous.log import KafkaReader, KafkaSink, Start
+from rendezvous.log import KafkaReader, Sink, Start
 from rendezvous.messages import Comparisons, Label, Status
 from rendezvous.wire import decode, encode
 
@@ -23,7 +23,7 @@ CLIP = 1e-7
 class LabelFeed:
     """Produces each label when the replayed clock reaches the moment at which it became known."""
 
-    def __init__(self, sink: KafkaSink, topic: str, table: pd.DataFrame) -> None:
+    def __init__(self, sink: Sink, topic: str, table: pd.DataFrame) -> None:
         """Table: request_id, label, observed_utc. A flight that never arrived is closed as never to be labelled."""
         self._sink = sink
         self._topic = topic

@@ -119,7 +119,7 @@ def _table(sent: Sequence[Asked], recent: Sequence[Asked], state: str, labels: i
 
 
 def _quality_table(report: dict[str, Any]) -> Table:
-    table = Table(title="who would have been right, on the requests that all scored")
+    table = Table(title="who would have been right (same requests)")
     for heading in ("model", "answered", "labelled", "AUC", "log loss"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     for model, quality in report["quality"].items():
