@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from types import FrameType
 from typing import Protocol
@@ -20,6 +21,9 @@ CANDIDATE_GATHER_MS = 20
 """A candidate answers nobody: it leaves CPU and broker to those who do."""
 RECORDS_LINGER_MS = 20
 """For decisions, comparisons and dead letters: nobody waits for them, and a commit every half second follows them."""
+
+WAKE_S = 1.0
+"""A wait without an end would not let Python run its signal handlers on every platform."""
 
 _logger = logging.getLogger(__name__)
 
@@ -147,7 +151,9 @@ def _pages(host: str, port: int) -> Telemetry:
 
 
 def wait_for_signal() -> None:
-    """Sleep until SIGTERM or SIGINT."""
-    wanted = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
-    signal.sigwait(wanted)
+    """Sleep until SIGTERM or SIGINT, also where a shell started us with SIGINT ignored."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    while not stopping.wait(WAKE_S):
+        pass
