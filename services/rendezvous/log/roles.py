@@ -10,7 +10,7 @@ ADMIN_TIMEOUT_S = 15.0
 
 COMMON: dict[str, Any] = {
     "socket.nagle.disable": True,  # small records would wait 40 ms for company
-    "log_level": 3,
+    "log_level": 2,  # errors reach error_cb; librdkafka would say each twenty times a second
 }
 
 CONSUMER: dict[str, Any] = COMMON | {

@@ -26,13 +26,30 @@ class Topic:
     id: str = ""
 
 
+def _admin(bootstrap: str) -> AdminClient:
+    """An admin client of a cluster that answers.
+
+    Raises:
+        LogError: it does not.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    try:
+        admin.list_topics(timeout=ADMIN_TIMEOUT_S)
+    except KafkaException as error:
+        raise LogError(
+            f"Kafka at {bootstrap} does not answer ({error.args[0].str()}): is it the right address? "
+            "`rendezvous up` starts one on this machine"
+        ) from error
+    return admin
+
+
 def create_topics(bootstrap: str, topics: Sequence[Topic]) -> None:
     """Create what is not there; what is there is left as it is.
 
     Raises:
         LogError: naming the topic and the broker's reason.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
+    admin = _admin(bootstrap)
     wanted = [NewTopic(topic.name, num_partitions=topic.partitions, config=dict(topic.config)) for topic in topics]
     for name, future in admin.create_topics(wanted, request_timeout=ADMIN_TIMEOUT_S).items():
         try:
@@ -44,7 +61,7 @@ def create_topics(bootstrap: str, topics: Sequence[Topic]) -> None:
 
 def describe_topics(bootstrap: str, names: Sequence[str], configs: Sequence[str]) -> dict[str, Topic]:
     """The topics among `names` that exist, each with its id and the named configs."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
+    admin = _admin(bootstrap)
     found: dict[str, Topic] = {}
     described = admin.describe_topics(TopicCollection(list(names)), request_timeout=ADMIN_TIMEOUT_S)
     for name, future in described.items():
