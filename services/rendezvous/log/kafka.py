@@ -146,7 +146,10 @@ class KafkaSink:
         self._partitions: dict[str, tuple[int, float]] = {}
         # an idempotent producer needs half a second for its id, but only once it has met a broker: have that over
         # before the first record, which may have a deadline
-        self._producer.list_topics(timeout=ADMIN_TIMEOUT_S)
+        try:
+            self._producer.list_topics(timeout=ADMIN_TIMEOUT_S)
+        except KafkaException as error:
+            raise LogError(f"Kafka at {bootstrap} does not answer ({error.args[0].str()})") from error
 
     def send(
         self,

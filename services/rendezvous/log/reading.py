@@ -5,7 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 
-from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from rendezvous.log.records import LogError, Record, Start
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, READER
@@ -97,6 +105,10 @@ def starts_at_end(bootstrap: str, topic: str) -> list[Start]:
             Start(topic, part.partition, consumer.get_watermark_offsets(part, timeout=ADMIN_TIMEOUT_S)[1])
             for part in parts
         ]
+    except KafkaException as error:
+        raise LogError(
+            f"Kafka at {bootstrap} does not answer ({error.args[0].str()}): is it the right address?"
+        ) from error
     finally:
         consumer.close()
 
