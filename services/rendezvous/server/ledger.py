@@ -49,7 +49,7 @@ class Resume:
         try:
             fields = json.loads(text)
             return Resume(int(fields["scores"]), int(fields["decisions"]), str(fields["topic"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rendezvous.envelope import MAX_ID_BYTES
 from rendezvous.messages import Bytes, Comparisons, Decisions, Floats, Int64s, Reason, Request, Scores, Status
 from rendezvous.server.columns import Columns
 from rendezvous.server.plan import Plan
@@ -115,7 +116,7 @@ class Mailbox:
         self._touched: list[Int64s] = []
         self._step_masks = np.array([step.mask for step in plan.steps], np.uint64)
         self._next_due_us = FAR_FUTURE
-        rows = RECORD_BYTES // (len(plan.models) * (5 + 4 * plan.width) + 64)
+        rows = RECORD_BYTES // (len(plan.models) * (5 + 4 * plan.width) + 64 + MAX_ID_BYTES)
         self._rows_per_record = max(1, rows)
 
     @property
@@ -129,8 +130,8 @@ class Mailbox:
         return 0 if self._immediate or self._touched else self._next_due_us
 
     def fits(self, offset: int) -> bool:
-        """Whether the ring has a slot for this offset now."""
-        return offset < self._base + self._plan.capacity
+        """Whether the ring has a slot for this offset now: an empty one begins wherever its first request stands."""
+        return self._base == self._position or offset < self._base + self._plan.capacity
 
     def accepts(self, offsets: Int64s) -> NDArray[np.bool_]:
         """Which offsets lie in the window that scores may speak of."""
@@ -146,7 +147,8 @@ class Mailbox:
             return False
         self._pass_by(offset)
         if not self.fits(offset):
-            self._immediate.append((request, Reason.OVERLOADED))
+            if decided is None:
+                self._immediate.append((request, Reason.OVERLOADED))
             return True
         slot = offset & self._columns.mask
         columns, plan = self._columns, self._plan

@@ -8,11 +8,11 @@ ended at the assignment. Then it is live for ever.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rendezvous.messages import Comparisons, Int64s, Request, Scores, Status
+from rendezvous.messages import Comparisons, Int64s, Reason, Request, Scores, Status
 from rendezvous.server.ledger import Ledger, Owes, Resume
 from rendezvous.server.mailbox import Arrivals, Decided, Mailbox, Tally, Verdicts
 from rendezvous.server.plan import Plan
@@ -71,7 +71,10 @@ class Partition:
 
     def resume(self, topic_id: str) -> Resume:
         """Where a successor must start reading scores and decisions."""
-        return self._ledger.resume(topic_id)
+        resume = self._ledger.resume(topic_id)
+        # decisions about requests that have not been read again yet: they need not stand in the requests' order
+        unread = min((position for _, position in self._decided.values()), default=resume.decisions)
+        return replace(resume, decisions=min(resume.decisions, unread))
 
     def read_to(self, requests: int, scores: int) -> None:
         """Both logs have been read up to these positions (their ends count, gaps and all)."""
@@ -118,10 +121,13 @@ class Partition:
         return squeezed + (self._mailbox.close(now_us) if self._live else [])
 
     def unreadable(self, comparisons: Comparisons) -> Int64s:
-        """Offsets whose value no model could read and one or more tried; each now owes a dead letter."""
+        """Offsets whose value no model could read and one or more tried; each now owes a dead letter.
+
+        What was rejected is in dead-letters already.
+        """
         statuses = comparisons.statuses
         tried = (statuses == Status.UNREADABLE).any(axis=1) & ~(statuses == Status.OK).any(axis=1)
-        offsets: Int64s = comparisons.offsets[tried]
+        offsets: Int64s = comparisons.offsets[tried & (comparisons.reasons != Reason.REJECTED)]
         self._ledger.owe(offsets, Owes.DEAD_LETTER)
         return offsets
 
