@@ -1,7 +1,7 @@
 # What a person types; every target says what it does in `make help`. GNU make 3.81 or later.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check up lock clean
+.PHONY: help demo test check up loadtest lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ COMPILE := $(UV) pip compile --quiet pyproject.toml --extra demo --universal --p
 	--generate-hashes --no-emit-index-url --no-annotate --no-header
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo 'PYTHON=python3.12 names the Python (3.11-3.13) that $(VENV) is made with.'
 
 demo: $(INSTALLED) ## the main job on 2013's flights; REQUESTS=10000 RATE=500 REPORT=report.json change it
@@ -31,15 +31,18 @@ check: $(INSTALLED) ## formatting, lint and types, tests included
 up: $(INSTALLED) ## Kafka, Redis and the services of ENDPOINT=flights, until Ctrl-C
 	@$(BIN)/rendezvous up --endpoint $(or $(ENDPOINT),flights)
 
+loadtest: $(INSTALLED) ## latency against a floor, SCENARIO=steady; RATE="100 250" SECONDS=10 REPORT=folder change it
+	@$(BIN)/python -m loadtest $(or $(SCENARIO),steady)$(if $(RATE), --rate $(RATE))$(if $(SECONDS), --seconds $(SECONDS))$(if $(REPORT), --report $(REPORT))
+
 lock: ## both lock files from pyproject.toml, with uv (UV=path/to/uv); keeps versions that still fit
 	@command -v $(UV) > /dev/null || { echo 'make lock needs uv: python3 -m pip install uv, or UV=path/to/uv' >&2; exit 1; }
 	@$(COMPILE) --output-file services/requirements.lock
 	@$(COMPILE) --group dev --constraint services/requirements.lock --output-file tests/requirements.lock
 
-clean: ## removes .venv, caches, .local and the trained models
-	@rm -rf $(VENV) .local .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+clean: ## removes .venv, caches, .local, loadtest/report and the trained models
+	@rm -rf $(VENV) .local .hypothesis .mypy_cache .pytest_cache .ruff_cache dist loadtest/report
 	@rm -f models/*/*/model.onnx models/*/*/card.json models/*/*/*.part
-	@find services tests models -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find services tests models loadtest -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lock's packages: made anew whenever the lock changes, so that nothing lingers that it no longer names.
 # `make` sees a pipe's last command only, hence the word `failed` in it.

@@ -26,9 +26,9 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from rendezvous import topics
-from rendezvous.local.services import RunningService
 from rendezvous.local.ports import LOOPBACK, free_port
 from rendezvous.local.process import GuardedProcess
+from rendezvous.local.services import RunningService
 from rendezvous.scoring.card import VERSION_DIGITS, Card, Data, Metrics, Window, write_card
 from rendezvous.settings import Endpoint, load_endpoint
 

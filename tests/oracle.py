@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rendezvous.messages import Comparisons, Reason, Request, Scores, Status
-from rendezvous.server.mailbox import Decided, Tally, Verdicts
+from rendezvous.server.arrivals import Tally
+from rendezvous.server.mailbox import Decided, Verdicts
 from rendezvous.server.plan import Plan
 
 NEVER_US = 2**63 - 1

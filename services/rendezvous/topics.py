@@ -26,8 +26,9 @@ def topics_of(endpoint: Endpoint) -> list[Topic]:
 
     return [
         topic("requests", message_timestamp_type="LogAppendTime"),
-        topic("scores"),
-        topic("decisions"),
+        # by the broker's clock too: a take-over without our metadata finds its place in them by time
+        topic("scores", message_timestamp_type="LogAppendTime"),
+        topic("decisions", message_timestamp_type="LogAppendTime"),
         topic("comparisons"),
         topic("responses", retention_ms=str(REPLY_RETENTION_MS)),
         topic("labels"),

@@ -41,6 +41,8 @@ CORE = (
     "server/policies.py",
     "server/plan.py",
     "server/columns.py",
+    "server/arrivals.py",
+    "server/choosing.py",
     "server/mailbox.py",
     "server/ledger.py",
     "server/partition.py",

@@ -25,7 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rendezvous.envelope import MAX_ID_BYTES
-from rendezvous.messages import Bytes, Comparisons, Decisions, Floats, Int64s, Reason, Request, Scores, Status
+from rendezvous.messages import Comparisons, Decisions, Floats, Int64s, Reason, Request, Status
+from rendezvous.server.arrivals import Arrivals, Tally, first_of_its_kind
+from rendezvous.server.choosing import FAR_FUTURE, choose
 from rendezvous.server.columns import Columns
 from rendezvous.server.plan import Plan
 
@@ -33,57 +35,12 @@ OK = int(Status.OK)
 """NumPy compares with an int in a third of the time that it takes with an enum's member."""
 ONE = np.uint64(1)
 NO_SLOTS: Int64s = np.empty(0, np.int64)
-FAR_FUTURE = np.iinfo(np.int64).max
 RECORD_BYTES = 500_000
 """A columnar record stays well under Kafka's default message.max.bytes of 1 MiB."""
 
 
 FREE, EARLY, OPEN, ANSWERED = range(4)
 """States of a slot; see the table above."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Arrivals:
-    """What several scores records say, one row after the other: columns int64 [rows] are places on the model axis.
-
-    `rows` counts each record's.
-    """
-
-    rows: list[int]
-    columns: Int64s
-    offsets: Int64s
-    statuses: Bytes
-    outputs: Floats
-
-    @staticmethod
-    def of(batch: Sequence[Scores], plan: Plan) -> Arrivals:
-        """Put records of registered models together."""
-        rows = [len(scores.offsets) for scores in batch]
-        columns = np.array([plan.column_of[scores.model, scores.version] for scores in batch], np.int64)
-        if len(batch) == 1:
-            (only,) = batch
-            return Arrivals(rows, np.repeat(columns, rows), only.offsets, only.statuses, only.outputs)
-        return Arrivals(
-            rows,
-            np.repeat(columns, rows),
-            np.concatenate([scores.offsets for scores in batch]),
-            np.concatenate([scores.statuses for scores in batch]),
-            np.concatenate([scores.outputs for scores in batch]),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What became of some rows of scores, by model (rows for each place on the axis; empty when there are none)."""
-
-    kept: list[int]
-    duplicate: list[int]
-    late: list[int]
-    unknown: list[int]
-
-    def by_fate(self) -> dict[str, list[int]]:
-        """The same by name."""
-        return {"kept": self.kept, "duplicate": self.duplicate, "late": self.late, "unknown": self.unknown}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,7 +161,7 @@ class Mailbox:
         late[at[~held]] = True
         fresh = held & (columns.reported[slots] & (ONE << column.astype(np.uint64)) == 0)
         if len(arrivals.rows) > 1:
-            fresh &= _first_of_its_kind(slots * len(self._plan.models) + column)
+            fresh &= first_of_its_kind(slots * len(self._plan.models) + column)
         kept = at[fresh]
         slots = slots[fresh]
         kept_columns = arrivals.columns[kept]
@@ -243,12 +200,14 @@ class Mailbox:
         verdicts = self._immediate_verdicts(now_us) if self._immediate else []
         if held:
             return verdicts
-        slots = self._candidates(now_us)
+        full_scan = now_us >= self._next_due_us
+        slots = self._candidates(full_scan=full_scan)
         if not len(slots):
             return verdicts
-        winner, outputs, settled = self._choose(slots, now_us)
-        slots, winner, outputs = slots[settled], winner[settled], outputs[settled]
         columns = self._columns
+        chosen = choose(columns, self._plan, slots, now_us)
+        self._next_due_us = chosen.due_us if full_scan else min(self._next_due_us, chosen.due_us)
+        slots, winner, outputs = slots[chosen.settled], chosen.winner[chosen.settled], chosen.outputs[chosen.settled]
         columns.state[slots] = ANSWERED
         columns.winner[slots] = winner
         columns.reason[slots] = np.where(
@@ -259,10 +218,10 @@ class Mailbox:
         ]
         return verdicts
 
-    def _candidates(self, now_us: int) -> Int64s:
+    def _candidates(self, *, full_scan: bool) -> Int64s:
         """Open slots that something has happened to, or all of them when one may be due."""
         columns = self._columns
-        if now_us >= self._next_due_us:
+        if full_scan:
             slots = np.flatnonzero(columns.state == OPEN)
             if not len(slots):
                 self._next_due_us = FAR_FUTURE
@@ -273,49 +232,6 @@ class Mailbox:
             return NO_SLOTS
         self._touched.clear()
         return slots[np.argsort(columns.offset[slots])] if len(slots) > 1 else slots
-
-    def _choose(self, slots: Int64s, now_us: int) -> tuple[Int64s, Floats, NDArray[np.bool_]]:
-        """Walk each slot through the steps: (winning column or -1, answer, whether that is final), by slot.
-
-        A step is over at its end, or when each of its models has reported without a usable score. The last step is
-        consulted once more at its end, so that a score in hand is never thrown away for the default.
-        """
-        columns, plan = self._columns, self._plan
-        winner = np.full(len(slots), -1, np.int64)
-        outputs = np.repeat(plan.default[None, :], len(slots), axis=0)
-        settled = np.zeros(len(slots), np.bool_)
-        full_scan = now_us >= self._next_due_us
-        due = np.full(len(slots), FAR_FUTURE, np.int64)
-        final = len(plan.steps) - 1
-        for number, step in enumerate(plan.steps):
-            ends = columns.end_us[slots]
-            if step.until_us is not None:
-                ends = np.minimum(ends, columns.appended_us[slots] + step.until_us)
-            here = ~settled & (columns.step[slots] == number)
-            if number < final:
-                over = here & (now_us >= ends)
-                columns.step[slots[over]] = number + 1
-                here &= ~over
-            if here.any():
-                rows = slots[here]
-                usable = columns.status[rows[:, None], step.columns] == OK
-                chosen, answers = step.choose(usable, columns.output[rows[:, None], step.columns])
-                found = chosen >= 0
-                at = np.flatnonzero(here)
-                winner[at[found]] = step.columns[chosen[found]]
-                outputs[at[found]] = answers[found]
-                settled[at[found]] = True
-                spent = at[~found & (columns.reported[rows] & step.mask == step.mask)]
-                if number < final:
-                    columns.step[slots[spent]] = number + 1
-                else:
-                    settled[spent] = True
-            waiting = ~settled & (columns.step[slots] == number)
-            due[waiting] = ends[waiting]
-        settled |= now_us >= columns.end_us[slots]
-        soonest = int(due[~settled].min(initial=FAR_FUTURE))
-        self._next_due_us = soonest if full_scan else min(self._next_due_us, soonest)
-        return winner, outputs, settled
 
     def _verdicts(self, slots: Int64s, outputs: Floats, now_us: int) -> Verdicts:
         columns = self._columns
@@ -408,13 +324,6 @@ class Mailbox:
         span = np.arange(self._base, min(self._position, self._base + self._plan.capacity))
         used = np.flatnonzero(self._columns.state[span & self._columns.mask] != FREE)
         self._base = int(span[used[0]]) if len(used) else self._position
-
-
-def _first_of_its_kind(keys: Int64s) -> NDArray[np.bool_]:
-    """True where a key stands for the first time."""
-    first = np.zeros(len(keys), np.bool_)
-    first[np.unique(keys, return_index=True)[1]] = True
-    return first
 
 
 def _parts(rows: int, size: int) -> list[slice]:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rendezvous.messages import Comparisons, Int64s, Reason, Request, Scores, Status
+from rendezvous.server.arrivals import Arrivals, Tally
 from rendezvous.server.ledger import Ledger, Owes, Resume
-from rendezvous.server.mailbox import Arrivals, Decided, Mailbox, Tally, Verdicts
+from rendezvous.server.mailbox import Decided, Mailbox, Verdicts
 from rendezvous.server.plan import Plan
 
 

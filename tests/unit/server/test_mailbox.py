@@ -24,7 +24,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from endpoints import VERSIONS, endpoint
 from oracle import NEVER_US, Answered, Compared, Fates, Oracle, answered, compared, fates
 from rendezvous.messages import Reason, Request, Scores, Status
-from rendezvous.server.mailbox import Arrivals, Decided, Mailbox
+from rendezvous.server.arrivals import Arrivals
+from rendezvous.server.mailbox import Decided, Mailbox
 from rendezvous.server.plan import Plan, plan_for
 from rendezvous.wire import encode
 

@@ -1,0 +1,124 @@
+"""Kafka clients with nothing around them: the floor's. The only module of loadtest/ that imports confluent_kafka.
+
+Their settings are those of the services' clients (rendezvous.log.roles); what is missing is everything else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, Message, Producer, TopicPartition, libversion
+
+from rendezvous.log import Headers, LogError
+from rendezvous.log.kafka import GATHER_BYTES
+from rendezvous.log.reading import on_client_error
+from rendezvous.log.roles import ADMIN_TIMEOUT_S, MEMBER, PRODUCER, READER
+
+__all__ = [
+    "LIBRDKAFKA",
+    "Consumer",
+    "Message",
+    "Producer",
+    "await_end",
+    "header",
+    "member",
+    "producer",
+    "reader",
+    "take",
+    "value",
+]
+
+LIBRDKAFKA = libversion()[0]
+END_WAIT_S = 0.1
+"""Between two looks whether the end of a partition has been met."""
+
+
+def producer(bootstrap: str) -> Producer:
+    """As KafkaSink makes it for answers and scores: no linger, and its id fetched before the first record."""
+    made = Producer(PRODUCER | {"bootstrap.servers": bootstrap, "error_cb": on_client_error, "linger.ms": 0})
+    made.list_topics(timeout=ADMIN_TIMEOUT_S)
+    return made
+
+
+def member(bootstrap: str, group: str, topic: str, gather_ms: int) -> Consumer:
+    """A group member as KafkaSource makes it, reading `topic` from its end."""
+    settings = MEMBER | {"bootstrap.servers": bootstrap, "group.id": group, "error_cb": on_client_error}
+    if gather_ms:
+        settings |= {"fetch.min.bytes": GATHER_BYTES, "fetch.wait.max.ms": gather_ms}
+    made = Consumer(settings)
+    made.subscribe([topic], on_assign=_from_end)
+    return made
+
+
+def _from_end(consumer: Consumer, parts: list[TopicPartition]) -> None:
+    consumer.incremental_assign([TopicPartition(part.topic, part.partition, OFFSET_END) for part in parts])
+
+
+def reader(bootstrap: str, topic: str, partition: int) -> Consumer:
+    """Outside any group as KafkaReader, reading one partition from its end."""
+    made = Consumer(READER | {"bootstrap.servers": bootstrap, "group.id": "reader", "error_cb": on_client_error})
+    made.assign([TopicPartition(topic, partition, OFFSET_END)])
+    return made
+
+
+def await_end(consumer: Consumer, partitions: int, timeout_s: float) -> None:
+    """Wait until the ends of so many partitions have been met: what is written from now on is read.
+
+    Raises:
+        LogError: they were not, within `timeout_s`.
+    """
+    give_up = time.monotonic() + timeout_s
+    ended: set[int | None] = set()
+    while len(ended) < partitions:
+        if time.monotonic() > give_up:
+            raise LogError(f"the ends of {len(ended)} of {partitions} partitions met within {timeout_s:g} s")
+        message = consumer.poll(END_WAIT_S)
+        if message is not None and not _is_record(message):
+            ended.add(message.partition())
+
+
+def take(consumer: Consumer, max_records: int, timeout_s: float) -> Sequence[Message]:
+    """Wait for the first record, take whatever else is there: the calls that KafkaSource.poll makes.
+
+    Raises:
+        LogError: reading failed beyond repair.
+    """
+    first = consumer.poll(timeout_s)
+    if first is None:
+        return ()
+    return [message for message in (first, *consumer.consume(max_records - 1, 0)) if _is_record(message)]
+
+
+def send(producer: Producer, topic: str, value: bytes, *, partition: int | None = None, headers: Headers = ()) -> None:
+    """Hand a record over; without a partition it goes to any, as a Client's request without a key."""
+    options: dict[str, Any] = {} if partition is None else {"partition": partition}
+    producer.produce(topic, value, headers=list(headers), **options)
+
+
+def value(message: Message) -> bytes:
+    """A record's value."""
+    found = message.value()
+    return found if isinstance(found, bytes) else b""
+
+
+def header(message: Message, name: str) -> bytes:
+    """One header of a record; the client types its headers as a dict too, which only `produce` takes.
+
+    Raises:
+        LogError: the record has no such header.
+    """
+    found = dict(message.headers() or ()).get(name)
+    if not isinstance(found, bytes):
+        raise LogError(f"{message.topic()}-{message.partition()}@{message.offset()} has no header {name}")
+    return found
+
+
+def _is_record(message: Message) -> bool:
+    error = message.error()
+    if error is None:
+        return True
+    if error.code() != KafkaError._PARTITION_EOF and not (error.retriable() or error.code() < 0):  # noqa: SLF001 - the client's own name for it
+        raise LogError(f"reading {message.topic()}-{message.partition()}: {error.str()}")
+    return False

@@ -1,0 +1,102 @@
+"""What the floor is made of: topics, relays, and records as long as those that they stand for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from loadtest.bench import SOURCE, Bench
+from loadtest.relay import REPLY_PARTITION, Hop, correlation_of
+from rendezvous.envelope import write_envelope
+from rendezvous.log import Topic
+from rendezvous.messages import Envelope, Reason, ReplyAddress, Response, Scores
+from rendezvous.running import CANDIDATE_GATHER_MS
+from rendezvous.scoring.card import load_card
+from rendezvous.server.service import MAX_RECORDS
+from rendezvous.settings import Endpoint
+from rendezvous.topics import topics_of
+from rendezvous.wire import encode
+
+NAME = "floor"
+JOINED = ("requests", "scores", "responses")
+"""The endpoint's topics that the floor has too."""
+SOME_TIME_US = 1_900_000_000_000_000
+"""Any moment of our time: Avro writes small numbers shorter."""
+
+
+def topics(endpoint: Endpoint) -> list[Topic]:
+    """The floor's topics, configured as the endpoint's of the same name."""
+    own = {topic.name: topic for topic in topics_of(endpoint)}
+    found = {name: own[endpoint.topic(name)] for name in JOINED}
+    return [Topic(f"{NAME}.{name}", topic.partitions, topic.config) for name, topic in found.items()]
+
+
+def versions(endpoint: Endpoint) -> dict[str, str]:
+    """Each model's version, by its card."""
+    return {name: load_card(endpoint.folder / name).version for name in endpoint.models}
+
+
+def scores_bytes(endpoint: Endpoint, model: str, version: str) -> tuple[int, int]:
+    """Length of a scores record without rows, and of each row."""
+
+    def length(rows: int) -> int:
+        width = len(endpoint.output.names)
+        scores = Scores(
+            model=model,
+            version=version,
+            taken_us=SOME_TIME_US,
+            scored_us=SOME_TIME_US,
+            offsets=np.zeros(rows, np.int64),
+            statuses=np.zeros(rows, np.uint8),
+            outputs=np.zeros((rows, width), np.float32),
+        )
+        return len(encode(scores))
+
+    row_bytes = length(2) - length(1)
+    return length(1) - row_bytes, row_bytes
+
+
+def response_bytes(endpoint: Endpoint, version: str, request_id: str) -> int:
+    """Length of an answer by the schedule's first model, before the others have scored."""
+    first = endpoint.schedule[0].models[0]
+    response = Response(
+        request_id=request_id,
+        partition=0,
+        offset=MAX_RECORDS,
+        model=first,
+        version=version,
+        reason=Reason.PREFERRED,
+        output=endpoint.output.default,
+        missing=tuple(sorted(endpoint.live - {first})),
+        slack_ms=float(endpoint.request.deadline_ms),
+        decided_us=SOME_TIME_US,
+    )
+    return len(encode(response))
+
+
+def hops(bench: Bench) -> dict[str, Hop]:
+    """The relays: one for each scorer, and one in the server's place."""
+    endpoint, version_of = bench.endpoint, versions(bench.endpoint)
+
+    def hop(kind: str, name: str, way: tuple[str, str], size: tuple[int, int], reads: tuple[int, int]) -> Hop:
+        source, target = (f"{NAME}.{topic}" for topic in way)
+        group = f"{endpoint.name}.{NAME}.{name}"
+        return Hop(kind, bench.kafka, group, source, target, endpoint.topics.partitions, *reads, *size)
+
+    found = {
+        name: hop(
+            "scorer",
+            f"scorer.{name}.{version_of[name]}",
+            ("requests", "scores"),
+            scores_bytes(endpoint, name, version_of[name]),
+            (model.max_batch, 0 if name in endpoint.live else CANDIDATE_GATHER_MS),
+        )
+        for name, model in endpoint.models.items()
+    }
+    answer = response_bytes(endpoint, version_of[endpoint.schedule[0].models[0]], bench.request_ids[0])
+    return found | {"server": hop("server", "server", ("scores", "responses"), (answer, 0), (MAX_RECORDS, 0))}
+
+
+def request_headers(endpoint: Endpoint, request_id: str, number: int) -> list[tuple[str, bytes]]:
+    """The headers of a request as the Client writes them."""
+    reply = ReplyAddress(f"{NAME}.responses", REPLY_PARTITION, correlation_of(number))
+    return write_envelope(Envelope(request_id, SOURCE, endpoint.request.deadline_ms, reply))

@@ -1,0 +1,82 @@
+"""The system's side: the endpoint's real services, asked through the real Client."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from loadtest.bench import SOURCE, Bench
+from loadtest.latency import Run
+from loadtest.noise import other_cores, spent
+from rendezvous.client import Client
+from rendezvous.demo.traffic import Asked, drive
+from rendezvous.local.ports import LOOPBACK
+from rendezvous.local.services import RunningService, running_services
+from rendezvous.settings import Endpoint
+
+PAGE_TIMEOUT_S = 5.0
+BATCH_METRIC = "rendezvous_scorer_batch_rows"
+
+
+def first_model(endpoint: Endpoint) -> str:
+    """The model that the schedule waits for first: the champion."""
+    return endpoint.schedule[0].models[0]
+
+
+def measure(bench: Bench, rate: float, seconds: float) -> Run:
+    """Start the services, warm up at `rate`, measure for `seconds`, stop them."""
+    registry = CollectorRegistry()
+    with (
+        running_services(bench.endpoint, bench.home, bench.kafka, bench.logs, lambda _: None) as services,
+        Client(bench.endpoint, bench.kafka, source=SOURCE, registry=registry) as client,
+    ):
+        champion = services[first_model(bench.endpoint)]
+        drive(client, *bench.requests(rate, bench.warm_up_s), rate, lambda *_: None)
+        counted, scored = _counts(registry), _batches(champion)
+        sent_late_ms: list[float] = []
+        before = spent()
+        log = drive(client, *bench.requests(rate, seconds), rate, _note_sent(sent_late_ms))
+        others = other_cores(before, spent())
+        too_late, duplicates = (now - then for now, then in zip(_counts(registry), counted, strict=True))
+        rows, number = (now - then for now, then in zip(_batches(champion), scored, strict=True))
+    deadline_ms = bench.endpoint.request.deadline_ms
+    return Run(
+        latencies_ms=[asked.latency_ms for asked in log],
+        sent_late_ms=sent_late_ms,
+        unanswered=sum(not asked.answered for asked in log) - too_late,
+        late=sum(asked.answered and asked.latency_ms > deadline_ms for asked in log) + too_late,
+        duplicates=duplicates,
+        other_cores=others,
+        batch_rows=rows / number if number else None,
+    )
+
+
+def _note_sent(sent_late_ms: list[float]) -> Callable[[list[Asked], int, float], None]:
+    def on_turn(log: list[Asked], sent: int, seconds: float) -> None:
+        sent_late_ms.append((seconds - log[sent - 1].due_s) * 1e3)
+
+    return on_turn
+
+
+def _counts(registry: CollectorRegistry) -> tuple[int, int]:
+    """Answers so far that came after the client had given up, and second answers."""
+    names = ("rendezvous_client_late_answers_total", "rendezvous_client_duplicate_answers_total")
+    late, duplicates = (int(registry.get_sample_value(name) or 0) for name in names)
+    return late, duplicates
+
+
+def _batches(scorer: RunningService) -> tuple[float, float]:
+    """Rows and micro-batches that a scorer has scored, by its own page."""
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{scorer.port}/metrics", timeout=PAGE_TIMEOUT_S) as page:
+        return batches(page.read().decode())
+
+
+def batches(page: str) -> tuple[float, float]:
+    """Rows and micro-batches on a scorer's page."""
+    samples = {
+        sample.name: sample.value for family in text_string_to_metric_families(page) for sample in family.samples
+    }
+    return samples[f"{BATCH_METRIC}_sum"], samples[f"{BATCH_METRIC}_count"]

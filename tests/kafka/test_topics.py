@@ -1,0 +1,197 @@
+"""An endpoint's topics on a real broker: made, checked, refused with a reason, and not mixed up when made anew."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+from prometheus_client import CollectorRegistry
+
+from endpoints import VERSIONS, endpoint
+from homes import until
+from rendezvous.local.stack import Addresses
+from rendezvous.log import Committed, KafkaSink, KafkaSource, LogError, Topic, create_topics
+from rendezvous.messages import Decisions, Reason
+from rendezvous.server.ledger import Resume
+from rendezvous.server.plan import plan_for
+from rendezvous.server.service import Service
+from rendezvous.settings import Endpoint
+from rendezvous.telemetry import ServerMetrics
+from rendezvous.topics import check, create, topics_of
+from worlds import KafkaWorld, answers, ask, say, seen
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def fresh() -> Endpoint:
+    """An endpoint of the test's own, of two partitions, without topics."""
+    return endpoint(f"topics-{uuid.uuid4().hex[:10]}", topics={"partitions": 2})
+
+
+def make(stack: Addresses, wanted: Endpoint, changed: str, partitions: int = 2, **config: str) -> None:
+    """Create the endpoint's topics, one of them otherwise."""
+    name = wanted.topic(changed)
+    settings: Mapping[str, str] = {key.replace("_", "."): value for key, value in config.items()}
+    create_topics(
+        stack.kafka,
+        [
+            Topic(name, partitions, {**topic.config, **settings}) if topic.name == name else topic
+            for topic in topics_of(wanted)
+        ],
+    )
+
+
+def test_created_topics_pass_the_check(stack: Addresses, fresh: Endpoint) -> None:
+    """What is created passes; it is there with its partitions and an id; creating again changes nothing."""
+    create(stack.kafka, fresh)
+    found = check(stack.kafka, fresh)
+    assert found.keys() == {topic.name for topic in topics_of(fresh)}
+    assert {topic.partitions for topic in found.values()} == {2}
+    assert len({topic.id for topic in found.values()}) == len(found)
+    assert found[fresh.topic("requests")].config["message.timestamp.type"] == "LogAppendTime"
+    create(stack.kafka, fresh)
+    assert check(stack.kafka, fresh) == found
+
+
+def test_a_missing_topic_is_made_and_the_others_stay(stack: Addresses, fresh: Endpoint) -> None:
+    """Only what is missing is named, and created."""
+    create_topics(stack.kafka, [topic for topic in topics_of(fresh) if not topic.name.endswith(".labels")])
+    with pytest.raises(LogError) as caught:
+        check(stack.kafka, fresh)
+    assert str(caught.value) == (
+        f"topics ['{fresh.topic('labels')}'] do not exist: create them with `rendezvous topics --endpoint {fresh.name}`"
+    )
+    create(stack.kafka, fresh)
+    check(stack.kafka, fresh)
+
+
+@pytest.mark.parametrize("topic", ["requests", "scores", "decisions", "comparisons"])
+def test_partitions_must_agree(topic: str, stack: Addresses, fresh: Endpoint) -> None:
+    """Each of the joined topics must have as many partitions as the others."""
+    make(stack, fresh, topic, partitions=3)
+    with pytest.raises(LogError, match=rf"{fresh.name}: partition counts must agree, .*'{topic}': 3.*: recreate"):
+        check(stack.kafka, fresh)
+
+
+@pytest.mark.parametrize("topic", ["responses", "labels", "dead-letters"])
+def test_other_topics_may_have_more_partitions(topic: str, stack: Addresses, fresh: Endpoint) -> None:
+    """What is not joined may be cut as its readers like."""
+    make(stack, fresh, topic, partitions=3)
+    assert check(stack.kafka, fresh)[fresh.topic(topic)].partitions == 3
+
+
+def test_requests_must_bear_the_brokers_time(stack: Addresses, fresh: Endpoint) -> None:
+    """A deadline's budget cannot start at the application's clock."""
+    make(stack, fresh, "requests", message_timestamp_type="CreateTime")
+    with pytest.raises(
+        LogError,
+        match=rf"{fresh.name}\.requests: message.timestamp.type is CreateTime, must be LogAppendTime: .*--alter",
+    ):
+        check(stack.kafka, fresh)
+
+
+@pytest.mark.parametrize("policy", ["compact", "compact,delete"])
+@pytest.mark.parametrize("topic", ["requests", "decisions"])
+def test_data_is_never_compacted(topic: str, policy: str, stack: Addresses, fresh: Endpoint) -> None:
+    """A compacted topic would lose records by their key."""
+    make(stack, fresh, topic, cleanup_policy=policy)
+    with pytest.raises(LogError, match=rf"{fresh.name}\.{topic} is compacted: .* must use cleanup.policy=delete"):
+        check(stack.kafka, fresh)
+
+
+def test_a_topic_that_cannot_be(stack: Addresses) -> None:
+    """The broker's reason is in the message."""
+    with pytest.raises(LogError, match="creating topic a b: "):
+        create_topics(stack.kafka, [Topic("a b", 1, {})])
+
+
+# ----------------------------------------------------------------------------------------------------------- made anew
+
+
+def make_anew(stack: Addresses, topic: Topic) -> None:
+    """Delete a topic and create it again, as a person would who wants to start over."""
+    admin = AdminClient({"bootstrap.servers": stack.kafka})
+    for future in admin.delete_topics([topic.name]).values():
+        future.result(10.0)
+
+    def made() -> bool:
+        """Whether the deletion is through, and the new topic there."""
+        new = NewTopic(topic.name, num_partitions=topic.partitions, config=dict(topic.config))
+        (future,) = admin.create_topics([new]).values()
+        try:
+            future.result(10.0)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+            return False
+        return True
+
+    until(made, f"{topic.name} is made anew")
+
+
+def server(stack: Addresses, of: Endpoint, source: KafkaSource) -> Service:
+    """A server as `rendezvous run server` makes it, in this thread."""
+    sink = KafkaSink(stack.kafka)
+    topic_id = check(stack.kafka, of)[of.topic("requests")].id
+    return Service(
+        of,
+        plan_for(of, VERSIONS),
+        source,
+        sink,
+        sink,
+        lambda: time.time_ns() // 1_000,
+        ServerMetrics(CollectorRegistry()),
+        topic_id,
+    )
+
+
+def test_a_commit_for_another_topic_stops_the_server(stack: Addresses, fresh: Endpoint) -> None:
+    """A server whose group committed for the topic that once had this name stops with a word."""
+    create(stack.kafka, fresh)
+    requests = fresh.topic("requests")
+    source = KafkaSource(stack.kafka, f"{fresh.name}.server")
+    for number in range(2):
+        source.commit(requests, number, Committed(0, Resume(0, 0, "the id before").text()), wait=True)
+    service = server(stack, fresh, source)
+
+    def turns() -> None:
+        for _ in range(1_000):  # until it has joined
+            service.turn()
+
+    try:
+        with pytest.raises(LogError) as caught:
+            turns()
+    finally:
+        source.close()
+    assert str(caught.value).startswith(f"{requests} is another topic (id ")
+    assert "(id the id before): offsets no longer name the same requests. Delete the group" in str(caught.value)
+
+
+def test_requests_made_anew_are_answered(stack: Addresses) -> None:
+    """Old decisions about the same offsets do not pass for decisions about the requests of a topic made anew.
+
+    The broker forgets a group's positions with the topic, so that no id is left to compare.
+    """
+    world = KafkaWorld(stack.kafka)
+    world.start()
+    say(world, "champion", [ask(world, "before")], 0.7)
+    until(lambda: seen(world, "decisions", Decisions), "it is decided")
+    world.stop()
+    assert [answer.request_id for answer in answers(world)] == ["before"]
+    (requests,) = (topic for topic in topics_of(world.endpoint) if topic.name == world.endpoint.topic("requests"))
+    make_anew(stack, requests)
+    assert ask(world, "after", deadline_ms=2_000) == 0
+    source = KafkaSource(stack.kafka, f"{world.endpoint.name}.server")
+    service = server(stack, world.endpoint, source)
+    try:
+        end = time.monotonic() + 4.0  # twice the deadline: whatever is to be answered has been
+        while time.monotonic() < end and len(answers(world)) == 1:
+            service.turn()
+    finally:
+        service.stop()
+    assert [(answer.request_id, answer.reason) for answer in answers(world)[1:]] == [("after", Reason.DEFAULT)]

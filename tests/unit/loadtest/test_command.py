@@ -1,0 +1,57 @@
+"""The command line and its make target."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("hdrh", reason="hdrhistogram has no wheel for Linux on arm64")
+
+from loadtest import __main__ as command
+
+ROOT = Path(__file__).parents[3]
+OUTER = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "SCENARIO", "RATE", "SECONDS", "REPORT")
+"""What an outer make may hand down."""
+
+
+def test_rates_are_one_or_several() -> None:
+    """And the rest has its defaults."""
+    options = command.parse(["steady", "--rate", "10", "20.5"])
+    assert options.rate == [10.0, 20.5]
+    assert options.seconds == command.SECONDS
+    assert options.report == command.FOLDER
+
+
+@pytest.mark.parametrize("arguments", [[], ["unheard"], ["steady", "--rate", "0"], ["steady", "--seconds", "nan"]])
+def test_what_cannot_be_measured_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With the usage and a word."""
+    with pytest.raises(SystemExit):
+        command.parse(arguments)
+    assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "steady"),
+        (["RATE=100 250", "SECONDS=3", "REPORT=x"], "steady --rate 100 250 --seconds 3 --report x"),
+        (["SCENARIO=steady"], "steady"),
+    ],
+    ids=["none", "all", "scenario"],
+)
+def test_make_passes_its_arguments_through(arguments: list[str], words: str) -> None:
+    """Each is handed on when it was given, and only then."""
+    environment = {name: value for name, value in os.environ.items() if name not in OUTER}
+    made = subprocess.run(  # noqa: S603 - the repository's own
+        [shutil.which("make") or "make", "-n", "loadtest", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout.splitlines()[-1] == f".venv/bin/python -m loadtest {words}"
