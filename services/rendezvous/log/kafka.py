@@ -9,6 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from rendezvous.log.patience import patiently
 from rendezvous.log.reading import on_client_error, read_to_end, record_of
 from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, MEMBER, PRODUCER
@@ -91,7 +92,10 @@ class KafkaSource:
 
     def committed(self, topic: str, partition: int) -> Committed | None:
         """See `Source.committed`."""
-        (found,) = self._consumer.committed([TopicPartition(topic, partition)], timeout=ADMIN_TIMEOUT_S)
+        (found,) = patiently(
+            lambda: self._consumer.committed([TopicPartition(topic, partition)], timeout=ADMIN_TIMEOUT_S),
+            f"committed position of {topic}-{partition}",
+        )
         if found.error is not None:
             raise LogError(f"committed position of {topic}-{partition}: {found.error}")
         return None if found.offset < 0 else Committed(found.offset, found.metadata or "")
@@ -110,13 +114,18 @@ class KafkaSource:
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """See `Source.bounds`."""
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ADMIN_TIMEOUT_S)
+        low, high = patiently(
+            lambda: self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ADMIN_TIMEOUT_S),
+            f"ends of {topic}-{partition}",
+        )
         return low, high
 
     def position_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
         """See `Source.position_at`."""
-        (found,) = self._consumer.offsets_for_times(
-            [TopicPartition(topic, partition, timestamp_ms)], timeout=ADMIN_TIMEOUT_S
+        wanted = [TopicPartition(topic, partition, timestamp_ms)]
+        (found,) = patiently(
+            lambda: self._consumer.offsets_for_times(wanted, timeout=ADMIN_TIMEOUT_S),
+            f"position in {topic}-{partition} at {timestamp_ms} ms",
         )
         return found.offset if found.offset >= 0 else self.bounds(topic, partition)[1]
 

@@ -15,6 +15,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from rendezvous.log.patience import patiently
 from rendezvous.log.records import LogError, Record, Start
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, READER
 
@@ -100,17 +101,19 @@ def starts_at_end(bootstrap: str, topic: str) -> list[Start]:
         found = consumer.list_topics(topic, timeout=ADMIN_TIMEOUT_S).topics[topic]
         if found.error is not None:
             raise LogError(f"topic {topic}: {found.error.str()}. Create it: rendezvous topics --endpoint ...")
-        parts = [TopicPartition(topic, number) for number in found.partitions]
-        return [
-            Start(topic, part.partition, consumer.get_watermark_offsets(part, timeout=ADMIN_TIMEOUT_S)[1])
-            for part in parts
-        ]
+        return [Start(topic, number, _end(consumer, topic, number)) for number in found.partitions]
     except KafkaException as error:
         raise LogError(
             f"Kafka at {bootstrap} does not answer ({error.args[0].str()}): is it the right address?"
         ) from error
     finally:
         consumer.close()
+
+
+def _end(consumer: Consumer, topic: str, number: int) -> int:
+    part = TopicPartition(topic, number)
+    ends = patiently(lambda: consumer.get_watermark_offsets(part, timeout=ADMIN_TIMEOUT_S), f"end of {topic}-{number}")
+    return int(ends[1])
 
 
 def starts_at_beginning(bootstrap: str, topic: str) -> list[Start]:
