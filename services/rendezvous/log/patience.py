@@ -16,9 +16,9 @@ T = TypeVar("T")
 TRANSIENT = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.NOT_COORDINATOR_FOR_GROUP,
-    KafkaError.GROUP_COORDINATOR_NOT_AVAILABLE,
-    KafkaError.GROUP_LOAD_IN_PROGRESS,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 }
 """What a broker says of a topic that was made, or a leader that was elected, a moment ago."""
 AGAIN_S = 0.05
