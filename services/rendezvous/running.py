@@ -142,10 +142,9 @@ def _pages(host: str, port: int) -> Telemetry:
     telemetry = Telemetry()
     try:
         taken = telemetry.serve(host, port)
-    except OSError as error:
-        raise SettingsError(
-            f"cannot serve /metrics on {host}:{port} ({error.strerror}): choose another --http-port"
-        ) from error
+    except (OSError, OverflowError) as error:  # taken; no such host; no such port
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"cannot serve /metrics on {host}:{port} ({reason}): choose another --http-port") from error
     _logger.info("pages on http://%s:%d/metrics /healthz /readyz", host, taken)
     return telemetry
 

@@ -111,8 +111,9 @@ def services(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def traffic(services: Services) -> Iterator[Traffic]:
-    """Traffic through services that are all ready and joined."""
+    """Traffic through services that are all ready, the server owner of everything."""
     services.ready("server", *MODELS)
+    until(settled(services, "server", PARTITIONS), "the server owns all partitions")
     traffic = Traffic(services.home)
     yield traffic
     traffic.close()

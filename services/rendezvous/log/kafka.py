@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from rendezvous.log.patience import patiently
-from rendezvous.log.reading import on_client_error, read_to_end, record_of
+from rendezvous.log.reading import heals, on_client_error, read_to_end, record_of
 from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, MEMBER, PRODUCER
 
 GATHER_BYTES = 1_048_576
 """More than arrives while gathering: the time decides."""
+
+TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+"""Kafka's own rule; applications choose reply topics, and the client raises for some names that break it."""
 
 _logger = logging.getLogger(__name__)
 
@@ -81,7 +85,7 @@ class KafkaSource:
     def _note(self, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
             self._ends[message.topic() or "", message.partition() or 0] = message.offset() or 0
-        elif error.retriable() or error.code() < 0:
+        elif heals(error):
             _logger.warning("kafka: %s", error.str())
         else:
             raise LogError(f"reading {message.topic()}-{message.partition()}: {error.str()}")
@@ -188,6 +192,8 @@ class KafkaSink:
 
     def partitions(self, topic: str) -> int:
         """See `Sink.partitions`."""
+        if not TOPIC_NAME.fullmatch(topic):
+            return 0
         count, known_at = self._partitions.get(topic, (0, float("-inf")))
         now = time.monotonic()
         if now - known_at > self.METADATA_AGE_S:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from operator import methodcaller
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -27,6 +28,13 @@ def on_client_error(error: KafkaError) -> None:
     _logger.warning("kafka client: %s", error.str())
 
 
+def heals(error: KafkaError) -> bool:
+    """Whether reading goes on by itself; at a position that the broker does not have it would stand still for ever."""
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - the client's own name for it
+        return False
+    return bool(error.retriable() or error.code() < 0)
+
+
 def record_of(message: Message) -> Record:
     """The client's message as a plain tuple; a timestamp that the topic does not keep is -1."""
     kind, timestamp = message.timestamp()
@@ -41,11 +49,16 @@ def record_of(message: Message) -> Record:
     )
 
 
+_read_headers = methodcaller("headers")
+"""As `message.headers()`, but called where Python looks for an exception beside the result, which the client leaves
+for a name that is no UTF-8: CPython's specialised calls do not look, and the result then ends the process."""
+
+
 def _headers(message: Message) -> Sequence[tuple[str, str | bytes | None]]:
     # typed as a dict too, which only `produce` takes
     try:
-        headers = message.headers()
-    except UnicodeDecodeError:
+        headers = _read_headers(message)
+    except (SystemError, UnicodeDecodeError):
         return ()  # a name that is no UTF-8: without its headers the record is no request, and is said to be none
     return list(headers.items()) if isinstance(headers, dict) else headers or ()
 
@@ -61,6 +74,8 @@ class KafkaReader:
         self._consumer = Consumer(
             READER | {"bootstrap.servers": bootstrap, "group.id": "reader", "error_cb": on_client_error}
         )
+        for start in starts:  # assigning what is not there would wait for it to be made, and say nothing
+            _end(self._consumer, start.topic, start.partition)
         self._consumer.assign([TopicPartition(*start) for start in starts])
         self.ended: set[tuple[str, int]] = set()
 
@@ -75,7 +90,7 @@ class KafkaReader:
                 records.append(record_of(message))
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
                 self.ended.add((message.topic() or "", message.partition() or 0))
-            elif not (error.retriable() or error.code() < 0):
+            elif not heals(error):
                 raise LogError(f"reading {message.topic()}-{message.partition()}: {error.str()}")
         return records
 

@@ -15,6 +15,9 @@ from rendezvous.log.reading import read_to_end
 from rendezvous.log.records import LogError
 from rendezvous.log.roles import ADMIN_TIMEOUT_S
 
+LOOK_EVERY_S = 0.01
+"""Between two looks for a topic that was created a moment ago."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -57,6 +60,16 @@ def create_topics(bootstrap: str, topics: Sequence[Topic]) -> None:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise LogError(f"creating topic {name}: {error.args[0].str()}") from error
+    _await_topics(bootstrap, [topic.name for topic in topics])
+
+
+def _await_topics(bootstrap: str, names: Sequence[str]) -> None:
+    """A broker hears of what the controller has made some milliseconds later, and denies it until then."""
+    deadline = time.monotonic() + ADMIN_TIMEOUT_S
+    while missing := set(names) - describe_topics(bootstrap, names, []).keys():
+        if time.monotonic() > deadline:
+            raise LogError(f"topics {sorted(missing)} were created, and are not there after {ADMIN_TIMEOUT_S:.0f} s")
+        time.sleep(LOOK_EVERY_S)
 
 
 def describe_topics(bootstrap: str, names: Sequence[str], configs: Sequence[str]) -> dict[str, Topic]:

@@ -24,25 +24,28 @@ def take_over(source: Source, endpoint: Endpoint, plan: Plan, partition: int, to
     """
     topics = {name: endpoint.topic(name) for name in ("requests", "scores", "decisions")}
     lows, ends = {}, {}
-    for name, topic in topics.items():
+    for name, topic in reversed(topics.items()):  # requests last: what is said of one after its end lies after ends
         lows[name], ends[name] = source.bounds(topic, partition)
     starts = dict(lows)
     committed = source.committed(topics["requests"], partition)
+    resume = None if committed is None else Resume.parse(committed.metadata)
     if committed is not None:
         starts["requests"] = _within(
             committed.offset, lows["requests"], ends["requests"], topics["requests"], partition
         )
-        resume = Resume.parse(committed.metadata)
-        if resume is None:
-            starts |= _by_time(source, topics, partition, starts["requests"], ends["requests"])
-        elif resume.topic != topic_id:
-            raise LogError(
-                f"{topics['requests']} is another topic (id {topic_id}) than the one this group committed for "
-                f"(id {resume.topic}): offsets no longer name the same requests. Delete the group, then start again"
-            )
-        else:
-            starts["scores"] = min(max(resume.scores, lows["scores"]), ends["scores"])
-            starts["decisions"] = min(max(resume.decisions, lows["decisions"]), ends["decisions"])
+    if resume is None:
+        # by offset would be wrong: a broker forgets a group's positions with a topic, and a topic made anew has the
+        # offsets that the old scores and decisions speak of
+        by_time = _by_time(source, topics, partition, starts["requests"], ends)
+        starts |= {name: max(position, lows[name]) for name, position in by_time.items()}
+    elif resume.topic != topic_id:
+        raise LogError(
+            f"{topics['requests']} is another topic (id {topic_id}) than the one this group committed for "
+            f"(id {resume.topic}): offsets no longer name the same requests. Delete the group, then start again"
+        )
+    else:
+        starts["scores"] = min(max(resume.scores, lows["scores"]), ends["scores"])
+        starts["decisions"] = min(max(resume.decisions, lows["decisions"]), ends["decisions"])
     return Takeover(
         requests=starts["requests"],
         scores=starts["scores"],
@@ -68,12 +71,14 @@ def _within(offset: int, low: int, end: int, topic: str, partition: int) -> int:
     return offset
 
 
-def _by_time(source: Source, topics: dict[str, str], partition: int, start: int, end: int) -> dict[str, int]:
-    """A commit without our metadata (another tool's): read on from the first open request's append time."""
-    first = next(source.read(topics["requests"], partition, start), None) if start < end else None
+def _by_time(
+    source: Source, topics: dict[str, str], partition: int, start: int, ends: dict[str, int]
+) -> dict[str, int]:
+    """Without metadata of ours (no commit, or another tool's): read on from the first open request's append time."""
+    first = next(source.read(topics["requests"], partition, start), None) if start < ends["requests"] else None
     names = ("scores", "decisions")
     if first is None:
-        return {name: source.bounds(topics[name], partition)[1] for name in names}
+        return {name: ends[name] for name in names}
     return {name: source.position_at(topics[name], partition, first.timestamp_ms) for name in names}
 
 
