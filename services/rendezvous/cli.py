@@ -20,9 +20,9 @@ MENDABLE = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
-    running.start_logging()
     command: Callable[[argparse.Namespace, Environment], int] = options.command
     try:
+        running.start_logging()
         return command(options, environment())
     except (SettingsError, LogError, LocalStackError) as error:
         print(f"rendezvous: {error}", file=sys.stderr)  # noqa: T201 - this is the command line

@@ -49,8 +49,12 @@ def clock_us() -> int:
 
 def start_logging() -> None:
     """Plain lines on standard error: time, level, module, message. RENDEZVOUS_LOG_LEVEL sets the level."""
+    level = os.environ.get("RENDEZVOUS_LOG_LEVEL", "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        known = ", ".join(logging.getLevelNamesMapping())
+        raise SettingsError(f"RENDEZVOUS_LOG_LEVEL is {level!r}: it must be one of {known}")
     logging.basicConfig(
-        level=os.environ.get("RENDEZVOUS_LOG_LEVEL", "INFO").upper(),
+        level=level,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )

@@ -21,6 +21,9 @@ GATHER_BYTES = 1_048_576
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 """Kafka's own rule; applications choose reply topics, and the client raises for some names that break it."""
 
+MAX_TOPICS = 10_000
+"""Topics whose partition counts are remembered."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -30,17 +33,12 @@ class KafkaSource:
     `gather_ms`: how long the broker lets records wait for company; 0 for whoever has a deadline.
     """
 
-    def __init__(
-        self, bootstrap: str, group: str, *, session_timeout_ms: int | None = None, gather_ms: int = 0
-    ) -> None:
+    def __init__(self, bootstrap: str, group: str, *, gather_ms: int = 0) -> None:
         settings = MEMBER | {
             "bootstrap.servers": bootstrap,
             "group.id": group,
             "error_cb": on_client_error,
         }
-        if session_timeout_ms is not None:
-            settings["session.timeout.ms"] = session_timeout_ms
-            settings["heartbeat.interval.ms"] = max(session_timeout_ms // 6, 1)
         if gather_ms:
             settings |= {"fetch.min.bytes": GATHER_BYTES, "fetch.wait.max.ms": gather_ms}
         self._bootstrap = bootstrap
@@ -199,6 +197,8 @@ class KafkaSink:
         if now - known_at > self.METADATA_AGE_S:
             found = self._producer.list_topics(topic, timeout=ADMIN_TIMEOUT_S).topics[topic]
             count = 0 if found.error is not None else len(found.partitions)
+            if len(self._partitions) >= MAX_TOPICS:  # names are chosen by applications
+                self._partitions.clear()
             self._partitions[topic] = count, now
         return count
 

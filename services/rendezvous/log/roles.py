@@ -28,7 +28,7 @@ CONSUMER: dict[str, Any] = COMMON | {
 MEMBER: dict[str, Any] = CONSUMER | {
     "partition.assignment.strategy": "cooperative-sticky",
     "session.timeout.ms": 6_000,  # how long a killed member keeps its partitions
-    "heartbeat.interval.ms": 1_000,
+    "heartbeat.interval.ms": 200,  # a member hears of a rebalance at its next heartbeat: until then nobody answers
     "max.poll.interval.ms": 60_000,
     "isolation.level": "read_uncommitted",  # an application's open transaction must not stall everybody
 }
