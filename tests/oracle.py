@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from rendezvous.messages import Comparisons, Reason, Request, Scores, Status
 from rendezvous.server.arrivals import Tally
-from rendezvous.server.mailbox import Decided, Verdicts
+from rendezvous.server.mailbox import Decided
+from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.plan import Plan
 
 NEVER_US = 2**63 - 1

@@ -102,7 +102,7 @@ class ServerMetrics:
         )
         self.append_age = Gauge(
             "rendezvous_server_append_age_seconds",
-            "least age of a request when read, of the last ones: negative means this clock is behind the broker's",
+            "age of the last request when it was read: negative means this clock is behind the broker's",
             registry=registry,
         )
 

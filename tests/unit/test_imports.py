@@ -43,6 +43,7 @@ CORE = (
     "server/columns.py",
     "server/arrivals.py",
     "server/choosing.py",
+    "server/outcomes.py",
     "server/mailbox.py",
     "server/ledger.py",
     "server/partition.py",

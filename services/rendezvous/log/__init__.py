@@ -5,7 +5,7 @@ tests/memory_log.py keeps the same promises in memory under a fake clock.
 """
 
 from rendezvous.log.kafka import KafkaSink, KafkaSource
-from rendezvous.log.reading import KafkaReader, read_to_end, starts_at_beginning, starts_at_end
+from rendezvous.log.reading import KafkaReader, read_to_end, starts_at_end
 from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record, Sink, Source, Start
 from rendezvous.log.topics import Topic, create_topics, describe_topics, probe
 
@@ -27,6 +27,5 @@ __all__ = [
     "describe_topics",
     "probe",
     "read_to_end",
-    "starts_at_beginning",
     "starts_at_end",
 ]

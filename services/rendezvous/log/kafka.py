@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from rendezvous.log.patience import patiently
-from rendezvous.log.reading import heals, on_client_error, read_to_end, record_of
+from rendezvous.log.reading import heals, on_client_error, read_to_end, record_of, waiting
 from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, MEMBER, PRODUCER
 
@@ -66,13 +66,9 @@ class KafkaSource:
         )
 
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
-        """See `Source.poll`: `consume(n, t)` would wait out t when fewer than n are there."""
-        first = self._consumer.poll(timeout_s)
-        if first is None:
-            return []
-        messages = [first, *self._consumer.consume(max_records - 1, 0)] if max_records > 1 else [first]
+        """See `Source.poll`."""
         records = []
-        for message in messages:
+        for message in waiting(self._consumer, max_records, timeout_s):
             error = message.error()
             if error is None:
                 records.append(record_of(message))

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from operator import methodcaller
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaError,
@@ -67,6 +66,14 @@ def _bytes(value: str | bytes | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
 
 
+def waiting(consumer: Consumer, max_records: int, timeout_s: float) -> list[Message]:
+    """Wait for the first message, take whatever else is there: `consume(n, t)` would wait out t for fewer than n."""
+    first = consumer.poll(timeout_s)
+    if first is None:
+        return []
+    return [first, *consumer.consume(max_records - 1, 0)] if max_records > 1 else [first]
+
+
 class KafkaReader:
     """Reads given partitions of one topic, outside any group, read_committed."""
 
@@ -81,10 +88,8 @@ class KafkaReader:
 
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
         """Wait for the first record, take whatever else is there; `ended` grows as ends are met."""
-        first = self._consumer.poll(timeout_s)
-        messages = [] if first is None else [first, *self._consumer.consume(max_records, 0)]
         records = []
-        for message in messages:
+        for message in waiting(self._consumer, max_records, timeout_s):
             error = message.error()
             if error is None:
                 records.append(record_of(message))
@@ -129,8 +134,3 @@ def _end(consumer: Consumer, topic: str, number: int) -> int:
     part = TopicPartition(topic, number)
     ends = patiently(lambda: consumer.get_watermark_offsets(part, timeout=ADMIN_TIMEOUT_S), f"end of {topic}-{number}")
     return int(ends[1])
-
-
-def starts_at_beginning(bootstrap: str, topic: str) -> list[Start]:
-    """Every partition of a topic, at its first record."""
-    return [Start(part.topic, part.partition, OFFSET_BEGINNING) for part in starts_at_end(bootstrap, topic)]

@@ -18,37 +18,24 @@ unknown. Slots are a ring: the slot of offset o is o & (capacity - 1), valid whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rendezvous.envelope import MAX_ID_BYTES
-from rendezvous.messages import Comparisons, Decisions, Floats, Int64s, Reason, Request, Status
+from rendezvous.messages import Comparisons, Int64s, Reason, Request, Status
 from rendezvous.server.arrivals import Arrivals, Tally, first_of_its_kind
 from rendezvous.server.choosing import FAR_FUTURE, choose
 from rendezvous.server.columns import Columns
+from rendezvous.server.outcomes import Verdicts, answers, comparisons, defaults
 from rendezvous.server.plan import Plan
 
 OK = int(Status.OK)
 """NumPy compares with an int in a third of the time that it takes with an enum's member."""
 ONE = np.uint64(1)
 NO_SLOTS: Int64s = np.empty(0, np.int64)
-RECORD_BYTES = 500_000
-"""A columnar record stays well under Kafka's default message.max.bytes of 1 MiB."""
-
-
 FREE, EARLY, OPEN, ANSWERED = range(4)
 """States of a slot; see the table above."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Verdicts:
-    """The answers that are due now: row i of `decisions` answers `requests[i]`."""
-
-    decisions: Decisions
-    requests: tuple[Request, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +60,6 @@ class Mailbox:
         self._touched: list[Int64s] = []
         self._step_masks = np.array([step.mask for step in plan.steps], np.uint64)
         self._next_due_us = FAR_FUTURE
-        rows = RECORD_BYTES // (len(plan.models) * (5 + 4 * plan.width) + 64 + MAX_ID_BYTES)
-        self._rows_per_record = max(1, rows)
 
     @property
     def in_flight(self) -> int:
@@ -197,7 +182,8 @@ class Mailbox:
 
     def tick(self, now_us: int, *, held: bool = False) -> list[Verdicts]:
         """Answer what can or must be answered now; `held`, only what needs no score (a recovery is under way)."""
-        verdicts = self._immediate_verdicts(now_us) if self._immediate else []
+        verdicts = defaults(self._plan, self._immediate, now_us)
+        self._immediate.clear()
         if held:
             return verdicts
         full_scan = now_us >= self._next_due_us
@@ -213,10 +199,7 @@ class Mailbox:
         columns.reason[slots] = np.where(
             winner < 0, Reason.DEFAULT, np.where(winner == self._plan.first_choice, Reason.PREFERRED, Reason.FALLBACK)
         )
-        verdicts += [
-            self._verdicts(slots[part], outputs[part], now_us) for part in _parts(len(slots), self._rows_per_record)
-        ]
-        return verdicts
+        return verdicts + answers(self._plan, columns, self._held(slots), slots, outputs, now_us)
 
     def _candidates(self, *, full_scan: bool) -> Int64s:
         """Open slots that something has happened to, or all of them when one may be due."""
@@ -233,55 +216,13 @@ class Mailbox:
         self._touched.clear()
         return slots[np.argsort(columns.offset[slots])] if len(slots) > 1 else slots
 
-    def _verdicts(self, slots: Int64s, outputs: Floats, now_us: int) -> Verdicts:
-        columns = self._columns
-        requests = tuple(self._held(slot) for slot in slots.tolist())
-        deadlines = columns.end_us[slots] + self._plan.margin_us
-        return Verdicts(
-            Decisions(
-                decided_us=now_us,
-                policy=self._plan.policy,
-                models=self._plan.models,
-                versions=self._plan.versions,
-                offsets=columns.offset[slots],
-                winners=columns.winner[slots],
-                reasons=columns.reason[slots],
-                arrived=columns.usable[slots],
-                slacks_us=deadlines - now_us,
-                outputs=outputs,
-            ),
-            requests,
-        )
-
-    def _immediate_verdicts(self, now_us: int) -> list[Verdicts]:
-        """Defaults for requests that need no score: expired, rejected, overloaded."""
-        pending, self._immediate = self._immediate, []
-        return [self._defaults(pending[part], now_us) for part in _parts(len(pending), self._rows_per_record)]
-
-    def _defaults(self, pending: Sequence[tuple[Request, Reason]], now_us: int) -> Verdicts:
-        rows = len(pending)
-        requests = tuple(request for request, _ in pending)
-        return Verdicts(
-            Decisions(
-                decided_us=now_us,
-                policy=self._plan.policy,
-                models=self._plan.models,
-                versions=self._plan.versions,
-                offsets=np.array([request.offset for request in requests], np.int64),
-                winners=np.full(rows, -1, np.int16),
-                reasons=np.array([reason for _, reason in pending], np.uint8),
-                arrived=np.zeros(rows, np.uint64),
-                slacks_us=np.array([request.deadline_us for request in requests], np.int64) - now_us,
-                outputs=np.repeat(self._plan.default[None, :], rows, axis=0),
-            ),
-            requests,
-        )
-
-    def _held(self, slot: int) -> Request:
-        request = self._requests[slot]
-        if request is None:
-            raise AssertionError(f"slot {slot} is open without a request: the mailbox is broken")
-        return request
+    def _held(self, slots: Int64s) -> list[Request]:
+        """The requests of slots that are open or answered."""
+        requests = [self._requests[slot] for slot in slots.tolist()]
+        held = [request for request in requests if request is not None]
+        if len(held) < len(requests):
+            raise AssertionError(f"of slots {slots} one is in use without a request: the mailbox is broken")
+        return held
 
     # ------------------------------------------------------------------------------------------------- what is over
 
@@ -293,38 +234,15 @@ class Mailbox:
         complete = (expected != 0) & (expected & ~columns.reported[answered] == 0)
         done = answered if squeeze else answered[complete | (now_us >= columns.closes_us[answered])]
         done = done[np.argsort(columns.offset[done])]
-        comparisons = [self._comparisons(done[part], now_us) for part in _parts(len(done), self._rows_per_record)]
+        closed = comparisons(self._plan, columns, self._held(done), done, now_us)
         columns.free(done)
         for slot in done.tolist():
             self._requests[slot] = None
         self._advance()
-        return comparisons
-
-    def _comparisons(self, slots: Int64s, now_us: int) -> Comparisons:
-        columns = self._columns
-        appended = columns.appended_us[slots]
-        arrivals = columns.arrival_us[slots]
-        latencies = np.where(arrivals < 0, -1, np.clip(arrivals - appended[:, None], 0, np.iinfo(np.int32).max))
-        return Comparisons(
-            closed_us=now_us,
-            models=self._plan.models,
-            versions=self._plan.versions,
-            offsets=columns.offset[slots],
-            request_ids=tuple(self._held(slot).request_id for slot in slots.tolist()),
-            appended_us=appended,
-            winners=columns.winner[slots],
-            reasons=columns.reason[slots],
-            statuses=columns.status[slots],
-            latencies_us=latencies.astype(np.int32),
-            outputs=columns.output[slots],
-        )
+        return closed
 
     def _advance(self) -> None:
         """The window starts at the oldest slot in use, or at the position when there is none."""
         span = np.arange(self._base, min(self._position, self._base + self._plan.capacity))
         used = np.flatnonzero(self._columns.state[span & self._columns.mask] != FREE)
         self._base = int(span[used[0]]) if len(used) else self._position
-
-
-def _parts(rows: int, size: int) -> list[slice]:
-    return [slice(start, start + size) for start in range(0, rows, size)]

@@ -15,7 +15,8 @@ import numpy as np
 from rendezvous.messages import Comparisons, Int64s, Reason, Request, Scores, Status
 from rendezvous.server.arrivals import Arrivals, Tally
 from rendezvous.server.ledger import Ledger, Owes, Resume
-from rendezvous.server.mailbox import Decided, Mailbox, Verdicts
+from rendezvous.server.mailbox import Decided, Mailbox
+from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.plan import Plan
 
 

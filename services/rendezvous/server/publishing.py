@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rendezvous.envelope import CONTENT_TYPE
 from rendezvous.log.records import Headers, LogError, Sink
 from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Message, Reason, Request, Response
-from rendezvous.server.mailbox import Verdicts
+from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
 from rendezvous.server.plan import MS_US, Plan
 from rendezvous.settings import Endpoint

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from rendezvous.log.records import Committed, Record, Sink, Source, Start
 from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Scores
 from rendezvous.server.intake import Fault, Intake, dead_letter
-from rendezvous.server.mailbox import Verdicts
+from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
 from rendezvous.server.plan import Plan
 from rendezvous.server.publishing import Publisher

@@ -21,7 +21,7 @@ from rendezvous.messages import (
     Response,
 )
 from rendezvous.server.intake import Fault, dead_letter
-from rendezvous.server.mailbox import Verdicts
+from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition, Takeover
 from rendezvous.server.plan import plan_for
 from rendezvous.server.publishing import Publisher, responses
