@@ -17,7 +17,7 @@ from rendezvous.server.partition import Partition
 from rendezvous.server.plan import plan_for
 from rendezvous.server.publishing import Publisher
 from rendezvous.server.recovery import take_over
-from rendezvous.server.watching import Judgement, Watch
+from rendezvous.server.watching import Judgement
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
 from rendezvous.wire import Codec
@@ -266,7 +266,7 @@ class Service:
             _logger.info(
                 "%s-%d: taken over at %d of %d", self._requests_topic, number, takeover.requests, takeover.requests_end
             )
-            self._partitions[number] = Partition(plan, number, takeover, Watch(self._endpoint.fallback))
+            self._partitions[number] = Partition(plan, number, takeover, self._endpoint.fallback)
             starts.append(Start(self._requests_topic, number, takeover.requests))
             starts.append(Start(self._scores_topic, number, takeover.scores))
         self._held = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from endpoints import DEADLINE_MS, VERSIONS, endpoint
+from endpoints import DEADLINE_MS, VERSIONS, endpoint, plan_of
 from memory_log import FakeClock, MemoryLog, MemorySink
 from rendezvous.log.records import LogError, Record
 from rendezvous.messages import (
@@ -23,7 +23,6 @@ from rendezvous.messages import (
 from rendezvous.server.intake import Fault, dead_letter
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition, Takeover
-from rendezvous.server.plan import plan_for
 from rendezvous.server.publishing import Publisher, responses
 from rendezvous.wire import decode
 
@@ -51,10 +50,10 @@ class Desk:
         self.log = MemoryLog(self.clock, TOPICS)
         self.sink = MemorySink(self.log)
         self.endpoint = endpoint(topics={"partitions": 2, "reply_prefixes": ["replies."]})
-        self.plan = plan_for(self.endpoint, VERSIONS)
+        self.plan = plan_of(self.endpoint, VERSIONS)
         self.partition = Partition(self.plan, NUMBER, Takeover(0, 0, 0, 0, 0, {}))
         self.letters: list[str] = []
-        self.publisher = Publisher(self.endpoint, self.plan, self.sink, self.sink, self.letters.append)
+        self.publisher = Publisher(self.endpoint, self.sink, self.sink, self.letters.append)
 
     def ask(self, offset: int, reply: ReplyAddress | None = None) -> None:
         """A request arrives that is answered at once: by the default, for it cannot be scored."""
@@ -133,7 +132,7 @@ def test_a_decision_waits_for_the_last_report() -> None:
             self._reports += later
 
     desk.sink = OneByOne(desk.log)
-    desk.publisher = Publisher(desk.endpoint, desk.plan, desk.sink, MemorySink(desk.log), desk.letters.append)
+    desk.publisher = Publisher(desk.endpoint, desk.sink, MemorySink(desk.log), desk.letters.append)
     for offset in (0, 1, 2):
         desk.ask(offset)
     desk.answer()
@@ -187,8 +186,13 @@ def test_an_answer_says_who_why_and_what_was_missing() -> None:
         arrived=np.array([0b1001], np.uint64),
         slacks_us=np.array([-1_500], np.int64),
         outputs=np.array([[0.5]], np.float32),
+        control=desk.plan.control,
+        steps=np.zeros(1, np.uint8),
+        draws=np.zeros(1, np.float32),
+        propensities=np.ones(1, np.float32),
     )
-    (answer,) = responses(Verdicts(decisions, (Request(7, 0, 3_500, "r7", None),)), NUMBER, desk.plan)
+    verdicts = Verdicts(decisions, (Request(7, 0, 3_500, "r7", None),), desk.plan.scheduled)
+    (answer,) = responses(verdicts, NUMBER)
     assert answer == Response(
         request_id="r7",
         partition=NUMBER,
@@ -208,7 +212,7 @@ def test_a_default_names_no_model() -> None:
     desk = Desk()
     desk.ask(5)
     desk.clock.advance_ms(10)
-    (answer,) = responses(desk.tick(), NUMBER, desk.plan)
+    (answer,) = responses(desk.tick(), NUMBER)
     assert (answer.model, answer.version, answer.reason) == ("", "", Reason.REJECTED)
     assert answer.output == (0.25,)
     assert answer.missing == ("champion", "challenger", "baseline")
@@ -306,7 +310,7 @@ def test_internal_topics_stay_internal_under_any_prefix() -> None:
     """Not even an owner who allows everything lets an application write scores through the server."""
     desk = Desk()
     desk.endpoint = endpoint(topics={"partitions": 2, "reply_prefixes": ["tests."]})
-    desk.publisher = Publisher(desk.endpoint, desk.plan, desk.sink, desk.sink, desk.letters.append)
+    desk.publisher = Publisher(desk.endpoint, desk.sink, desk.sink, desk.letters.append)
     for offset, name in enumerate(("requests", "scores", "labels", "decisions", "comparisons", "dead-letters")):
         desk.ask(offset, ReplyAddress(f"tests.{name}", None, b"c"))
     desk.answer()
