@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from prometheus_client import CollectorRegistry
 
-from endpoints import VERSIONS, endpoint, genesis
+from endpoints import endpoint, genesis
 from homes import until
 from rendezvous.local.stack import Addresses
 from rendezvous.log import Committed, KafkaSink, KafkaSource, LogError, Topic, create_topics
