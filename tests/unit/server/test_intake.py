@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from endpoints import DEADLINE_MS, FEATURES, VERSIONS, endpoint, plan_of
-from rendezvous.envelope import write_envelope
+from rendezvous.envelope import draw_of, write_envelope
 from rendezvous.log.records import Headers, Record
 from rendezvous.messages import DeadLetter, DeadLetterReason, Envelope, ReplyAddress, Request, Scores, Status
 from rendezvous.server.intake import (
@@ -72,7 +72,7 @@ def test_a_request_is_its_envelope_and_its_place() -> None:
     request, fault = request_of(record(headers=write_envelope(Envelope("r", "s", 200, reply))))
     assert fault is None
     appended_us = APPENDED_MS * 1_000
-    assert request == Request(42, appended_us, appended_us + 200_000, "r", reply, None)
+    assert request == Request(42, appended_us, appended_us + 200_000, "r", reply, None, draw_of(b"r"))
 
 
 @pytest.mark.parametrize(

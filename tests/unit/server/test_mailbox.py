@@ -650,7 +650,7 @@ def test_records_stay_below_the_brokers_limit(request_id: str) -> None:
 
 PLANS = [
     PLAN,
-    small(schedule=[{"models": ["baseline", "champion", "champion"]}]),
+    small(schedule=[{"models": ["baseline", "champion"]}]),
     small(
         output={"kind": "multiclass", "names": ["a", "b", "c"], "default": [0.5, 0.25, 0.25]},
         schedule=[
