@@ -70,12 +70,13 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     endpoint = load_endpoint(endpoint_name, environment.home)
     versions = {name: load_card(endpoint.folder / name).version for name in endpoint.models}
     telemetry = _pages(host, port)
-    topics = check(bootstrap, endpoint)
+    topics, responses = check(bootstrap, endpoint), endpoint.topic("responses")
     service = Service(
         endpoint,
         plan_for(endpoint, versions),
         KafkaSource(bootstrap, f"{endpoint.name}.server"),
-        KafkaSink(bootstrap),
+        # an answer never waits for room in the queue, nor for a cluster to say that our own reply topic is there
+        KafkaSink(bootstrap, room_s=0, known={responses: topics[responses].partitions}),
         KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS),
         clock_us,
         ServerMetrics(telemetry.registry),
