@@ -1,0 +1,33 @@
+"""Versions as people write them: MODEL, MODEL/VERSION, or an alias."""
+
+from __future__ import annotations
+
+from rendezvous.registry.state import Control, Pair
+from rendezvous.settings import SettingsError
+
+
+class RegistryError(SettingsError):
+    """The registry refuses, or cannot do, what was asked; the message says why, and what to do."""
+
+
+def written(pair: Pair) -> str:
+    """MODEL/VERSION."""
+    return "/".join(pair)
+
+
+def named(control: Control, text: str) -> Pair:
+    """The version that a text names: MODEL/VERSION as it stands, an alias's, or the model's that was deployed last.
+
+    Raises:
+        RegistryError: there is none.
+    """
+    model, slash, version = text.partition("/")
+    pair = (model, version) if slash else control.resolve(text)
+    if pair is not None and pair in control.versions:
+        return pair
+    versions = ", ".join(written(deployed) for deployed in control.deployed) or "none"
+    aliases = ", ".join(sorted(control.aliases)) or "none"
+    raise RegistryError(
+        f"{text} is not deployed; versions are {versions}; aliases are {aliases}. `rendezvous models deploy` deploys "
+        "what training has written"
+    )
