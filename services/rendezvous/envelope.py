@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from hashlib import blake2b
 
 from rendezvous.messages import DeadLetterReason, Envelope, ReplyAddress
 
@@ -88,6 +89,11 @@ def _reply(found: dict[str, bytes], request_id: bytes) -> ReplyAddress | None:
             DeadLetterReason.BAD_ENVELOPE, f"kafka_replyPartition must be 4 bytes, big-endian, not {partition[:40]!r}"
         )
     return ReplyAddress(topic, number, correlation)
+
+
+def draw_of(key: bytes) -> float:
+    """A key's place in [0, 1), the same everywhere and for ever: 24 bits, as many as a float32 holds."""
+    return int.from_bytes(blake2b(key, digest_size=8, person=b"rendezvous").digest()[:3], "big") / (1 << 24)
 
 
 def write_envelope(envelope: Envelope) -> list[tuple[str, bytes]]:

@@ -62,18 +62,14 @@ def start_logging() -> None:
 
 def run_server(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
     """Run one rendezvous server until SIGTERM or SIGINT."""
-    from rendezvous.scoring.card import load_card  # noqa: PLC0415 - a scorer's imports are not the server's
-    from rendezvous.server.plan import plan_for  # noqa: PLC0415
-    from rendezvous.server.service import Service  # noqa: PLC0415
+    from rendezvous.server.service import Service  # noqa: PLC0415 - a scorer's imports are not the server's
 
     bootstrap = bootstrap_of(environment)
     endpoint = load_endpoint(endpoint_name, environment.home)
-    versions = {name: load_card(endpoint.folder / name).version for name in endpoint.models}
     telemetry = _pages(host, port)
     topics = check(bootstrap, endpoint)
     service = Service(
         endpoint,
-        plan_for(endpoint, versions),
         KafkaSource(bootstrap, f"{endpoint.name}.server"),
         KafkaSink(bootstrap),
         KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS),

@@ -8,16 +8,17 @@ from collections.abc import Callable
 from rendezvous.envelope import CONTENT_TYPE
 from rendezvous.log.records import Headers, LogError, Sink
 from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Message, Reason, Request, Response
+from rendezvous.registry.events import ControlEvent
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
-from rendezvous.server.plan import MS_US, Plan
+from rendezvous.server.plan import MS_US, set_bits
 from rendezvous.settings import Endpoint
 from rendezvous.wire import encode
 
 _logger = logging.getLogger(__name__)
 
 
-def responses(verdicts: Verdicts, partition: int, plan: Plan) -> list[Response]:
+def responses(verdicts: Verdicts, partition: int) -> list[Response]:
     """The answers of one tick, in the order of its requests."""
     decisions = verdicts.decisions
     rows = zip(
@@ -34,11 +35,11 @@ def responses(verdicts: Verdicts, partition: int, plan: Plan) -> list[Response]:
             request_id=request.request_id,
             partition=partition,
             offset=request.offset,
-            model=plan.models[winner] if winner >= 0 else "",
-            version=plan.versions[winner] if winner >= 0 else "",
+            model=decisions.models[winner] if winner >= 0 else "",
+            version=decisions.versions[winner] if winner >= 0 else "",
             reason=Reason(reason),
             output=tuple(output),
-            missing=plan.names(plan.scheduled & ~arrived),
+            missing=tuple(decisions.models[column] for column in set_bits(verdicts.scheduled & ~arrived)),
             slack_ms=slack_us / MS_US,
             decided_us=decisions.decided_us,
         )
@@ -54,20 +55,17 @@ class Publisher:
     dead letter: its reply topic is the application's.
     """
 
-    def __init__(
-        self, endpoint: Endpoint, plan: Plan, answers: Sink, records: Sink, on_letter: Callable[[str], None]
-    ) -> None:
-        self._plan = plan
+    def __init__(self, endpoint: Endpoint, answers: Sink, records: Sink, on_letter: Callable[[str], None]) -> None:
         self._answers = answers
         self._records = records
         self._on_letter = on_letter
         self._topics = {
-            name: endpoint.topic(name) for name in ("responses", "decisions", "comparisons", "dead-letters")
+            name: endpoint.topic(name) for name in ("responses", "decisions", "comparisons", "dead-letters", "control")
         }
         self._requests_topic = endpoint.topic("requests")
         self._allowed = (self._topics["responses"], *endpoint.topics.reply_prefixes)
         self._internal = {endpoint.topic(name) for name in ("requests", "scores", "labels")} | {
-            self._topics[name] for name in ("decisions", "comparisons", "dead-letters")
+            self._topics[name] for name in ("decisions", "comparisons", "dead-letters", "control")
         }
         self._head = [
             ("ce_specversion", b"1.0"),
@@ -81,7 +79,7 @@ class Publisher:
     def answer(self, partition: Partition, verdicts: Verdicts) -> None:
         """Send a tick's answers, and its decision when the last of them is delivered."""
         batch = _Batch(len(verdicts.requests), lambda: self._decide(partition, verdicts))
-        for request, response in zip(verdicts.requests, responses(verdicts, partition.number, self._plan), strict=True):
+        for request, response in zip(verdicts.requests, responses(verdicts, partition.number), strict=True):
             self._answer_one(request, response, batch)
 
     def _answer_one(self, request: Request, response: Response, batch: _Batch) -> None:
@@ -148,6 +146,10 @@ class Publisher:
     def compare(self, partition: Partition, comparisons: Comparisons) -> None:
         """Send the comparisons of closed mailboxes."""
         self._own("comparisons", partition.number, comparisons, lambda _: partition.compared(comparisons.offsets))
+
+    def tell(self, event: ControlEvent) -> None:
+        """Append to control; it is in force once it is read back."""
+        self._own("control", 0, event, lambda _: None)
 
     def letter(self, letter: DeadLetter, partition: Partition | None) -> None:
         """Send a dead letter; `partition` owes it for the letter's offset."""
