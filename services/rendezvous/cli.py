@@ -49,8 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     services = run.add_subparsers(required=True, metavar="SERVICE")
     server = services.add_parser("server", help="joins requests with scores and answers each by its deadline")
     server.set_defaults(command=_run_server)
-    scorer = services.add_parser("scorer", help="one model: scores every request")
-    scorer.add_argument("--model", required=True, help="its name in endpoint.toml")
+    scorer = services.add_parser("scorer", help="one version of a model: scores every request")
+    scorer.add_argument("--model", required=True, help="a model, MODEL/VERSION or an alias; resolved once, at start")
+    scorer.add_argument("--version", help="of the model; without it, the one that was deployed last")
     scorer.set_defaults(command=_run_scorer)
     for service in (server, scorer):
         service.add_argument("--endpoint", required=True)
@@ -106,7 +107,8 @@ def _run_server(options: argparse.Namespace, environs: Environment) -> int:
 
 
 def _run_scorer(options: argparse.Namespace, environs: Environment) -> int:
-    running.run_scorer(environs, options.endpoint, options.model, options.http_host, options.http_port)
+    name = options.model if options.version is None else f"{options.model}/{options.version}"
+    running.run_scorer(environs, options.endpoint, name, options.http_host, options.http_port)
     return 0
 
 

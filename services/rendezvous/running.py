@@ -91,6 +91,7 @@ def run_scorer(environment: Environment, endpoint_name: str, name: str, host: st
         port: of the pages; a free one when 0.
     """
     from rendezvous.registry.control import ControlLog  # noqa: PLC0415 - the server has its own way to read it
+    from rendezvous.registry.naming import is_live  # noqa: PLC0415
     from rendezvous.registry.store import deployed_version  # noqa: PLC0415
     from rendezvous.scoring.models import load_model  # noqa: PLC0415 - onnxruntime is the scorer's alone
     from rendezvous.scoring.service import Scorer, group_of  # noqa: PLC0415
@@ -103,7 +104,7 @@ def run_scorer(environment: Environment, endpoint_name: str, name: str, host: st
     pair, folder = deployed_version(endpoint, control, name)
     model, version = pair
     loaded = load_model(endpoint, model, folder)
-    live = control.is_live(pair)
+    live = is_live(control, pair)
     _logger.info("%s is %s/%s, %s", name, model, version, "live" if live else "a candidate")
     scorer = Scorer(
         endpoint,

@@ -83,6 +83,6 @@ def _check_control(control: Topic) -> None:
         )
     if control.config["retention.ms"] != KEPT:
         raise LogError(
-            f"{control.name}: retention.ms is {control.config['retention.ms']}, must be {KEPT}: what it says is the sum "
-            "of all its events. Set it with kafka-configs --alter"
+            f"{control.name}: retention.ms is {control.config['retention.ms']}, must be {KEPT}: what it says is the "
+            "sum of all its events. Set it with kafka-configs --alter"
         )

@@ -117,9 +117,7 @@ def rollback(control: Control, alias: str, author: Author) -> HandOff:
     return _move(control, alias, before, Cause.ROLLBACK, (), author)
 
 
-def _move(
-    control: Control, alias: str, pair: Pair, cause: Cause, skipped: tuple[str, ...], author: Author
-) -> HandOff:
+def _move(control: Control, alias: str, pair: Pair, cause: Cause, skipped: tuple[str, ...], author: Author) -> HandOff:
     state = control.versions[pair].state
     if state is not State.ACTIVE:
         raise RegistryError(f"{written(pair)} is {state}: {alias} can only name what is active")
@@ -144,8 +142,8 @@ def change_of_state(control: Control, pair: Pair, state: State, author: Author) 
         raise RegistryError(f"{written(pair)} is retired, for good: train a new version and deploy it")
     if state is State.RETIRED and (aliases := control.aliases_of(pair)):
         raise RegistryError(
-            f"{written(pair)} is {', '.join(aliases)}: `rendezvous models promote` another version first (`previous` is "
-            "the way back from the last promotion: the next one frees it)"
+            f"{written(pair)} is {', '.join(aliases)}: `rendezvous models promote` another version first (`{PREVIOUS}` "
+            "is the way back from the last promotion: the next one frees it)"
         )
     return Deployment(*pair, version.sha256, state, author.by, author.at_us)
 

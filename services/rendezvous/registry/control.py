@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rendezvous.log import KafkaSink, LogError, read_to_end
-from rendezvous.registry.entries import entry, taken
 from rendezvous.registry.events import ControlEvent
+from rendezvous.registry.fold import folded
 from rendezvous.registry.state import Control
 from rendezvous.settings import Endpoint
+from rendezvous.wire import encode, name_of
 
 PARTITION = 0
 DELIVERED_S = 35.0
@@ -53,9 +54,7 @@ class ControlLog:
             LogError: the topic is not there, or ends before `since`.
         """
         control = since or Control()
-        for record in read_to_end(self._bootstrap, self.topic, PARTITION, control.position):
-            control = taken(control, record.offset, record.value)
-        return control
+        return folded(control, read_to_end(self._bootstrap, self.topic, PARTITION, control.position))
 
     def append(self, events: Sequence[ControlEvent], since: Control) -> tuple[Control, list[Appended]]:
         """Write events in their order, and read them back.
@@ -74,7 +73,7 @@ class ControlLog:
         refusals: dict[int, str | None] = {}
         control = since
         for record in read_to_end(self._bootstrap, self.topic, PARTITION, since.position):
-            control = taken(control, record.offset, record.value)
+            control = folded(control, [record])
             if record.offset in positions:
                 refusals[record.offset] = control.refusal
         if missing := set(positions) - refusals.keys():
@@ -86,8 +85,8 @@ class ControlLog:
     def _send(self, events: Sequence[ControlEvent]) -> list[int]:
         sink, fate = KafkaSink(self._bootstrap), _Fate()
         for event in events:
-            key, value = entry(event)
-            sink.send(self.topic, value, partition=PARTITION, key=key, delivered=fate.note)
+            key = name_of(type(event)).encode()  # for people who look at the topic
+            sink.send(self.topic, encode(event), partition=PARTITION, key=key, delivered=fate.note)
         sink.flush(DELIVERED_S)
         if len(fate.positions) < len(events):
             why = fate.errors[0] if fate.errors else f"no word from the broker in {DELIVERED_S:.0f} s"

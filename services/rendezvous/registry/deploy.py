@@ -30,9 +30,7 @@ def author() -> Author:
     return Author(f"{user}@{socket.gethostname()}", time.time_ns() // 1_000)
 
 
-def deploy(
-    bootstrap: str, endpoint: Endpoint, models: Sequence[str] = (), *, report: Callable[[str], None]
-) -> Control:
+def deploy(bootstrap: str, endpoint: Endpoint, models: Sequence[str] = (), *, report: Callable[[str], None]) -> Control:
     """Make control agree with the endpoint's document and the cards of `models`, or of all; changes nothing twice.
 
     Returns:

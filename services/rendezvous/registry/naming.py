@@ -31,3 +31,8 @@ def named(control: Control, text: str) -> Pair:
         f"{text} is not deployed; versions are {versions}; aliases are {aliases}. `rendezvous models deploy` deploys "
         "what training has written"
     )
+
+
+def is_live(control: Control, pair: Pair) -> bool:
+    """Whether a version may answer users: a step names it, by its model or by an alias."""
+    return control.rules is not None and any(control.resolve(name) == pair for name in control.rules.names)

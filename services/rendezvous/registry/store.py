@@ -9,8 +9,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from rendezvous.registry.naming import RegistryError, written
-from rendezvous.registry.state import Pair
+from rendezvous.registry.events import State
+from rendezvous.registry.naming import RegistryError, named, written
+from rendezvous.registry.state import Control, Pair
 from rendezvous.scoring.card import CARD_FILE, Card, CardError, check_card, load_card
 from rendezvous.settings import Endpoint
 
@@ -72,6 +73,21 @@ def stored(endpoint: Endpoint, pair: Pair, sha256: str) -> Card:
         )
     check_card(endpoint, pair[0], card, folder)
     return card
+
+
+def deployed_version(endpoint: Endpoint, control: Control, name: str) -> tuple[Pair, Path]:
+    """The version to run that a name means, and its folder, whose artefact is the deployed one.
+
+    Raises:
+        RegistryError: it is not deployed, not active, or not kept here.
+    """
+    pair = named(control, name)
+    version = control.versions[pair]
+    if version.state is not State.ACTIVE:
+        way = f"`rendezvous models resume {written(pair)}` first" if version.state is State.PAUSED else "run another"
+        raise RegistryError(f"{written(pair)} is {version.state}: {way}")
+    stored(endpoint, pair, version.sha256)
+    return pair, folder_of(endpoint, pair)
 
 
 def _copy(workbench: Path, card: Card, folder: Path) -> None:
