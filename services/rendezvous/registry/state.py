@@ -34,6 +34,11 @@ KEPT_HAND_OFFS = 20
 EMPTY: Mapping[Any, Any] = MappingProxyType({})
 
 
+def _empty() -> Mapping[Any, Any]:
+    """Python 3.11 takes a mapping proxy for a mutable default."""
+    return EMPTY
+
+
 @dataclass(frozen=True, slots=True)
 class Deployed:
     """One version: its artefact, what it is for, and where in control it was deployed first."""
@@ -60,12 +65,12 @@ class Control:
     """
 
     position: int = 0
-    versions: Mapping[Pair, Deployed] = field(default=EMPTY)
-    aliases: Mapping[str, Pair] = field(default=EMPTY)
+    versions: Mapping[Pair, Deployed] = field(default_factory=_empty)
+    aliases: Mapping[str, Pair] = field(default_factory=_empty)
     rules: Rules | None = None
-    weights: Mapping[Quality, Mapping[Pair, float]] = field(default=EMPTY)
-    suspended: Mapping[int, frozenset[Pair]] = field(default=EMPTY)
-    shedding: Mapping[int, Shedding] = field(default=EMPTY)
+    weights: Mapping[Quality, Mapping[Pair, float]] = field(default_factory=_empty)
+    suspended: Mapping[int, frozenset[Pair]] = field(default_factory=_empty)
+    shedding: Mapping[int, Shedding] = field(default_factory=_empty)
     hand_offs: tuple[Taken, ...] = ()
     handed_off: int = 0
     refusal: str | None = None
