@@ -73,6 +73,7 @@ def _say(line: str) -> None:
 def _up(options: argparse.Namespace, environs: Environment) -> int:
     from rendezvous.local.services import running_services, train  # noqa: PLC0415 - services need none of it
     from rendezvous.local.stack import running_stack  # noqa: PLC0415
+    from rendezvous.registry.deploy import deploy  # noqa: PLC0415
 
     with ExitStack() as stack:
         endpoint = load_endpoint(options.endpoint, environs.home) if options.endpoint else None
@@ -83,6 +84,7 @@ def _up(options: argparse.Namespace, environs: Environment) -> int:
         )
         if endpoint is not None:
             topics.create(addresses.kafka, endpoint)
+            deploy(addresses.kafka, endpoint, report=_say)
             logs = environs.data / "logs"
             stack.enter_context(running_services(endpoint, environs.home, addresses.kafka, logs, _say))
             _say(f"services' logs: {logs}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from rendezvous.registry.events import State
 from rendezvous.registry.state import Control, Pair
 from rendezvous.settings import SettingsError
 
@@ -36,3 +39,13 @@ def named(control: Control, text: str) -> Pair:
 def is_live(control: Control, pair: Pair) -> bool:
     """Whether a version may answer users: a step names it, by its model or by an alias."""
     return control.rules is not None and any(control.resolve(name) == pair for name in control.rules.names)
+
+
+def active_names(control: Control) -> dict[Pair, str]:
+    """Active versions and what to call their processes: by model, and MODEL.VERSION where two of one model are active.
+
+    In the order of their deployment.
+    """
+    active = [pair for pair in control.deployed if control.versions[pair].state is State.ACTIVE]
+    counts = Counter(model for model, _ in active)
+    return {pair: pair[0] if counts[pair[0]] == 1 else ".".join(pair) for pair in active}
