@@ -81,28 +81,45 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     loop(service, telemetry)
 
 
-def run_scorer(environment: Environment, endpoint_name: str, model: str, host: str, port: int) -> None:
-    """Run one model of one endpoint until SIGTERM or SIGINT; it is warm before it joins."""
+def run_scorer(environment: Environment, endpoint_name: str, name: str, host: str, port: int) -> None:
+    """Run one version of one endpoint until SIGTERM or SIGINT; it is warm before it joins.
+
+    Args:
+        environment: where everything is.
+        endpoint_name: whose version.
+        name: MODEL/VERSION, an alias, or a model, whose version that was deployed last is run; resolved once, now.
+        host: of the pages.
+        port: of the pages; a free one when 0.
+    """
+    from rendezvous.registry.control import ControlLog  # noqa: PLC0415 - the server has its own way to read it
+    from rendezvous.registry.naming import is_live  # noqa: PLC0415
+    from rendezvous.registry.store import deployed_version  # noqa: PLC0415
     from rendezvous.scoring.models import load_model  # noqa: PLC0415 - onnxruntime is the scorer's alone
     from rendezvous.scoring.service import Scorer, group_of  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
     endpoint = load_endpoint(endpoint_name, environment.home)
     telemetry = _pages(host, port)
-    loaded = load_model(endpoint, model)
     check(bootstrap, endpoint)
+    control = ControlLog(bootstrap, endpoint).read()
+    pair, folder = deployed_version(endpoint, control, name)
+    model, version = pair
+    loaded = load_model(endpoint, model, folder)
+    live = is_live(control, pair)
+    _logger.info("%s is %s/%s, %s", name, model, version, "live" if live else "a candidate")
     scorer = Scorer(
         endpoint,
         model,
         loaded,
         KafkaSource(
             bootstrap,
-            group_of(endpoint, model, loaded.card.version),
-            gather_ms=0 if model in endpoint.live else CANDIDATE_GATHER_MS,
+            group_of(endpoint, model, version),
+            gather_ms=0 if live else CANDIDATE_GATHER_MS,
         ),
         KafkaSink(bootstrap),
         clock_us,
         ScorerMetrics(telemetry.registry),
+        live=live,
     )
     loop(scorer, telemetry)
 

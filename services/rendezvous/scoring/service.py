@@ -32,7 +32,10 @@ def group_of(endpoint: Endpoint, model: str, version: str) -> str:
 
 
 class Scorer:
-    """Reads requests, scores whatever is waiting, up to `max_batch`; never waits to fill a batch."""
+    """Reads requests, scores whatever is waiting, up to `max_batch`; never waits to fill a batch.
+
+    live: it may answer users, and leaves alone what is past its deadline.
+    """
 
     def __init__(
         self,
@@ -43,6 +46,8 @@ class Scorer:
         sink: Sink,
         clock_us: Callable[[], int],
         metrics: ScorerMetrics,
+        *,
+        live: bool,
     ) -> None:
         self._endpoint = endpoint
         self._name = name
@@ -53,7 +58,7 @@ class Scorer:
         self._clock_us = clock_us
         self._metrics = metrics
         self._codec = Codec(endpoint.features_schema, endpoint.older_features_schemas)
-        self._live = name in endpoint.live
+        self._live = live
         self._requests_topic = endpoint.topic("requests")
         self._scores_topic = endpoint.topic("scores")
         self._owned: set[int] = set()

@@ -70,7 +70,9 @@ class Room:
         self.sink = sink or MemorySink(self.log)
         loaded = LoadedModel(Doubles(), Card.model_construct(version=version))
         source = MemorySource(self.log, group_of(self.endpoint, name, version))
-        return Scorer(self.endpoint, name, loaded, source, self.sink, self.clock, ScorerMetrics(self.registry))
+        live = name == "champion"
+        metrics = ScorerMetrics(self.registry)
+        return Scorer(self.endpoint, name, loaded, source, self.sink, self.clock, metrics, live=live)
 
     def ask(self, x: float | None, partition: int = 0, deadline_ms: int | None = None) -> int:
         """Put a request; returns its offset."""
