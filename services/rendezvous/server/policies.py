@@ -185,12 +185,12 @@ POLICIES: dict[str, Policy] = {
 }
 
 
-def fault_of(policy: str, kind: str, *, weighted: bool) -> str | None:
-    """Why a step cannot use a policy for this kind of output, or None."""
+def fault_of(policy: str, kind: str | None, *, weighted: bool) -> str | None:
+    """Why a step cannot use a policy for this kind of output (None: for any kind), or None."""
     found = POLICIES.get(policy)
     if found is None:
         return f"policy {policy!r} is unknown; there are {sorted(POLICIES)}"
-    if kind not in found.kinds:
+    if kind is not None and kind not in found.kinds:
         return f"policy {policy!r} is for outputs of kind {' or '.join(found.kinds)}, not {kind}"
     if found.weights == "required" and not weighted:
         return f"policy {policy!r} needs weights, for example weights = {{champion = 0.9, challenger = 0.1}}"
