@@ -12,6 +12,7 @@ from rendezvous.rules import Rules
 from rendezvous.settings import Endpoint
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 PREVIOUS = "previous"
 
 

@@ -41,11 +41,13 @@ def _empty() -> Mapping[Any, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """One version: its artefact, what it is for, and where in control it was deployed first."""
+    """One version: its artefact, what it is for, and where in control it was deployed first, by whom and when."""
 
     sha256: str
     state: State
     position: int
+    by: str
+    at_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,9 @@ def _deploy(control: Control, event: Deployment, position: int) -> Control | str
         return f"{_name(pair)} is {', '.join(aliases)}: move these aliases first"
     if known is None and len(control.deployed) >= MAX_DEPLOYED:
         return f"{MAX_DEPLOYED} versions are deployed: retire one first"
-    first = position if known is None else known.position
-    versions = {**control.versions, pair: Deployed(event.sha256, event.state, first)}
+    if known is None:
+        known = Deployed(event.sha256, event.state, position, event.by, event.at_us)
+    versions = {**control.versions, pair: replace(known, state=event.state)}
     return replace(control, versions=MappingProxyType(versions))
 
 
