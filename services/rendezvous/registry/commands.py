@@ -18,6 +18,7 @@ from rendezvous.registry.recent import recent_comparisons
 from rendezvous.registry.state import Control, Pair
 from rendezvous.registry.store import stored
 from rendezvous.rules import Rules
+from rendezvous.scoring.card import Card
 from rendezvous.settings import Endpoint
 
 
@@ -56,18 +57,22 @@ class Desk:
         self.cache.put(control)
         return control
 
-    def write(self, control: Control, event: ControlEvent) -> Control:
-        """Append an event and say what became of it.
+    def write(self, control: Control, *events: ControlEvent) -> Control:
+        """Append events and say what became of them.
 
         Raises:
-            RegistryError: control refuses it, which changes nothing.
+            RegistryError: control refuses one, which then changes nothing.
         """
-        after, (appended,) = self.log.append([event], control)
+        after, appended = self.log.append(events, control)
         self.cache.put(after)
-        place = f"{self.log.topic} {appended.position}"
-        if appended.refusal is not None:
-            raise RegistryError(f"{place}: refused, nothing has changed: {appended.refusal}")
-        self.say(f"{place}: {changes.told(event)}")
+        for done in appended:
+            if done.refusal is None:
+                self.say(f"{self.log.topic} {done.position}: {changes.told(done.event)}")
+        for done in appended:
+            if done.refusal is not None:
+                raise RegistryError(
+                    f"{self.log.topic} {done.position}: refused: {changes.told(done.event)}: {done.refusal}"
+                )
         return after
 
     def list_versions(self) -> None:
@@ -83,24 +88,17 @@ class Desk:
         """Everything about one version, with each limit of a promotion to `alias` met or not."""
         control = self.control()
         pair = named(control, name)
-        card = stored(self.endpoint, pair, control.versions[pair].sha256)
+        try:
+            card: Card | str = stored(self.endpoint, pair, control.versions[pair].sha256)
+        except RegistryError as error:  # it may be kept on another machine; what control says is worth showing
+            card = str(error)
         quality = {str(kind): known[pair] for kind, known in control.weights.items() if pair in known}
         for line in shown.page(control, pair, card, self._checks(control, pair, alias), quality):
             self.say(line)
 
     def deploy_models(self, models: Sequence[str]) -> None:
         """Make control agree with the endpoint's document and the models' cards."""
-        told: list[str] = []
-
-        def report(line: str) -> None:
-            told.append(line)
-            self.say(line)
-
-        before = self.log.read()
-        control = deploy(self.bootstrap, self.endpoint, models, report=report)
-        self.cache.put(control)
-        if control.position == before.position:
-            self.say(f"{self.log.topic} agrees with endpoint.toml and the cards: nothing to deploy")
+        self.cache.put(deploy(self.bootstrap, self.endpoint, models, report=self.say))
 
     def promote(self, name: str, alias: str, *, force: bool) -> None:
         """Move an alias to a version that has shown what it must, or, forced, to any that is active.
@@ -142,11 +140,11 @@ class Desk:
         """
         control = self.log.read()
         pair = named(control, name)
-        event = changes.change_of_state(control, pair, state, author())
-        if event is None:
+        events = changes.change_of_state(control, pair, state, author())
+        if not events:
             self.say(f"{written(pair)} is {state} already: nothing to do")
             return
-        self.write(control, event)
+        self.write(control, *events)
 
     def _checks(self, control: Control, pair: Pair, alias: str) -> list[Check]:
         limits = self.endpoint.promotion

@@ -42,26 +42,35 @@ def listing(control: Control, found: Mapping[Pair, Evidence]) -> list[str]:
     return in_columns(rows)
 
 
-def page(control: Control, pair: Pair, card: Card, results: Sequence[Check], quality: Mapping[str, float]) -> list[str]:
-    """Everything about one version."""
+def page(
+    control: Control, pair: Pair, card: Card | str, results: Sequence[Check], quality: Mapping[str, float]
+) -> list[str]:
+    """Everything about one version; card: or why there is none here."""
     version = control.versions[pair]
-    window = card.metrics.held_out
     facts = [
         ("version", "/".join(pair)),
         ("state", str(version.state)),
         ("aliases", ", ".join(control.aliases_of(pair)) or "none"),
         ("deployed", f"{moment(version.at_us)} by {version.by}, control {version.position}"),
-        ("artefact", f"{card.kind}, sha256 {version.sha256}"),
-        (
-            "trained",
-            f"{card.data.first} to {card.data.last}, {card.data.rows} rows, {card.created_utc:%Y-%m-%d %H:%M}Z",
-        ),
-        ("held out", f"{window.first} to {window.last}: {_figures(card.metrics.figures)}"),
+        ("sha256", version.sha256),
+        *([("card", card)] if isinstance(card, str) else _of_card(card)),
         ("now", _figures(quality) if quality else "no quality is published yet"),
-        *(("limit met" if result.met else "NOT MET", f"{result.name}: {result.finding}") for result in results),
+        *(("met" if result.met else "NOT MET", f"{result.name}: {result.finding}") for result in results),
         *(("hand-off", _handed_off(taken)) for taken in control.hand_offs if _concerns(taken, pair)),
     ]
     return in_columns(facts)
+
+
+def _of_card(card: Card) -> list[tuple[str, str]]:
+    window = card.metrics.held_out
+    return [
+        ("kind", f"{card.kind}, {card.artefact}{': ' if card.notes else ''}{card.notes}"),
+        (
+            "trained",
+            f"{card.created_utc:%Y-%m-%d %H:%M}Z on {card.data.first} to {card.data.last}, {card.data.rows} rows",
+        ),
+        ("held out", f"{window.first} to {window.last}, {window.rows} rows: {_figures(card.metrics.figures)}"),
+    ]
 
 
 def suspended_on(control: Control, pair: Pair) -> list[int]:
