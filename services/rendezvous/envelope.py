@@ -15,9 +15,9 @@ Of a header given twice the last counts, as in Spring.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Sequence
-from hashlib import blake2b
 
 from rendezvous.messages import DeadLetterReason, Envelope, ReplyAddress
 
@@ -27,6 +27,11 @@ MAX_ID_BYTES = 256
 MAX_DEADLINE_DIGITS = 9
 MAX_TOPIC_CHARACTERS = 249
 """Kafka's own limit on a topic's name."""
+
+DRAW_BYTES = 3
+"""Of the digest: a draw has 24 bits, as many as a float32 holds."""
+DRAW_PERSON = b"rendezvous"
+"""BLAKE2b's personalisation: hashes of the same key for other purposes do not move with this one."""
 
 _PARTITION = struct.Struct(">i")
 
@@ -92,8 +97,12 @@ def _reply(found: dict[str, bytes], request_id: bytes) -> ReplyAddress | None:
 
 
 def draw_of(key: bytes) -> float:
-    """A key's place in [0, 1), the same everywhere and for ever: 24 bits, as many as a float32 holds."""
-    return int.from_bytes(blake2b(key, digest_size=8, person=b"rendezvous").digest()[:3], "big") / (1 << 24)
+    """The place in [0, 1) of the requests with this key: the same in every process and language, for ever.
+
+    key: the record's key, or the bytes of `ce_id` when it has none.
+    """
+    digest = hashlib.blake2b(key, digest_size=8, person=DRAW_PERSON).digest()
+    return int.from_bytes(digest[:DRAW_BYTES], "big") / (1 << 8 * DRAW_BYTES)
 
 
 def write_envelope(envelope: Envelope) -> list[tuple[str, bytes]]:

@@ -21,6 +21,9 @@ Number = Annotated[float, Field(ge=-MAX_FLOAT32, le=MAX_FLOAT32, allow_inf_nan=F
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
+MAX_STEPS = 64
+
+
 class Document(BaseModel):
     """Frozen, and strict about names: an unknown field is an error."""
 
@@ -73,7 +76,7 @@ class Rules(Document):
     request's append.
     """
 
-    schedule: tuple[Step, ...] = Field(min_length=1, max_length=64)
+    schedule: tuple[Step, ...] = Field(min_length=1, max_length=MAX_STEPS)
     expected: tuple[Name, ...] = ()
     default: tuple[Number, ...] = Field(min_length=1)
     deadline_ms: int = Field(gt=0)

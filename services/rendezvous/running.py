@@ -67,11 +67,12 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     bootstrap = bootstrap_of(environment)
     endpoint = load_endpoint(endpoint_name, environment.home)
     telemetry = _pages(host, port)
-    topics = check(bootstrap, endpoint)
+    topics, responses = check(bootstrap, endpoint), endpoint.topic("responses")
     service = Service(
         endpoint,
         KafkaSource(bootstrap, f"{endpoint.name}.server"),
-        KafkaSink(bootstrap),
+        # an answer never waits for room in the queue, nor for a cluster to say that our own reply topic is there
+        KafkaSink(bootstrap, room_s=0, known={responses: topics[responses].partitions}),
         KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS),
         clock_us,
         ServerMetrics(telemetry.registry),

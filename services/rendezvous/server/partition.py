@@ -19,6 +19,9 @@ from rendezvous.server.mailbox import Decided, Mailbox
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.plan import Plan
 from rendezvous.server.watching import Judgement, Watch
+from rendezvous.settings import FallbackLimits
+
+FALLBACK = FallbackLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Takeover:
 class Partition:
     """Takes what arrives for one partition; returns what is to be sent."""
 
-    def __init__(self, plan: Plan, number: int, takeover: Takeover, watch: Watch) -> None:
+    def __init__(self, plan: Plan, number: int, takeover: Takeover, fallback: FallbackLimits = FALLBACK) -> None:
         self.number = number
         self._mailbox = Mailbox(plan, takeover.requests)
         self._ledger = Ledger(takeover.requests, takeover.scores, takeover.decisions)
@@ -49,7 +52,7 @@ class Partition:
         self._read = (takeover.requests, takeover.scores)
         self._live = False
         self._squeezed: list[Comparisons] = []
-        self._watch = watch
+        self._watch = Watch(fallback)
         self.read_to(*self._read)
 
     @property

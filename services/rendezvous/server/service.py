@@ -17,7 +17,7 @@ from rendezvous.server.partition import Partition
 from rendezvous.server.plan import plan_for
 from rendezvous.server.publishing import Publisher
 from rendezvous.server.recovery import take_over
-from rendezvous.server.watching import Judgement, Watch
+from rendezvous.server.watching import Judgement
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
 from rendezvous.wire import Codec
@@ -101,7 +101,7 @@ class Service:
         if now_us >= self._close_at_us:
             self._close_at_us = now_us + CLOSE_EVERY_US
             self._close(now_us)
-        self._publisher.check()
+        self._publisher.check(now_us)
         if now_us >= self._commit_at_us:
             self._commit_at_us = now_us + COMMIT_EVERY_US
             self._commit(wait=False)
@@ -193,6 +193,7 @@ class Service:
             for judgement in partition.judge(now_us):
                 self._tell(partition.number, judgement, now_us)
         owned = self._partitions.values()
+        self._metrics.undelivered.set(self._publisher.undelivered)
         self._metrics.in_flight.set(sum(partition.in_flight for partition in owned))
         self._metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
         self._metrics.partitions.labels("held").set(sum(not partition.live for partition in owned))
@@ -266,7 +267,7 @@ class Service:
             _logger.info(
                 "%s-%d: taken over at %d of %d", self._requests_topic, number, takeover.requests, takeover.requests_end
             )
-            self._partitions[number] = Partition(plan, number, takeover, Watch(self._endpoint.fallback))
+            self._partitions[number] = Partition(plan, number, takeover, self._endpoint.fallback)
             starts.append(Start(self._requests_topic, number, takeover.requests))
             starts.append(Start(self._scores_topic, number, takeover.scores))
         self._held = True
@@ -281,7 +282,9 @@ class Service:
             self._commit(wait=True)
         for number in partitions:
             _logger.info("%s-%d: %s", self._requests_topic, number, "lost" if lost else "given away")
-            self._partitions.pop(number, None)
+            partition = self._partitions.pop(number, None)
+            if partition is not None:
+                self._publisher.gone(partition)
             self._committed.pop(number, None)
             for topic in (self._requests_topic, self._scores_topic):
                 self._positions.pop((topic, number), None)
