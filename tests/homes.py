@@ -66,10 +66,13 @@ mailbox = {{ close_ms = {close_ms}, silent_ms = 1000, capacity = 4096 }}
 
 [[schedule]]
 until_ms = {step_ms}
-models = ["quick"]
+models = ["champion"]
 
 [[schedule]]
-models = ["quick", "failing", "slow"]
+models = ["champion", "failing", "slow"]
+
+[aliases]
+champion = "quick"
 
 [models]
 quick = {{ kind = "python" }}

@@ -11,6 +11,7 @@ from pathlib import Path
 from rendezvous import running, topics
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
+from rendezvous.registry.command_line import add_models
 from rendezvous.settings import Environment, SettingsError, environment, load_endpoint
 
 MENDABLE = 2
@@ -44,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     create = commands.add_parser("topics", help="create an endpoint's topics where they are missing, and check them")
     create.add_argument("--endpoint", required=True)
     create.set_defaults(command=_topics)
+
+    models = commands.add_parser("models", help="versions and aliases: list, show, deploy, promote, roll back, ...")
+    add_models(models, _models)
 
     run = commands.add_parser("run", help="run one service until SIGTERM or Ctrl-C")
     services = run.add_subparsers(required=True, metavar="SERVICE")
@@ -100,6 +104,18 @@ def _topics(options: argparse.Namespace, environs: Environment) -> int:
     topics.create(bootstrap, endpoint)
     for topic in topics.check(bootstrap, endpoint).values():
         _say(f"{topic.name}: {topic.partitions} partitions")
+    return 0
+
+
+def _models(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.registry.commands import Desk  # noqa: PLC0415 - services need none of it
+
+    endpoint = load_endpoint(options.endpoint, environs.home)
+    desk = Desk.at(running.bootstrap_of(environs), environs.redis, endpoint, _say)
+    try:
+        options.act(desk, options)
+    finally:
+        desk.cache.close()
     return 0
 
 

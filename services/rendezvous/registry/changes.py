@@ -12,6 +12,7 @@ from rendezvous.rules import Rules
 from rendezvous.settings import Endpoint
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 PREVIOUS = "previous"
 
 
@@ -129,23 +130,30 @@ def _move(control: Control, alias: str, pair: Pair, cause: Cause, skipped: tuple
     return HandOff(tuple(moves), cause, skipped, control.position, author.by, author.at_us)
 
 
-def change_of_state(control: Control, pair: Pair, state: State, author: Author) -> Deployment | None:
-    """Retire, pause, or make active again; None when it is so already.
+def change_of_state(control: Control, pair: Pair, state: State, author: Author) -> tuple[ControlEvent, ...]:
+    """Retire, pause, or make active again; nothing when it is so already.
+
+    What is retired is no way back: a `previous` that names it names the alias's own holder from then on.
 
     Raises:
-        RegistryError: it is retired, or an alias names what is to be retired.
+        RegistryError: it is retired, or another alias names what is to be retired.
     """
     version = control.versions[pair]
     if version.state is state:
-        return None
+        return ()
     if version.state is State.RETIRED:
         raise RegistryError(f"{written(pair)} is retired, for good: train a new version and deploy it")
-    if state is State.RETIRED and (aliases := control.aliases_of(pair)):
-        raise RegistryError(
-            f"{written(pair)} is {', '.join(aliases)}: `rendezvous models promote` another version first (`{PREVIOUS}` "
-            "is the way back from the last promotion: the next one frees it)"
-        )
-    return Deployment(*pair, version.sha256, state, author.by, author.at_us)
+    change = Deployment(*pair, version.sha256, state, author.by, author.at_us)
+    if state is not State.RETIRED:
+        return (change,)
+    ways_back = {previous_of(alias): holder for alias, holder in control.aliases.items()}
+    aliases = control.aliases_of(pair)
+    if held := [alias for alias in aliases if ways_back.get(alias, pair) == pair]:
+        raise RegistryError(f"{written(pair)} is {', '.join(held)}: `rendezvous models promote` another version first")
+    moves = tuple(Move(alias, *ways_back[alias]) for alias in aliases)
+    if not moves:
+        return (change,)
+    return HandOff(moves, Cause.ROLLBACK, (), control.position, author.by, author.at_us), change
 
 
 def told(event: ControlEvent) -> str:

@@ -42,19 +42,16 @@ def deploy(bootstrap: str, endpoint: Endpoint, models: Sequence[str] = (), *, re
             that it has, or others keep moving aliases meanwhile.
         LogError: control cannot be read or written.
     """
-    if unknown := sorted(set(models) - set(endpoint.models)):
-        raise RegistryError(f"endpoint {endpoint.name} has no models {unknown}; it has {sorted(endpoint.models)}")
-    cards: dict[Pair, str] = {}
-    for model in models or endpoint.models:
-        card = store(endpoint, model)
-        cards[model, card.version] = card.sha256
+    cards = _kept(endpoint, models or tuple(endpoint.models))
     log = ControlLog(bootstrap, endpoint)
     control = log.read()
     if gone := [written(pair) for pair in cards if models and _is_retired(control, pair)]:
         raise RegistryError(f"{', '.join(gone)}: retired, for good: train a new version and deploy that")
-    for _ in range(TRIES):
+    for number in range(TRIES):
         plan = changes.deployment(control, endpoint, cards, author())
         if not plan.events:
+            if number == 0:
+                report(f"{log.topic} agrees with endpoint.toml and the cards: nothing to deploy")
             for note in plan.notes:
                 report(note)
             return control
@@ -65,6 +62,14 @@ def deploy(bootstrap: str, endpoint: Endpoint, models: Sequence[str] = (), *, re
             elif not isinstance(done.event, HandOff):  # that one only says that others were faster: look again
                 raise RegistryError(f"{log.topic} {done.position}: refused: {done.refusal}")
     raise RegistryError(f"{log.topic}: aliases were moved by others {TRIES} times meanwhile: deploy again")
+
+
+def _kept(endpoint: Endpoint, models: Sequence[str]) -> dict[Pair, str]:
+    """What the workbenches hold, kept as versions; each one's digest."""
+    if unknown := sorted(set(models) - set(endpoint.models)):
+        raise RegistryError(f"endpoint {endpoint.name} has no models {unknown}; it has {sorted(endpoint.models)}")
+    cards = [(model, store(endpoint, model)) for model in models]
+    return {(model, card.version): card.sha256 for model, card in cards}
 
 
 def _is_retired(control: Control, pair: Pair) -> bool:
