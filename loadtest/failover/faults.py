@@ -22,8 +22,9 @@ AFTER_THAW_MS = 1_000
 AFTER_JOIN_MS = 1_000
 """A server that joins is given partitions; each is handed over by its owner."""
 AFTER_BROKER_MS = SESSION_MS + 1_000
-"""From a broker that is ready again. A member that heard nothing from it for a session joins anew, and the broker waits
-a session for the member that it was; then a second, as after a killed server."""
+"""From a broker that is ready again. A killed node is back after six seconds or more (back-off, its own old session of
+three, a JVM's start). A member that has heard nothing for a session joins anew, and the broker waits a session for the
+member that it was; then a second, as after a killed server."""
 SHORT_S = 3.0
 """A freeze shorter than the session: nobody else may answer meanwhile."""
 LONG_S = 9.0
@@ -106,7 +107,7 @@ def kill_champion(scene: Scene) -> None:
 
 def kill_redis(scene: Scene) -> None:
     """SIGKILL to Redis, which comes back empty."""
-    moment(scene, "kill -9 redis", 0)
+    moment(scene, "kill -9 Redis", 0)
     scene.stage.redis.kill()
     time.sleep(BACK_OFF_S)
     scene.stage.redis.start()
@@ -124,12 +125,12 @@ def kill_broker(scene: Scene) -> None:
 
 
 FAULTS: Mapping[str, Callable[[Scene], None]] = {
-    "kill -9 of a server": kill_server,
-    "clean stop of a server": stop_server,
+    "kill -9 server": kill_server,
+    "clean stop": stop_server,
     "rolling restart": rolling_restart,
-    f"freeze of {SHORT_S:g} s": freeze_short,
-    f"freeze of {LONG_S:g} s": freeze_long,
-    "kill -9 of the champion": kill_champion,
-    "kill -9 of Redis": kill_redis,
-    "kill -9 of the broker": kill_broker,
+    f"freeze {SHORT_S:g} s": freeze_short,
+    f"freeze {LONG_S:g} s": freeze_long,
+    "kill -9 champion": kill_champion,
+    "kill -9 Redis": kill_redis,
+    "kill -9 broker": kill_broker,
 }
