@@ -47,6 +47,13 @@ def clock_us() -> int:
     return time.time_ns() // 1_000
 
 
+def steady_us() -> int:
+    """A clock that nobody sets, microseconds: it tells how long this process was frozen, or its machine slept."""
+    if sys.platform == "linux":
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000  # unlike CLOCK_MONOTONIC, it goes on in a sleep
+    return time.monotonic_ns() // 1_000
+
+
 def start_logging() -> None:
     """Plain lines on standard error: time, level, module, message. RENDEZVOUS_LOG_LEVEL sets the level."""
     level = os.environ.get("RENDEZVOUS_LOG_LEVEL", "INFO").upper()
@@ -64,6 +71,7 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     """Run one rendezvous server until SIGTERM or SIGINT."""
     from rendezvous.scoring.card import load_card  # noqa: PLC0415 - a scorer's imports are not the server's
     from rendezvous.server.plan import plan_for  # noqa: PLC0415
+    from rendezvous.server.publishing import Publisher  # noqa: PLC0415
     from rendezvous.server.service import Service  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
@@ -71,15 +79,23 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     versions = {name: load_card(endpoint.folder / name).version for name in endpoint.models}
     telemetry = _pages(host, port)
     topics, responses = check(bootstrap, endpoint), endpoint.topic("responses")
-    service = Service(
+    plan, metrics = plan_for(endpoint, versions), ServerMetrics(telemetry.registry)
+    publisher = Publisher(
         endpoint,
-        plan_for(endpoint, versions),
-        KafkaSource(bootstrap, f"{endpoint.name}.server"),
+        plan,
         # an answer never waits for room in the queue, nor for a cluster to say that our own reply topic is there
         KafkaSink(bootstrap, room_s=0, known={responses: topics[responses].partitions}),
         KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS),
+        metrics.buried,
+    )
+    service = Service(
+        endpoint,
+        plan,
+        KafkaSource(bootstrap, f"{endpoint.name}.server"),
+        publisher,
         clock_us,
-        ServerMetrics(telemetry.registry),
+        steady_us,
+        metrics,
         topics[endpoint.topic("requests")].id,
     )
     loop(service, telemetry)

@@ -9,20 +9,17 @@ from collections.abc import Mapping
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
-from prometheus_client import CollectorRegistry
 
-from endpoints import VERSIONS, endpoint
+from endpoints import endpoint
 from homes import until
 from rendezvous.local.stack import Addresses
 from rendezvous.log import Committed, KafkaSink, KafkaSource, LogError, Topic, create_topics
 from rendezvous.messages import Decisions, Reason
 from rendezvous.server.ledger import Resume
-from rendezvous.server.plan import plan_for
 from rendezvous.server.service import Service
 from rendezvous.settings import Endpoint
-from rendezvous.telemetry import ServerMetrics
 from rendezvous.topics import check, create, topics_of
-from worlds import KafkaWorld, answers, ask, say, seen
+from worlds import KafkaWorld, answers, ask, say, seen, server_of
 
 pytestmark = pytest.mark.kafka
 
@@ -138,16 +135,7 @@ def server(stack: Addresses, of: Endpoint, source: KafkaSource) -> Service:
     """A server as `rendezvous run server` makes it, in this thread."""
     sink = KafkaSink(stack.kafka)
     topic_id = check(stack.kafka, of)[of.topic("requests")].id
-    return Service(
-        of,
-        plan_for(of, VERSIONS),
-        source,
-        sink,
-        sink,
-        lambda: time.time_ns() // 1_000,
-        ServerMetrics(CollectorRegistry()),
-        topic_id,
-    )
+    return server_of(of, source, sink, sink, lambda: time.time_ns() // 1_000, topic_id)
 
 
 def test_a_commit_for_another_topic_stops_the_server(stack: Addresses, fresh: Endpoint) -> None:
