@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from laws.test_messages import ARBITRARY
 from record import RULES
@@ -29,7 +29,6 @@ from rendezvous.registry.events import (
 from rendezvous.registry.state import KEPT_HAND_OFFS, MAX_DEPLOYED, TOLD, Control, Deployed, Pair, after, passed
 
 SHA, OTHER_SHA = "a" * 64, "b" * 64
-MODELS, VERSIONS, ALIASES = ("m", "n"), ("1", "2"), ("lead", "spare")
 
 
 def deploy(model: str = "m", version: str = "1", state: State = State.ACTIVE, sha256: str = SHA) -> Deployment:
@@ -326,17 +325,18 @@ def test_retiring_makes_room() -> None:
 # ---------------------------------------------------------------------------------------------------------- any events
 
 NUMBERS = st.sampled_from([0.0, 0.25, 1.0, -1.0, 2.0, float("nan"), float("inf")])
-SOME_MODEL, SOME_VERSION = st.sampled_from([*MODELS, *ALIASES]), st.sampled_from(VERSIONS)
+SOME_MODEL, SOME_VERSION = st.sampled_from(["m", "m", "m", "n", "lead"]), st.sampled_from(["1", "1", "2"])
+"""Few and uneven, so that events meet."""
 DEPLOYMENTS = st.builds(
-    deploy, SOME_MODEL, SOME_VERSION, st.sampled_from(State), st.sampled_from([SHA, SHA, OTHER_SHA])
+    deploy, SOME_MODEL, SOME_VERSION, st.sampled_from(State), st.sampled_from([SHA, SHA, SHA, OTHER_SHA])
 )
 HAND_OFFS = st.builds(
     lambda moves, seen: hand_off(*moves, seen=seen),
-    st.lists(st.tuples(st.sampled_from([*ALIASES, *MODELS]), SOME_MODEL, SOME_VERSION), max_size=2),
-    st.integers(-1, 30),
+    st.lists(st.tuples(st.sampled_from(["lead", "lead", "spare", "n"]), SOME_MODEL, SOME_VERSION), max_size=2),
+    st.just(1_000) | st.integers(-1, 30),
 )
 SUSPENSIONS = st.builds(
-    suspend, SOME_MODEL, SOME_VERSION, suspended=st.booleans(), partition=st.sampled_from([0, 1, -1])
+    suspend, SOME_MODEL, SOME_VERSION, suspended=st.booleans(), partition=st.sampled_from([0, 0, 0, 1])
 )
 SHEDDINGS = st.builds(shed, NUMBERS, NUMBERS, st.sampled_from([0, 1]))
 WEIGHTS = st.builds(
@@ -425,6 +425,12 @@ class Naive(RuleBasedStateMachine):
         self.accepted = legal
         self.control = after(self.control, event, self.control.position)
 
+    @initialize()
+    def begun(self) -> None:
+        """With some versions, so that most of what follows can hold."""
+        for model, version in (("m", "1"), ("m", "2"), ("n", "1")):
+            self.deployed(deploy(model, version))
+
     @rule(event=DEPLOYMENTS)
     def deployed(self, event: Deployment) -> None:
         """New ones start active; known ones change state until they are retired, which no holder of an alias is."""
@@ -441,9 +447,12 @@ class Naive(RuleBasedStateMachine):
             self.states[pair], self.digests[pair] = event.state, event.sha256
         self.take(event, legal=legal)
 
-    @rule(event=HAND_OFFS)
-    def handed_off(self, event: HandOff) -> None:
-        """All moves are legal or none is made."""
+    @rule(event=HAND_OFFS, aims=st.booleans(), place=st.integers(0, 7))
+    def handed_off(self, event: HandOff, aims: bool, place: int) -> None:  # noqa: FBT001 - a drawn value
+        """All moves are legal or none is made; every other one of them goes to an active version."""
+        active = [pair for pair, state in self.states.items() if state is State.ACTIVE]
+        if aims and active:
+            event = replace(event, moves=(Move("lead", *active[place % len(active)]),), seen=1_000)
         moves = [(move.alias, (move.model, move.version)) for move in event.moves]
         legal = (
             bool(moves)
