@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rendezvous.log import Committed, Delivered, Headers, Owner, Record, Start
+from rendezvous.log import Committed, Delivered, Headers, LogError, Owner, Record, Start
 
 
 @dataclass
@@ -140,12 +140,19 @@ class MemorySource:
 
 
 class MemorySink:
-    """A producer whose delivery reports wait for `serve`; `broken` topics report a failure."""
+    """A producer whose delivery reports wait for `serve`.
+
+    `broken` topics report a failure, `silent` ones report nothing, `refused` ones cannot be sent to, and whether
+    `unknown` ones are there has not been learnt yet.
+    """
 
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
         self._reports: list[tuple[Delivered, str | None, int]] = []
         self.broken: set[str] = set()
+        self.silent: set[str] = set()
+        self.refused: set[str] = set()
+        self.unknown: set[str] = set()
 
     def send(
         self,
@@ -158,13 +165,19 @@ class MemorySink:
         delivered: Delivered | None = None,
     ) -> None:
         """Append at once; the report comes later."""
+        if topic in self.refused:
+            raise LogError(f"producing to {topic}: refused")
+        if topic in self.silent:
+            return
         error = f"{topic} is broken" if topic in self.broken else None
         offset = -1 if error else self._log.append(topic, partition or 0, value, headers, key)
         if delivered is not None:
             self._reports.append((delivered, error, offset))
 
-    def partitions(self, topic: str) -> int:
+    def partitions(self, topic: str) -> int | None:
         """How many there are."""
+        if topic in self.unknown:
+            return None
         return self._log.partitions.get(topic, 0)
 
     def serve(self) -> None:

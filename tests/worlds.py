@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from endpoints import VERSIONS, endpoint
+from endpoints import VERSIONS, endpoint, genesis
 from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
 from rendezvous.envelope import write_envelope
 from rendezvous.log import Headers, KafkaSink, KafkaSource, read_to_end
@@ -26,7 +26,6 @@ from rendezvous.messages import (
     Scores,
     Status,
 )
-from rendezvous.server.plan import plan_for
 from rendezvous.server.service import Service
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
@@ -72,6 +71,8 @@ class MemoryWorld:
         self.service: Service | None = None
         self.source: MemorySource | None = None
         self.sink = MemorySink(self.log)
+        for event in genesis(self.endpoint):
+            self.put("control", encode(event))
 
     def put(self, topic: str, value: bytes, headers: Headers = ()) -> int:
         """See `World.put`."""
@@ -104,7 +105,6 @@ class MemoryWorld:
         self.sink = MemorySink(self.log)
         self.service = Service(
             self.endpoint,
-            plan_for(self.endpoint, VERSIONS),
             self.source,
             self.sink,
             self.sink,
@@ -141,6 +141,8 @@ class KafkaWorld:
         self._finish: Callable[[Service, KafkaSource], None] | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        for event in genesis(self.endpoint):
+            self.put("control", encode(event))
 
     def put(self, topic: str, value: bytes, headers: Headers = ()) -> int:
         """See `World.put`."""
@@ -179,7 +181,6 @@ class KafkaWorld:
             source = KafkaSource(self._bootstrap, f"{self.endpoint.name}.server")
             service = Service(
                 self.endpoint,
-                plan_for(self.endpoint, VERSIONS),
                 source,
                 KafkaSink(self._bootstrap),
                 KafkaSink(self._bootstrap, linger_ms=20),

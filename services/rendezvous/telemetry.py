@@ -94,6 +94,11 @@ class ServerMetrics:
             "requests that hold a mailbox slot (open, or waiting for late scores)",
             registry=registry,
         )
+        self.undelivered = Gauge(
+            "rendezvous_server_undelivered",
+            "answers and records on their way: grows when a reply topic or the cluster takes nothing",
+            registry=registry,
+        )
         self.partitions = Gauge(
             "rendezvous_server_partitions",
             "partitions owned, by state: live, held (a take-over is under way)",

@@ -55,6 +55,7 @@ CORE = (
     "server/mailbox.py",
     "server/ledger.py",
     "server/partition.py",
+    "server/watching.py",
     "server/intake.py",
     "scoring/columns.py",
     "scoring/batch.py",

@@ -71,8 +71,9 @@ def fault_of(home: Path, name: str = "toy") -> str:
 def test_the_repositorys_own_endpoint_loads() -> None:
     """`flights` is as its documents say."""
     flights = load_endpoint("flights", REPOSITORY)
-    assert flights.live == {"champion", "challenger", "baseline"}
-    assert set(flights.models) - flights.live == {"canary", "rule"}
+    assert flights.live == {"trees", "forest", "logistic"}
+    assert set(flights.models) - flights.live == {"rule"}
+    assert flights.aliases == {"champion": "trees", "challenger": "forest", "baseline": "logistic", "canary": "trees"}
     assert flights.folder == REPOSITORY / "models" / "flights"
     assert {feature.name for feature in flights.features} >= {"carrier", "origin_delay_1h"}
     assert not Codec(flights.features_schema, flights.older_features_schemas).knows(b"")

@@ -95,10 +95,14 @@ class Sink(Protocol):
         headers: Headers = (),
         delivered: Delivered | None = None,
     ) -> None:
-        """Hand a record over; `delivered` is called from `serve` or `flush`."""
+        """Hand a record over; `delivered` is called from `serve` or `flush`.
 
-    def partitions(self, topic: str) -> int:
-        """How many partitions a topic has; 0 when there is none."""
+        Raises:
+            LogError: it cannot be sent: too large, a partition that is not there, no room for it.
+        """
+
+    def partitions(self, topic: str) -> int | None:
+        """How many partitions a topic has, at once: 0 when there is none, None while that is not known."""
 
     def serve(self) -> None:
         """Run the callbacks that are due."""

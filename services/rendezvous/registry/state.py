@@ -44,11 +44,13 @@ def _empty() -> Mapping[Any, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """One version: its artefact, what it is for, and where in control it was deployed first."""
+    """One version: its artefact, what it is for, and where in control it was deployed first, by whom and when."""
 
     sha256: str
     state: State
     position: int
+    by: str
+    at_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,9 @@ def _deploy(control: Control, event: Deployment, position: int) -> Control | str
     fault = _fault_of_new(control, event, pair) if known is None else _fault_of_change(control, event, pair, known)
     if fault is not None:
         return fault
-    first = position if known is None else known.position
-    versions = {**control.versions, pair: Deployed(event.sha256, event.state, first)}
+    if known is None:
+        known = Deployed(event.sha256, event.state, position, event.by, event.at_us)
+    versions = {**control.versions, pair: replace(known, state=event.state)}
     return replace(control, versions=MappingProxyType(versions))
 
 

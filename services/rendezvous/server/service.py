@@ -7,13 +7,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from rendezvous.log.records import Committed, Record, Sink, Source, Start
-from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Scores
+from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Reason, Scores
+from rendezvous.registry.events import Suspension
+from rendezvous.registry.state import Control
+from rendezvous.server.following import followed
 from rendezvous.server.intake import Fault, Intake, dead_letter
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
-from rendezvous.server.plan import Plan
+from rendezvous.server.plan import plan_for
 from rendezvous.server.publishing import Publisher
 from rendezvous.server.recovery import take_over
+from rendezvous.server.watching import Judgement
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
 from rendezvous.wire import Codec
@@ -40,7 +44,6 @@ class Service:
     def __init__(
         self,
         endpoint: Endpoint,
-        plan: Plan,
         source: Source,
         answers: Sink,
         records: Sink,
@@ -49,17 +52,17 @@ class Service:
         topic_id: str,
     ) -> None:
         self._endpoint = endpoint
-        self._plan = plan
         self._source = source
         self._clock_us = clock_us
         self._metrics = metrics
         self._topic_id = topic_id
         self._requests_topic = endpoint.topic("requests")
         self._scores_topic = endpoint.topic("scores")
+        self._control_topic = endpoint.topic("control")
         features = Codec(endpoint.features_schema, endpoint.older_features_schemas)
-        self._intake = Intake(plan, features, endpoint.request.max_bytes)
+        self._intake = Intake(features, endpoint.request.max_bytes, len(endpoint.output.default))
         self._publisher = Publisher(
-            endpoint, plan, answers, records, lambda reason: metrics.dead_letters.labels(reason).inc()
+            endpoint, answers, records, lambda reason: metrics.dead_letters.labels(reason).inc()
         )
         self._partitions: dict[int, Partition] = {}
         self._positions: dict[tuple[str, int], int] = {}
@@ -67,6 +70,9 @@ class Service:
         self._close_at_us = 0
         self._commit_at_us = 0
         self._held = False
+        self._control, _ = followed(endpoint, Control(), source.read(self._control_topic, 0, 0))
+        self._follows = False
+        plan_for(endpoint, self._control, 0)  # what it says can be followed, or we do not start
         self.joined = False
         source.subscribe(self._requests_topic, self)
 
@@ -76,6 +82,11 @@ class Service:
     def ready(self) -> bool:
         """Joined, and every owned partition is live."""
         return self.joined and all(partition.live for partition in self._partitions.values())
+
+    @property
+    def over(self) -> bool:
+        """A server has always more to do."""
+        return False
 
     def turn(self, longest_us: int = IDLE_US) -> None:
         """Wait for what comes next, at most `longest_us`; then do all that is due.
@@ -95,7 +106,7 @@ class Service:
         if now_us >= self._close_at_us:
             self._close_at_us = now_us + CLOSE_EVERY_US
             self._close(now_us)
-        self._publisher.check()
+        self._publisher.check(now_us)
         if now_us >= self._commit_at_us:
             self._commit_at_us = now_us + COMMIT_EVERY_US
             self._commit(wait=False)
@@ -119,13 +130,16 @@ class Service:
     def _take_all(self, records: Sequence[Record], now_us: int) -> None:
         """Requests one by one; scores together, since NumPy's price is by the call and not by the row."""
         scores: dict[int, list[tuple[Scores, int]]] = {}
+        news = [record for record in records if record.topic == self._control_topic]
+        if news:
+            self._follow(news)
         for record in records:
-            partition = self._partitions.get(record.partition)
+            partition = None if record.topic == self._control_topic else self._partitions.get(record.partition)
             if partition is None:
                 continue  # taken away between the poll and now: its new owner reads it
             self._positions[record.topic, record.partition] = record.offset + 1
             if record.topic == self._scores_topic:
-                said = self._intake.scores(record)
+                said = self._intake.scores(record, self._control.versions)
                 if isinstance(said, Fault):
                     self._publisher.letter(dead_letter(record, said, now_us), None)
                 else:
@@ -133,11 +147,12 @@ class Service:
             else:
                 self._take_request(partition, record, now_us)
         for number, batch in scores.items():
-            tally = self._partitions[number].scores(batch, now_us)
-            self._metrics.tally(self._plan.models, tally.by_fate(), [said for said, _ in batch])
+            partition = self._partitions[number]
+            tally = partition.scores(batch, now_us)
+            self._metrics.tally(partition.plan.models, tally.by_fate(), [said for said, _ in batch])
 
     def _take_request(self, partition: Partition, record: Record, now_us: int) -> None:
-        request, fault = self._intake.request(record)
+        request, fault = self._intake.request(record, partition.plan)
         if request is None:
             partition.dead_letter(record.offset)
         else:
@@ -167,7 +182,8 @@ class Service:
         decisions = verdicts.decisions
         counts = Counter(zip(decisions.winners.tolist(), decisions.reasons.tolist(), strict=True))
         for (winner, reason), count in counts.items():
-            self._metrics.answered(self._plan.models[winner] if winner >= 0 else "default", reason, count)
+            nobody = "several" if reason == Reason.COMBINED else "default"
+            self._metrics.answered(decisions.models[winner] if winner >= 0 else nobody, reason, count)
         for request, slack_us in zip(verdicts.requests, decisions.slacks_us.tolist(), strict=True):
             self._metrics.slack.observe(slack_us / 1e6)
             self._metrics.latency.observe((decisions.decided_us - request.appended_us) / 1e6)
@@ -179,10 +195,30 @@ class Service:
             for comparisons in partition.close(now_us):
                 self._bury_unreadable(partition, comparisons, now_us)
                 self._publisher.compare(partition, comparisons)
+            for judgement in partition.judge(now_us):
+                self._tell(partition.number, judgement, now_us)
         owned = self._partitions.values()
+        self._metrics.undelivered.set(self._publisher.undelivered)
         self._metrics.in_flight.set(sum(partition.in_flight for partition in owned))
         self._metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
         self._metrics.partitions.labels("held").set(sum(not partition.live for partition in owned))
+
+    def _tell(self, number: int, judgement: Judgement, now_us: int) -> None:
+        """A version is passed by, or trusted again, once this is read back from control."""
+        model, version = judgement.pair
+        event = Suspension(
+            partition=number,
+            model=model,
+            version=version,
+            suspended=judgement.suspended,
+            missed=judgement.missed,
+            failed=judgement.failed,
+            requests=judgement.requests,
+            by="server",
+            at_us=now_us,
+        )
+        _logger.warning("%s-%d: %s", self._requests_topic, number, event)
+        self._publisher.tell(event)
 
     def _bury_unreadable(self, partition: Partition, comparisons: Comparisons, now_us: int) -> None:
         appended = dict(zip(comparisons.offsets.tolist(), comparisons.appended_us.tolist(), strict=True))
@@ -209,17 +245,34 @@ class Service:
                 self._source.commit(self._requests_topic, number, committed, wait=wait)
                 self._committed[number] = committed
 
+    # ------------------------------------------------------------------------------------- what control says now
+
+    def _follow(self, news: Sequence[Record]) -> None:
+        """Versions came or went, aliases moved, rules changed: in force for requests that are read from now on."""
+        self._control, refusals = followed(self._endpoint, self._control, news)
+        for refusal in refusals:
+            _logger.warning("%s", refusal)
+        for number, partition in self._partitions.items():
+            plan = plan_for(self._endpoint, self._control, number)
+            if plan.changes(partition.plan):
+                partition.adopt(plan)
+                _logger.info(
+                    "%s-%d: policy %s from control %d", self._requests_topic, number, plan.policy, plan.control
+                )
+
     # ------------------------------------------------------------------------------------------- who owns what
 
     def assigned(self, partitions: Sequence[int]) -> list[Start]:
         """Partitions were gained: learn what their predecessor left, and read on from there."""
-        starts = []
+        starts = [] if self._follows else [Start(self._control_topic, 0, self._control.position)]
+        self._follows = True
         for number in partitions:
-            takeover = take_over(self._source, self._endpoint, self._plan, number, self._topic_id)
+            plan = plan_for(self._endpoint, self._control, number)
+            takeover = take_over(self._source, self._endpoint, plan, number, self._topic_id)
             _logger.info(
                 "%s-%d: taken over at %d of %d", self._requests_topic, number, takeover.requests, takeover.requests_end
             )
-            self._partitions[number] = Partition(self._plan, number, takeover)
+            self._partitions[number] = Partition(plan, number, takeover, self._endpoint.fallback)
             starts.append(Start(self._requests_topic, number, takeover.requests))
             starts.append(Start(self._scores_topic, number, takeover.scores))
         self._held = True
@@ -234,7 +287,9 @@ class Service:
             self._commit(wait=True)
         for number in partitions:
             _logger.info("%s-%d: %s", self._requests_topic, number, "lost" if lost else "given away")
-            self._partitions.pop(number, None)
+            partition = self._partitions.pop(number, None)
+            if partition is not None:
+                self._publisher.gone(partition)
             self._committed.pop(number, None)
             for topic in (self._requests_topic, self._scores_topic):
                 self._positions.pop((topic, number), None)

@@ -20,14 +20,13 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from endpoints import VERSIONS, endpoint
+from endpoints import VERSIONS, endpoint, genesis, plan_of
 from memory_log import FakeClock, MemoryLog, MemorySource
 from rendezvous.envelope import write_envelope
 from rendezvous.log.records import Delivered, Headers, Record
 from rendezvous.messages import Comparisons, DeadLetter, Decisions, Envelope, Reason, Response, Scores, Status
 from rendezvous.server.ledger import Ledger
 from rendezvous.server.partition import Partition
-from rendezvous.server.plan import plan_for
 from rendezvous.server.recovery import take_over
 from rendezvous.server.service import Service
 from rendezvous.telemetry import ServerMetrics
@@ -165,9 +164,11 @@ class Run:
                 {"models": ["champion", "challenger", "baseline"]},
             ],
         )
-        self.plan = plan_for(self.endpoint, VERSIONS)
+        self.plan = plan_of(self.endpoint, VERSIONS)
         self.features = Codec(self.endpoint.features_schema).encode({"x": 1.0, "who": "a"})
         self.log = MemoryLog(self.clock, {topic.name: PARTITIONS for topic in topics_of(self.endpoint)})
+        for event in genesis(self.endpoint):
+            self.log.append(self.endpoint.topic("control"), 0, encode(event))
         self.servers: list[Server] = []
         self.asked: dict[Place, tuple[str, int, int]] = {}
         self.rubbish: set[Place] = set()
@@ -266,7 +267,6 @@ class Run:
         answers, records = (SlowSink(self.log, self.chance, self.sent_us) for _ in range(2))
         service = Service(
             self.endpoint,
-            self.plan,
             source,
             answers,
             records,
