@@ -56,6 +56,11 @@ class MemoryLog:
         if member in self.members[group]:
             self.members[group].remove(member)
 
+    def expel(self, group: str, member: MemorySource) -> None:
+        """A member's session ends: it hears of it at its next poll but one, as after a heartbeat, and joins again."""
+        self.leave(group, member)
+        member.expelled = True
+
     def share(self, group: str, topic: str, member: MemorySource) -> set[int]:
         """The partitions that a member should own now."""
         members = self.members[group]
@@ -73,6 +78,8 @@ class MemorySource:
         self._owned: set[int] = set()
         self._positions: dict[tuple[str, int], int] = {}
         self._ends: dict[tuple[str, int], int] = {}
+        self._told = False
+        self.expelled = False
 
     def subscribe(self, topic: str, owner: Owner) -> None:
         """Join the group."""
@@ -97,16 +104,31 @@ class MemorySource:
     def _rebalance(self) -> None:
         if self._owner is None:
             return
+        if self.expelled and self._told:
+            self._told = False
+            return
+        if self.expelled:
+            self.expelled = False
+            gone, self._owned = sorted(self._owned), set()
+            self._stop(self._owner.revoked(gone, lost=True))
+            self._log.members[self._group].append(self)
+            self._told = False
+            return
         share = self._log.share(self._group, self._topic, self)
         if gone := sorted(self._owned - share):
             self._owned -= set(gone)
-            for stop in self._owner.revoked(gone, lost=False):
-                self._positions.pop(stop, None)
-                self._ends.pop(stop, None)
-        if gained := sorted(share - self._owned):
+            self._stop(self._owner.revoked(gone, lost=False))
+        gained = sorted(share - self._owned)
+        if gained or not self._told:
             self._owned |= set(gained)
+            self._told = True
             for topic, number, offset in self._owner.assigned(gained):
                 self._positions[topic, number] = offset
+
+    def _stop(self, stops: list[tuple[str, int]]) -> None:
+        for stop in stops:
+            self._positions.pop(stop, None)
+            self._ends.pop(stop, None)
 
     def ends(self) -> Mapping[tuple[str, int], int]:
         """Ends met."""
@@ -117,9 +139,16 @@ class MemorySource:
         return self._log.commits.get((self._group, topic, partition))
 
     def commit(self, topic: str, partition: int, committed: Committed, *, wait: bool) -> None:
-        """Commit at once."""
+        """Commit at once; who was expelled commits nothing."""
         del wait
-        self._log.commits[self._group, topic, partition] = committed
+        if not self.expelled:
+            self._log.commits[self._group, topic, partition] = committed
+
+    def still_member(self, topic: str, held: Mapping[int, Committed]) -> bool:
+        """Whether the group has it; commits."""
+        for number, committed in held.items():
+            self.commit(topic, number, committed, wait=True)
+        return not (held and self.expelled)
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """First offset and end."""

@@ -51,6 +51,13 @@ def clock_us() -> int:
     return time.time_ns() // 1_000
 
 
+def steady_us() -> int:
+    """A clock that nobody sets, microseconds: it tells how long this process was frozen, or its machine slept."""
+    if sys.platform == "linux":
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000  # unlike CLOCK_MONOTONIC, it goes on in a sleep
+    return time.monotonic_ns() // 1_000
+
+
 def start_logging() -> None:
     """Plain lines on standard error: time, level, module, message. RENDEZVOUS_LOG_LEVEL sets the level."""
     level = os.environ.get("RENDEZVOUS_LOG_LEVEL", "INFO").upper()
@@ -66,20 +73,28 @@ def start_logging() -> None:
 
 def run_server(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
     """Run one rendezvous server until SIGTERM or SIGINT."""
-    from rendezvous.server.service import Service  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.server.publishing import Publisher  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.server.service import Service  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
     endpoint = load_endpoint(endpoint_name, environment.home)
     telemetry = _pages(host, port)
     topics, responses = check(bootstrap, endpoint), endpoint.topic("responses")
-    service = Service(
+    metrics = ServerMetrics(telemetry.registry)
+    publisher = Publisher(
         endpoint,
-        KafkaSource(bootstrap, f"{endpoint.name}.server"),
         # an answer never waits for room in the queue, nor for a cluster to say that our own reply topic is there
         KafkaSink(bootstrap, room_s=0, known={responses: topics[responses].partitions}),
         KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS),
+        metrics.buried,
+    )
+    service = Service(
+        endpoint,
+        KafkaSource(bootstrap, f"{endpoint.name}.server"),
+        publisher,
         clock_us,
-        ServerMetrics(telemetry.registry),
+        steady_us,
+        metrics,
         topics[endpoint.topic("requests")].id,
     )
     loop(service, telemetry)

@@ -115,6 +115,10 @@ class ServerMetrics:
         """Count answers; label look-ups are remembered, because there is one for each answer of an idle system."""
         _child(self._children, self.answers, model, Reason(reason)).inc(count)
 
+    def buried(self, reason: str) -> None:
+        """Count a dead letter."""
+        self.dead_letters.labels(reason).inc()
+
     def tally(self, models: Sequence[str], fates: Mapping[str, Sequence[int]], batch: Sequence[Scores]) -> None:
         """Count what became of some scores records: for each fate the rows of each model, empty when there are none."""
         for fate, rows in fates.items():

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
-from prometheus_client import CollectorRegistry
 
 from endpoints import endpoint, genesis
 from homes import until
@@ -19,10 +18,9 @@ from rendezvous.messages import Decisions, Reason
 from rendezvous.server.ledger import Resume
 from rendezvous.server.service import Service
 from rendezvous.settings import Endpoint
-from rendezvous.telemetry import ServerMetrics
 from rendezvous.topics import check, create, topics_of
 from rendezvous.wire import encode
-from worlds import KafkaWorld, answers, ask, say, seen
+from worlds import KafkaWorld, answers, ask, say, seen, server_of
 
 pytestmark = pytest.mark.kafka
 
@@ -140,15 +138,7 @@ def server(stack: Addresses, of: Endpoint, source: KafkaSource) -> Service:
     """A server as `rendezvous run server` makes it, in this thread."""
     sink = KafkaSink(stack.kafka)
     topic_id = check(stack.kafka, of)[of.topic("requests")].id
-    return Service(
-        of,
-        source,
-        sink,
-        sink,
-        lambda: time.time_ns() // 1_000,
-        ServerMetrics(CollectorRegistry()),
-        topic_id,
-    )
+    return server_of(of, source, sink, sink, lambda: time.time_ns() // 1_000, topic_id)
 
 
 def test_a_commit_for_another_topic_stops_the_server(stack: Addresses, fresh: Endpoint) -> None:

@@ -42,11 +42,13 @@ class KafkaSource:
         self._bootstrap = bootstrap
         self._consumer = Consumer(settings)
         self._ends: dict[tuple[str, int], int] = {}
+        self._member_id = ""
 
     def subscribe(self, topic: str, owner: Owner) -> None:
         """See `Source.subscribe`."""
 
         def gained(consumer: Consumer, parts: list[TopicPartition]) -> None:
+            self._member_id = consumer.memberid() or ""
             starts = owner.assigned([part.partition for part in parts])
             consumer.incremental_assign([TopicPartition(*start) for start in starts])
 
@@ -107,6 +109,22 @@ class KafkaSource:
         except KafkaException as error:
             # a member that was fenced or is rebalancing: whoever owns the partition resumes from the last commit
             _logger.warning("commit of %s-%d at %d: %s", topic, partition, committed.offset, error)
+
+    def still_member(self, topic: str, held: Mapping[int, Committed]) -> bool:
+        """See `Source.still_member`: the group's coordinator takes a commit only from a member of its generation."""
+        if not held:
+            return True
+        positions = [TopicPartition(topic, number, at.offset, at.metadata) for number, at in held.items()]
+        try:
+            done = self._consumer.commit(offsets=positions, asynchronous=False) or []
+        except KafkaException as error:
+            _logger.warning("%s: the group does not know this member: %s", topic, error.args[0].str())
+            return False
+        if refused := [part for part in done if part.error is not None]:
+            _logger.warning("%s-%d: not committed: %s", topic, refused[0].partition, refused[0].error)
+            return False
+        # one that knows of its expulsion commits as nobody, which an empty group lets pass
+        return bool(self._consumer.memberid() == self._member_id)
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """See `Source.bounds`."""

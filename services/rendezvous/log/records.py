@@ -69,6 +69,9 @@ class Source(Protocol):
     def commit(self, topic: str, partition: int, committed: Committed, *, wait: bool) -> None:
         """Commit a position and its metadata."""
 
+    def still_member(self, topic: str, held: Mapping[int, Committed]) -> bool:
+        """Prove to the group that this member still has these partitions, by committing their positions; may wait."""
+
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """The first offset and the position after the last."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from weakref import WeakSet
 
 from rendezvous.log.records import LogError, Sink
 from rendezvous.messages import Comparisons, DeadLetter, Message, Request, Response
@@ -89,6 +90,7 @@ class Publisher:
         self._replies = Replies(endpoint, answers.partitions)
         self._parking = Parking(self._replies)
         self._outstanding = Outstanding()
+        self._gone: WeakSet[Partition] = WeakSet()
         self._reports = 0
         self.failed: str | None = None
 
@@ -142,6 +144,8 @@ class Publisher:
         self._letter_out(self._replies.letter(request, response, refusal), lambda _: batch.one_less())
 
     def _decide(self, partition: Partition, verdicts: Verdicts) -> None:
+        if partition in self._gone:
+            return  # its new owner decides
         self._own(
             "decisions",
             partition.number,
@@ -199,6 +203,7 @@ class Publisher:
 
     def gone(self, partition: Partition) -> None:
         """A partition is somebody else's: what waits here for it is theirs to send."""
+        self._gone.add(partition)
         self._parking.forget(partition)
 
     def flush(self, timeout_s: float) -> None:

@@ -6,7 +6,8 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from rendezvous.log.records import Committed, Record, Sink, Source, Start
+from rendezvous.log.records import Committed, Record, Source, Start
+from rendezvous.log.roles import SESSION_MS
 from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Reason, Scores
 from rendezvous.registry.events import Suspension
 from rendezvous.registry.state import Control
@@ -32,6 +33,10 @@ CLOSE_EVERY_US = 50_000
 """Comparisons are for the monitor, which is in no hurry: larger records cost less."""
 COMMIT_EVERY_US = 500_000
 """A successor reads again at most this much; a commit costs the broker a write."""
+FROZEN_US = SESSION_MS * 1_000 // 2
+"""Whoever did not come round for this long may have lost its partitions without knowing it."""
+DOUBT_US = 10_000
+"""The wait for the group's word, while this process does not know whether it is still a member."""
 FLUSH_S = 10.0
 """How long a stop, or giving a partition away, waits for deliveries."""
 
@@ -45,15 +50,16 @@ class Service:
         self,
         endpoint: Endpoint,
         source: Source,
-        answers: Sink,
-        records: Sink,
+        publisher: Publisher,
         clock_us: Callable[[], int],
+        steady_us: Callable[[], int],
         metrics: ServerMetrics,
         topic_id: str,
     ) -> None:
         self._endpoint = endpoint
         self._source = source
         self._clock_us = clock_us
+        self._steady_us = steady_us
         self._metrics = metrics
         self._topic_id = topic_id
         self._requests_topic = endpoint.topic("requests")
@@ -61,9 +67,7 @@ class Service:
         self._control_topic = endpoint.topic("control")
         features = Codec(endpoint.features_schema, endpoint.older_features_schemas)
         self._intake = Intake(features, endpoint.request.max_bytes, len(endpoint.output.default))
-        self._publisher = Publisher(
-            endpoint, answers, records, lambda reason: metrics.dead_letters.labels(reason).inc()
-        )
+        self._publisher = publisher
         self._partitions: dict[int, Partition] = {}
         self._positions: dict[tuple[str, int], int] = {}
         self._committed: dict[int, Committed] = {}
@@ -73,15 +77,22 @@ class Service:
         self._control, _ = followed(endpoint, Control(), source.read(self._control_topic, 0, 0))
         self._follows = False
         plan_for(endpoint, self._control, 0)  # what it says can be followed, or we do not start
-        self.joined = False
+        self._turned_us = steady_us()
+        self._sure = True
+        self._untaken: list[Record] = []
+        self._joined = False
         source.subscribe(self._requests_topic, self)
 
     # ------------------------------------------------------------------------------------------------- the loop
 
     @property
     def ready(self) -> bool:
-        """Joined, and every owned partition is live."""
-        return self.joined and all(partition.live for partition in self._partitions.values())
+        """A member of the group, sure of it, and live in every partition that it owns.
+
+        A member without partitions is ready: it takes over when another one goes. Whoever lost all of them to its
+        session's end is not, until the group has taken it in again.
+        """
+        return self._joined and self._sure and all(partition.live for partition in self._partitions.values())
 
     @property
     def over(self) -> bool:
@@ -94,8 +105,12 @@ class Service:
         Raises:
             LogError: the log failed beyond repair; a restart resumes where this one stopped.
         """
-        records = self._source.poll(MAX_RECORDS, self._patience_us(longest_us) / 1e6)
+        # in doubt only one: the callbacks run all the same, and what is not taken yet stays little
+        self._untaken += self._source.poll(MAX_RECORDS if self._sure else 1, self._patience_us(longest_us) / 1e6)
+        if not self._entitled():
+            return
         now_us = self._clock_us()
+        records, self._untaken = self._untaken, []
         self._take_all(records, now_us)
         if self._held:
             self._note_progress()
@@ -110,8 +125,31 @@ class Service:
         if now_us >= self._commit_at_us:
             self._commit_at_us = now_us + COMMIT_EVERY_US
             self._commit(wait=False)
+        self._turned_us = self._steady_us()
+
+    def _entitled(self) -> bool:
+        """Whether it may answer: a process that was frozen must first prove that its partitions are still its own.
+
+        Looked at after the wait for records, where a process spends most of its time. What cannot be taken back: the
+        rest of a turn that was frozen in its middle, and what stood in the producer's queue, which its threads send
+        when they thaw. Such an answer is a repetition, by its `ce_id`, of what the new owner says.
+        """
+        away_us = self._steady_us() - self._turned_us
+        if self._sure and away_us > FROZEN_US:
+            _logger.warning(
+                "%s: away for %.1f s: asking the group for its partitions", self._requests_topic, away_us / 1e6
+            )
+            self._sure = False
+        if not self._sure:
+            held = {number: self._position(partition) for number, partition in self._partitions.items()}
+            self._sure = self._source.still_member(self._requests_topic, held)
+            if self._sure:
+                _logger.warning("%s: going on with partitions %s", self._requests_topic, sorted(held))
+        return self._sure
 
     def _patience_us(self, longest_us: int) -> int:
+        if not self._sure:
+            return DOUBT_US
         if self._publisher.undelivered:
             longest_us = min(longest_us, REPORT_US)
         due_us = min((p.next_due_us for p in self._partitions.values() if p.live), default=None)
@@ -240,10 +278,13 @@ class Service:
 
     def _commit(self, *, wait: bool) -> None:
         for number, partition in self._partitions.items():
-            committed = Committed(partition.committable, partition.resume(self._topic_id).text())
+            committed = self._position(partition)
             if committed.offset > 0 and self._committed.get(number) != committed:
                 self._source.commit(self._requests_topic, number, committed, wait=wait)
                 self._committed[number] = committed
+
+    def _position(self, partition: Partition) -> Committed:
+        return Committed(partition.committable, partition.resume(self._topic_id).text())
 
     # ------------------------------------------------------------------------------------- what control says now
 
@@ -276,12 +317,18 @@ class Service:
             starts.append(Start(self._requests_topic, number, takeover.requests))
             starts.append(Start(self._scores_topic, number, takeover.scores))
         self._held = True
-        self.joined = True
+        self._joined = True
         return starts
 
     def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
         """Partitions go away: what is under way is finished and committed, unless they are lost already."""
         stops = []
+        self._joined = not lost
+        self._untaken = [
+            record
+            for record in self._untaken
+            if record.topic == self._control_topic or record.partition not in partitions
+        ]
         if not lost:
             self._publisher.flush(FLUSH_S)
             self._commit(wait=True)

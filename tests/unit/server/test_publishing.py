@@ -561,3 +561,13 @@ def test_what_is_parked_for_a_partition_that_is_gone_is_forgotten() -> None:
     desk.publisher.flush(1.0)
     assert desk.answers("replies.shop") == []
     assert desk.publisher.undelivered == 0
+
+
+def test_answers_of_a_partition_that_is_gone_are_not_decided() -> None:
+    """Their reports come after the loss: whoever owns the partition decides."""
+    desk = Desk()
+    desk.ask(0)
+    desk.answer()
+    desk.publisher.gone(desk.partition)
+    desk.publisher.flush(1.0)
+    assert (len(desk.answers()), desk.decisions()) == (1, [])
