@@ -89,12 +89,12 @@ def facts(control: Control) -> dict[str, object]:
 def test_a_version_is_deployed_paused_resumed_and_retired() -> None:
     """It keeps the place of its first deployment; a retired one is off the axis and stays known."""
     control = taken(deploy("n"), deploy("m"))
-    assert control.versions["m", "1"] == Deployed(SHA, State.ACTIVE, 1)
+    assert control.versions["m", "1"] == Deployed(SHA, State.ACTIVE, 1, "ada", 0)
     control = folded(deploy("m", state=State.PAUSED), control=control)
-    assert control.versions["m", "1"] == Deployed(SHA, State.PAUSED, 1)
+    assert control.versions["m", "1"] == Deployed(SHA, State.PAUSED, 1, "ada", 0)
     assert control.deployed == (("n", "1"), ("m", "1"))
     control = folded(deploy("m"), control=control)
-    assert control.versions["m", "1"] == Deployed(SHA, State.ACTIVE, 1)
+    assert control.versions["m", "1"] == Deployed(SHA, State.ACTIVE, 1, "ada", 0)
     control = folded(deploy("m", state=State.PAUSED), deploy("m", state=State.RETIRED), control=control)
     assert (control.refusal, control.deployed) == (None, (("n", "1"),))
     assert control.versions["m", "1"].state is State.RETIRED
