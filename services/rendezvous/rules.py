@@ -11,6 +11,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from rendezvous.server.policies import fault_of
+
 NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """Of an endpoint, a model, or an alias."""
@@ -22,6 +24,8 @@ Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
 MAX_STEPS = 64
+MAX_MS = 3_600_000
+"""An hour: of whatever an application waits for."""
 
 
 class Document(BaseModel):
@@ -38,7 +42,7 @@ class Step(Document):
     """
 
     models: tuple[Name, ...] = Field(min_length=1)
-    until_ms: int | None = Field(default=None, gt=0)
+    until_ms: int | None = Field(default=None, gt=0, le=MAX_MS)
     policy: str = "prefer"
     weights: dict[Name, Weight] = {}
 
@@ -69,6 +73,15 @@ def fault_of_order(schedule: Sequence[Step]) -> tuple[int, str] | None:
     return None
 
 
+def fault_of_times(deadline_ms: int, max_deadline_ms: int, reply_margin_ms: int) -> str | None:
+    """Why a deadline does not fit its bounds, or None."""
+    if deadline_ms > max_deadline_ms:
+        return f"deadline_ms ({deadline_ms}) exceeds max_deadline_ms ({max_deadline_ms})"
+    if reply_margin_ms >= deadline_ms:
+        return f"reply_margin_ms ({reply_margin_ms}) leaves nothing of deadline_ms ({deadline_ms})"
+    return None
+
+
 class Rules(Document):
     """Everything that decides an answer besides scores, versions and aliases.
 
@@ -80,14 +93,20 @@ class Rules(Document):
     expected: tuple[Name, ...] = ()
     default: tuple[Number, ...] = Field(min_length=1)
     deadline_ms: int = Field(gt=0)
-    max_deadline_ms: int = Field(gt=0)
+    max_deadline_ms: int = Field(gt=0, le=MAX_MS)
     reply_margin_ms: int = Field(ge=0)
 
     @model_validator(mode="after")
-    def _ordered(self) -> Rules:
+    def _consistent(self) -> Rules:
         if disorder := fault_of_order(self.schedule):
             message = f"schedule step {disorder[0] + 1}: {disorder[1]}"
             raise ValueError(message)
+        for number, step in enumerate(self.schedule, start=1):
+            if fault := fault_of(step.policy, None, weighted=bool(step.weights)):
+                message = f"schedule step {number}: {fault}"
+                raise ValueError(message)
+        if fault := fault_of_times(self.deadline_ms, self.max_deadline_ms, self.reply_margin_ms):
+            raise ValueError(fault)
         return self
 
     @property

@@ -35,6 +35,10 @@ class Looping(Protocol):
     def ready(self) -> bool:
         """Joined, warm, caught up."""
 
+    @property
+    def over(self) -> bool:
+        """There is nothing more to do: it may end."""
+
     def turn(self) -> None:
         """Wait a little for what comes, and do what is due."""
 
@@ -92,7 +96,6 @@ def run_scorer(environment: Environment, endpoint_name: str, name: str, host: st
         port: of the pages; a free one when 0.
     """
     from rendezvous.registry.control import ControlLog  # noqa: PLC0415 - the server has its own way to read it
-    from rendezvous.registry.naming import is_live  # noqa: PLC0415
     from rendezvous.registry.store import deployed_version  # noqa: PLC0415
     from rendezvous.scoring.models import load_model  # noqa: PLC0415 - onnxruntime is the scorer's alone
     from rendezvous.scoring.service import Scorer, group_of  # noqa: PLC0415
@@ -105,21 +108,16 @@ def run_scorer(environment: Environment, endpoint_name: str, name: str, host: st
     pair, folder = deployed_version(endpoint, control, name)
     model, version = pair
     loaded = load_model(endpoint, model, folder)
-    live = is_live(control, pair)
-    _logger.info("%s is %s/%s, %s", name, model, version, "live" if live else "a candidate")
+    _logger.info("%s is %s/%s", name, model, version)
+    group = group_of(endpoint, model, version)
     scorer = Scorer(
         endpoint,
-        model,
         loaded,
-        KafkaSource(
-            bootstrap,
-            group_of(endpoint, model, version),
-            gather_ms=0 if live else CANDIDATE_GATHER_MS,
-        ),
+        control,
+        lambda live: KafkaSource(bootstrap, group, gather_ms=0 if live else CANDIDATE_GATHER_MS),
         KafkaSink(bootstrap),
         clock_us,
         ScorerMetrics(telemetry.registry),
-        live=live,
     )
     loop(scorer, telemetry)
 
@@ -135,11 +133,11 @@ def loop(service: Looping, telemetry: Telemetry) -> None:
         signal.signal(number, on_signal)
     gc.collect()
     gc.freeze()  # what was imported lives for ever: the collector need not walk it again
-    while not stopping:
+    while not stopping and not service.over:
         service.turn()
         telemetry.turned()
         telemetry.ready(is_ready=service.ready)
-    _logger.info("stopping: %s", signal.Signals(stopping[0]).name)
+    _logger.info("stopping: %s", signal.Signals(stopping[0]).name if stopping else "nothing more to do")
     telemetry.ready(is_ready=False)
     service.stop()
     telemetry.stop()

@@ -83,6 +83,11 @@ class Service:
         """Joined, and every owned partition is live."""
         return self.joined and all(partition.live for partition in self._partitions.values())
 
+    @property
+    def over(self) -> bool:
+        """A server has always more to do."""
+        return False
+
     def turn(self, longest_us: int = IDLE_US) -> None:
         """Wait for what comes next, at most `longest_us`; then do all that is due.
 
