@@ -24,6 +24,7 @@ from rendezvous.local.ports import LOOPBACK, free_port
 from rendezvous.local.process import Reachable
 from rendezvous.local.redis_server import running_redis
 from rendezvous.log import Topic, create_topics
+from rendezvous.registry.deploy import deploy
 from rendezvous.settings import Endpoint
 
 SERVERS = ("server-1", "server-2", "server-3")
@@ -130,6 +131,7 @@ def running_stage(folder: Path, data: Path, mode: str, say: Say) -> Iterator[Sta
         Killable(lambda: running_broker(folder / "kafka", kafka_port, lock.fd, say)) as broker,
     ):
         _create_topics(broker.address, endpoint)
+        deploy(broker.address, endpoint, report=say)
         variables = {
             "KAFKA_BOOTSTRAP_SERVERS": broker.address,
             "REDIS_URL": redis.address,
