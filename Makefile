@@ -39,9 +39,10 @@ lock: ## both lock files from pyproject.toml, with uv (UV=path/to/uv); keeps ver
 	@$(COMPILE) --output-file services/requirements.lock
 	@$(COMPILE) --group dev --constraint services/requirements.lock --output-file tests/requirements.lock
 
-clean: ## removes .venv, caches, .local, loadtest/report and the trained models
+clean: ## removes .venv, caches, .local, loadtest/report, the trained models and their versions
 	@rm -rf $(VENV) .local .hypothesis .mypy_cache .pytest_cache .ruff_cache dist loadtest/report
 	@rm -f models/*/*/model.onnx models/*/*/card.json models/*/*/*.part
+	@rm -rf models/*/*/versions
 	@find services tests models loadtest -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lock's packages: made anew whenever the lock changes, so that nothing lingers that it no longer names.

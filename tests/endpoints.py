@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rendezvous.registry.events import ControlEvent, Deployment, RulesChange, State
+from rendezvous.registry.state import Control, after
+from rendezvous.server.plan import Plan, plan_for
 from rendezvous.settings import Endpoint, Feature
 
 FEATURES = json.dumps(
@@ -51,3 +55,26 @@ def endpoint(name: str = "tests", **changes: object) -> Endpoint:
         "features_schema": FEATURES,
     }
     return Endpoint.model_validate(document | changes)
+
+
+def genesis(of: Endpoint, versions: Mapping[str, str] = VERSIONS) -> list[ControlEvent]:
+    """What a first deployment writes to control: each model's version, then the rules."""
+    deployments = [
+        Deployment(model, version, sha256=f"{model}-{version}", state=State.ACTIVE, by="tests", at_us=0)
+        for model, version in versions.items()
+    ]
+    return [*deployments, RulesChange(of.rules.model_dump_json(), by="tests", at_us=0)]
+
+
+def control_of(*events: ControlEvent) -> Control:
+    """Control after these events, which it must take."""
+    control = Control()
+    for event in events:
+        control = after(control, event, control.position)
+        assert control.refusal is None, control.refusal
+    return control
+
+
+def plan_of(of: Endpoint, versions: Mapping[str, str] = VERSIONS) -> Plan:
+    """The plan of a partition after the first deployment."""
+    return plan_for(of, control_of(*genesis(of, versions)), 0)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rendezvous.log import Committed, Delivered, Headers, Owner, Record, Start
+from rendezvous.log import Committed, Delivered, Headers, LogError, Owner, Record, Start
 
 
 @dataclass
@@ -56,6 +56,11 @@ class MemoryLog:
         if member in self.members[group]:
             self.members[group].remove(member)
 
+    def expel(self, group: str, member: MemorySource) -> None:
+        """A member's session ends: it hears of it at its next poll but one, as after a heartbeat, and joins again."""
+        self.leave(group, member)
+        member.expelled = True
+
     def share(self, group: str, topic: str, member: MemorySource) -> set[int]:
         """The partitions that a member should own now."""
         members = self.members[group]
@@ -73,6 +78,8 @@ class MemorySource:
         self._owned: set[int] = set()
         self._positions: dict[tuple[str, int], int] = {}
         self._ends: dict[tuple[str, int], int] = {}
+        self._told = False
+        self.expelled = False
 
     def subscribe(self, topic: str, owner: Owner) -> None:
         """Join the group."""
@@ -97,16 +104,31 @@ class MemorySource:
     def _rebalance(self) -> None:
         if self._owner is None:
             return
+        if self.expelled and self._told:
+            self._told = False
+            return
+        if self.expelled:
+            self.expelled = False
+            gone, self._owned = sorted(self._owned), set()
+            self._stop(self._owner.revoked(gone, lost=True))
+            self._log.members[self._group].append(self)
+            self._told = False
+            return
         share = self._log.share(self._group, self._topic, self)
         if gone := sorted(self._owned - share):
             self._owned -= set(gone)
-            for stop in self._owner.revoked(gone, lost=False):
-                self._positions.pop(stop, None)
-                self._ends.pop(stop, None)
-        if gained := sorted(share - self._owned):
+            self._stop(self._owner.revoked(gone, lost=False))
+        gained = sorted(share - self._owned)
+        if gained or not self._told:
             self._owned |= set(gained)
+            self._told = True
             for topic, number, offset in self._owner.assigned(gained):
                 self._positions[topic, number] = offset
+
+    def _stop(self, stops: list[tuple[str, int]]) -> None:
+        for stop in stops:
+            self._positions.pop(stop, None)
+            self._ends.pop(stop, None)
 
     def ends(self) -> Mapping[tuple[str, int], int]:
         """Ends met."""
@@ -117,9 +139,16 @@ class MemorySource:
         return self._log.commits.get((self._group, topic, partition))
 
     def commit(self, topic: str, partition: int, committed: Committed, *, wait: bool) -> None:
-        """Commit at once."""
+        """Commit at once; who was expelled commits nothing."""
         del wait
-        self._log.commits[self._group, topic, partition] = committed
+        if not self.expelled:
+            self._log.commits[self._group, topic, partition] = committed
+
+    def still_member(self, topic: str, held: Mapping[int, Committed]) -> bool:
+        """Whether the group has it; commits."""
+        for number, committed in held.items():
+            self.commit(topic, number, committed, wait=True)
+        return not (held and self.expelled)
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """First offset and end."""
@@ -140,12 +169,19 @@ class MemorySource:
 
 
 class MemorySink:
-    """A producer whose delivery reports wait for `serve`; `broken` topics report a failure."""
+    """A producer whose delivery reports wait for `serve`.
+
+    `broken` topics report a failure, `silent` ones report nothing, `refused` ones cannot be sent to, and whether
+    `unknown` ones are there has not been learnt yet.
+    """
 
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
         self._reports: list[tuple[Delivered, str | None, int]] = []
         self.broken: set[str] = set()
+        self.silent: set[str] = set()
+        self.refused: set[str] = set()
+        self.unknown: set[str] = set()
 
     def send(
         self,
@@ -158,13 +194,19 @@ class MemorySink:
         delivered: Delivered | None = None,
     ) -> None:
         """Append at once; the report comes later."""
+        if topic in self.refused:
+            raise LogError(f"producing to {topic}: refused")
+        if topic in self.silent:
+            return
         error = f"{topic} is broken" if topic in self.broken else None
         offset = -1 if error else self._log.append(topic, partition or 0, value, headers, key)
         if delivered is not None:
             self._reports.append((delivered, error, offset))
 
-    def partitions(self, topic: str) -> int:
+    def partitions(self, topic: str) -> int | None:
         """How many there are."""
+        if topic in self.unknown:
+            return None
         return self._log.partitions.get(topic, 0)
 
     def serve(self) -> None:

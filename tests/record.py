@@ -1,7 +1,7 @@
-"""Writes the recordings of version 1 that are missing: `python tests/record.py`.
+"""Writes the recordings of the newest versions that are missing: `python tests/record.py`.
 
 A recording is what was on the wire once, and what it must decode to for ever (test_recorded.py). One that exists is
-never written again. When a schema grows, its messages get recordings of the next version beside these.
+never written again: when a schema grows, its message gets a recording of the next version beside the older ones.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -33,12 +33,36 @@ from rendezvous.messages import (
     Scores,
     Status,
 )
-from rendezvous.wire import Codec, encode
+from rendezvous.registry.events import (
+    Cause,
+    Deployment,
+    HandOff,
+    Move,
+    Quality,
+    RulesChange,
+    Shedding,
+    State,
+    Suspension,
+    Weights,
+)
+from rendezvous.rules import Rules, Step
+from rendezvous.wire import Codec, contract_folder, encode
 
 FOLDER = Path(__file__).parent / "recorded"
-VERSION = 1
 NOW_US = 1_357_016_400_123_456
 """2013-01-01 05:00 UTC and a bit: every digit down to the microsecond is told apart."""
+RULES = Rules(
+    schedule=(
+        Step(models=("champion",), until_ms=80),
+        Step(models=("champion", "challenger"), until_ms=120, policy="split", weights={"champion": 3, "challenger": 1}),
+        Step(models=("champion", "challenger", "baseline"), policy="median"),
+    ),
+    expected=("champion", "challenger"),
+    default=(0.25,),
+    deadline_ms=250,
+    max_deadline_ms=2_000,
+    reply_margin_ms=20,
+)
 
 EXAMPLES: dict[type[Message], Sequence[Message]] = {
     Scores: (
@@ -66,6 +90,18 @@ EXAMPLES: dict[type[Message], Sequence[Message]] = {
             decided_us=NOW_US,
         ),
         Response(
+            request_id="together",
+            partition=0,
+            offset=2**40,
+            model="",
+            version="",
+            reason=Reason.COMBINED,
+            output=(0.5,),
+            missing=("baseline",),
+            slack_ms=0.0,
+            decided_us=NOW_US,
+        ),
+        Response(
             request_id="",
             partition=0,
             offset=0,
@@ -84,12 +120,16 @@ EXAMPLES: dict[type[Message], Sequence[Message]] = {
             policy="ba9876543210",
             models=("champion", "baseline"),
             versions=("0123456789ab", "b1"),
-            offsets=np.array([7, 9], np.int64),
-            winners=np.array([1, -1], np.int16),
-            reasons=np.array([Reason.FALLBACK, Reason.EXPIRED], np.uint8),
-            arrived=np.array([0b10, 0b01], np.uint64),
-            slacks_us=np.array([20_000, -3], np.int64),
-            outputs=np.array([[0.7], [0.25]], np.float32),
+            offsets=np.array([7, 9, 2**40], np.int64),
+            winners=np.array([1, -1, -1], np.int16),
+            reasons=np.array([Reason.FALLBACK, Reason.EXPIRED, Reason.COMBINED], np.uint8),
+            arrived=np.array([0b10, 0b01, 0b11], np.uint64),
+            slacks_us=np.array([20_000, -3, 0], np.int64),
+            outputs=np.array([[0.7], [0.25], [0.5]], np.float32),
+            control=41,
+            steps=np.array([1, 0, 2], np.uint8),
+            draws=np.array([0.0, 0.5, 1 - 2**-24], np.float32),
+            propensities=np.array([0.25, 1.0, 1.0], np.float32),
         ),
     ),
     Comparisons: (
@@ -139,6 +179,31 @@ EXAMPLES: dict[type[Message], Sequence[Message]] = {
             size_bytes=0,
         ),
     ),
+    Deployment: tuple(
+        Deployment("champion", "0123456789ab", "0123456789ab" + 52 * "f", state, "ada@ops-1", NOW_US) for state in State
+    ),
+    HandOff: (
+        HandOff(
+            moves=(Move("champion", "trees", "0123456789ab"), Move("previous", "trees", "b1")),
+            cause=Cause.PROMOTE,
+            skipped=("coverage: .97, less than .99", "fresh_s: Ω"),
+            seen=41,
+            by="ada@ops-1",
+            at_us=NOW_US,
+        ),
+        HandOff((Move("baseline", "logistic", "b1"),), Cause.DEPLOY, (), 0, "", NOW_US),
+        HandOff((Move("champion", "trees", "b1"),), Cause.ROLLBACK, (), 2**40, "", NOW_US),
+    ),
+    RulesChange: (RulesChange(RULES.model_dump_json(), "ada@ops-1", NOW_US),),
+    Weights: (
+        Weights(Quality.HEDGE, ("trees", "trees"), ("0123456789ab", "b1"), (0.75, 0.25), "monitor", NOW_US),
+        Weights(Quality.BEST, (), (), (), "monitor", NOW_US),
+    ),
+    Suspension: tuple(
+        Suspension(3, "trees", "0123456789ab", suspended, missed, 0.125, 2**31 - 1, "server-1", NOW_US)
+        for suspended, missed in ((True, 0.625), (False, 0.0))
+    ),
+    Shedding: (Shedding(3, 1.0, 0.125, "server-1", NOW_US),),
 }
 REQUESTS: Sequence[tuple[Sequence[tuple[str, bytes]], dict[str, object]]] = (
     (
@@ -154,9 +219,14 @@ def name_of(kind: type[Message]) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
 
 
-def path_of(name: str) -> Path:
-    """Where a recording is."""
-    return FOLDER / f"{name}.{VERSION}.json"
+def version_of(name: str) -> int:
+    """The version that is written now: one more than there are older schemas beside it."""
+    return 1 + len(list(contract_folder().glob(f"{name}.*.avsc")))
+
+
+def path_of(name: str, version: int | None = None) -> Path:
+    """Where a recording is: the newest, or that of a version."""
+    return FOLDER / f"{name}.{version or version_of(name)}.json"
 
 
 def plain(value: object) -> object:
@@ -167,6 +237,8 @@ def plain(value: object) -> object:
         return {"hex": value.hex()}
     if isinstance(value, Enum):
         return value.name.lower()
+    if isinstance(value, Move):
+        return asdict(value)
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     return value
@@ -184,7 +256,7 @@ def recording(kind: type[Message]) -> dict[str, Any]:
     """The bytes and fields of a message's examples."""
     return {
         "message": name_of(kind),
-        "version": VERSION,
+        "version": version_of(name_of(kind)),
         "recordings": [
             {
                 "bytes": encode(message).hex(),
@@ -199,7 +271,7 @@ def request_recording() -> dict[str, Any]:
     """The headers and values of requests, with the features schema of that time."""
     return {
         "message": "request",
-        "version": VERSION,
+        "version": version_of("request"),
         "features_schema": FEATURES,
         "recordings": [
             {

@@ -11,10 +11,10 @@ from typing import Protocol, TypeVar
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from endpoints import VERSIONS, endpoint
+from endpoints import VERSIONS, endpoint, genesis
 from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
 from rendezvous.envelope import write_envelope
-from rendezvous.log import Headers, KafkaSink, KafkaSource, read_to_end
+from rendezvous.log import Headers, KafkaSink, KafkaSource, Sink, Source, read_to_end
 from rendezvous.messages import (
     Comparisons,
     DeadLetter,
@@ -26,7 +26,7 @@ from rendezvous.messages import (
     Scores,
     Status,
 )
-from rendezvous.server.plan import plan_for
+from rendezvous.server.publishing import Publisher
 from rendezvous.server.service import Service
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
@@ -60,6 +60,15 @@ class World(Protocol):
         """The server is stopped as an operator would."""
 
 
+def server_of(
+    endpoint: Endpoint, source: Source, answers: Sink, records: Sink, clock_us: Callable[[], int], topic_id: str
+) -> Service:
+    """A server as `rendezvous run server` makes it; one clock tells it both the time and how long it was away."""
+    metrics = ServerMetrics(CollectorRegistry())
+    publisher = Publisher(endpoint, answers, records, metrics.buried)
+    return Service(endpoint, source, publisher, clock_us, clock_us, metrics, topic_id)
+
+
 class MemoryWorld:
     """A server under a fake clock: time passes in steps of 5 ms, with a turn of the loop after each."""
 
@@ -72,6 +81,8 @@ class MemoryWorld:
         self.service: Service | None = None
         self.source: MemorySource | None = None
         self.sink = MemorySink(self.log)
+        for event in genesis(self.endpoint):
+            self.put("control", encode(event))
 
     def put(self, topic: str, value: bytes, headers: Headers = ()) -> int:
         """See `World.put`."""
@@ -102,16 +113,7 @@ class MemoryWorld:
         """See `World.start`."""
         self.source = MemorySource(self.log, "server")
         self.sink = MemorySink(self.log)
-        self.service = Service(
-            self.endpoint,
-            plan_for(self.endpoint, VERSIONS),
-            self.source,
-            self.sink,
-            self.sink,
-            self.clock,
-            ServerMetrics(CollectorRegistry()),
-            "topic-id",
-        )
+        self.service = server_of(self.endpoint, self.source, self.sink, self.sink, self.clock, "topic-id")
         self.turn()
 
     def crash(self) -> None:
@@ -141,6 +143,8 @@ class KafkaWorld:
         self._finish: Callable[[Service, KafkaSource], None] | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        for event in genesis(self.endpoint):
+            self.put("control", encode(event))
 
     def put(self, topic: str, value: bytes, headers: Headers = ()) -> int:
         """See `World.put`."""
@@ -177,14 +181,12 @@ class KafkaWorld:
     def _run(self, live: threading.Event) -> None:
         try:
             source = KafkaSource(self._bootstrap, f"{self.endpoint.name}.server")
-            service = Service(
+            service = server_of(
                 self.endpoint,
-                plan_for(self.endpoint, VERSIONS),
                 source,
                 KafkaSink(self._bootstrap),
                 KafkaSink(self._bootstrap, linger_ms=20),
                 lambda: time.time_ns() // 1_000,
-                ServerMetrics(CollectorRegistry()),
                 self._topic_id,
             )
             while self._finish is None:

@@ -15,6 +15,7 @@ Of a header given twice the last counts, as in Spring.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Sequence
 
@@ -26,6 +27,11 @@ MAX_ID_BYTES = 256
 MAX_DEADLINE_DIGITS = 9
 MAX_TOPIC_CHARACTERS = 249
 """Kafka's own limit on a topic's name."""
+
+DRAW_BYTES = 3
+"""Of the digest: a draw has 24 bits, as many as a float32 holds."""
+DRAW_PERSON = b"rendezvous"
+"""BLAKE2b's personalisation: hashes of the same key for other purposes do not move with this one."""
 
 _PARTITION = struct.Struct(">i")
 
@@ -88,6 +94,16 @@ def _reply(found: dict[str, bytes], request_id: bytes) -> ReplyAddress | None:
             DeadLetterReason.BAD_ENVELOPE, f"kafka_replyPartition must be 4 bytes, big-endian, not {partition[:40]!r}"
         )
     return ReplyAddress(topic, number, correlation)
+
+
+def draw_of(key: bytes, person: bytes = DRAW_PERSON) -> float:
+    """The place in [0, 1) of the requests with this key: the same in every process and language, for ever.
+
+    key: the record's key, or the bytes of `ce_id` when it has none. person: another one gives another, independent
+    place.
+    """
+    digest = hashlib.blake2b(key, digest_size=8, person=person).digest()
+    return int.from_bytes(digest[:DRAW_BYTES], "big") / (1 << 8 * DRAW_BYTES)
 
 
 def write_envelope(envelope: Envelope) -> list[tuple[str, bytes]]:

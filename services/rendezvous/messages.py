@@ -16,6 +16,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rendezvous.registry.events import ControlEvent
+
 Int64s: TypeAlias = NDArray[np.int64]
 Int32s: TypeAlias = NDArray[np.int32]
 Bytes: TypeAlias = NDArray[np.uint8]
@@ -39,6 +41,8 @@ class Status(IntEnum):
     """The model raised."""
     NONFINITE = 6
     """The model answered NaN or infinity."""
+    SHED = 7
+    """Left out under load; see `Shedding`."""
 
 
 class Reason(IntEnum):
@@ -56,7 +60,9 @@ class Reason(IntEnum):
     """More requests are in flight than the mailbox holds: the default answer, at once."""
     REJECTED = 5
     """The request's value is too large or of an unknown schema: the default answer, at once; see dead-letters."""
-    NO_ANSWER = 6
+    COMBINED = 6
+    """Several models together: the policy is one that combines."""
+    NO_ANSWER = 7
     """Said by the client alone: no answer had arrived by the deadline. Never on the wire."""
 
 
@@ -87,7 +93,7 @@ class Request:
     """A request as the server holds it: its envelope and its place in the log, not its features.
 
     `appended_us` is the broker's LogAppendTime: the deadline's budget starts there. `rejected` says why the value
-    cannot be scored, or None.
+    cannot be scored, or None. `draw` is the request's place in [0, 1), by a stable hash of its key.
     """
 
     offset: int
@@ -96,6 +102,7 @@ class Request:
     request_id: str
     reply: ReplyAddress | None
     rejected: str | None = None
+    draw: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +124,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The one answer to a request. `model` and `version` are empty when the default answered.
+    """The one answer to a request. `model` and `version` are empty when the default answered, or several together.
 
     `missing` names the scheduled models without a usable score at `decided_us`; `slack_ms` is what was left of the
     deadline then, negative when late.
@@ -140,8 +147,11 @@ class Decisions:
     """Who won and why, for the requests that one tick of the server answered; written after the answers were delivered.
 
     decided_us is the tick's `now`. models and versions name the columns that `winners` (int16 [rows], -1 for the
-    default) and `arrived` (uint64 [rows], bit i set when column i had a usable score) speak of. policy is the hash of
-    the schedule in force. slacks_us: int64 [rows], what was left of the deadline.
+    default and for several together) and `arrived` (uint64 [rows], bit i set when column i had a usable score in time
+    for the step that decided) speak of. policy is the hash of the schedule in force, control the position up to which
+    `<endpoint>.control` had been read, -1 when that is unknown. slacks_us: int64 [rows], what was left of the
+    deadline. steps: uint8 [rows], the step that decided. draws: float32 [rows], the requests' places in [0, 1).
+    propensities: float32 [rows], the probability over draws with which the policy answers so.
     """
 
     decided_us: int
@@ -154,6 +164,10 @@ class Decisions:
     arrived: NDArray[np.uint64]
     slacks_us: Int64s
     outputs: Floats
+    control: int
+    steps: Bytes
+    draws: Floats
+    propensities: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,4 +232,4 @@ class DeadLetterReason:
     REPLY_REFUSED = "reply_refused"
 
 
-Message: TypeAlias = Scores | Response | Decisions | Comparisons | Label | DeadLetter
+Message: TypeAlias = Scores | Response | Decisions | Comparisons | Label | DeadLetter | ControlEvent

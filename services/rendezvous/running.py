@@ -35,6 +35,10 @@ class Looping(Protocol):
     def ready(self) -> bool:
         """Joined, warm, caught up."""
 
+    @property
+    def over(self) -> bool:
+        """There is nothing more to do: it may end."""
+
     def turn(self) -> None:
         """Wait a little for what comes, and do what is due."""
 
@@ -45,6 +49,13 @@ class Looping(Protocol):
 def clock_us() -> int:
     """The wall clock, microseconds since the epoch: deadlines run on it."""
     return time.time_ns() // 1_000
+
+
+def steady_us() -> int:
+    """A clock that nobody sets, microseconds: it tells how long this process was frozen, or its machine slept."""
+    if sys.platform == "linux":
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000  # unlike CLOCK_MONOTONIC, it goes on in a sleep
+    return time.monotonic_ns() // 1_000
 
 
 def start_logging() -> None:
@@ -62,47 +73,63 @@ def start_logging() -> None:
 
 def run_server(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
     """Run one rendezvous server until SIGTERM or SIGINT."""
-    from rendezvous.scoring.card import load_card  # noqa: PLC0415 - a scorer's imports are not the server's
-    from rendezvous.server.plan import plan_for  # noqa: PLC0415
+    from rendezvous.server.publishing import Publisher  # noqa: PLC0415 - a scorer's imports are not the server's
     from rendezvous.server.service import Service  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
     endpoint = load_endpoint(endpoint_name, environment.home)
-    versions = {name: load_card(endpoint.folder / name).version for name in endpoint.models}
     telemetry = _pages(host, port)
-    topics = check(bootstrap, endpoint)
+    topics, responses = check(bootstrap, endpoint), endpoint.topic("responses")
+    metrics = ServerMetrics(telemetry.registry)
+    publisher = Publisher(
+        endpoint,
+        # an answer never waits for room in the queue, nor for a cluster to say that our own reply topic is there
+        KafkaSink(bootstrap, room_s=0, known={responses: topics[responses].partitions}),
+        KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS),
+        metrics.buried,
+    )
     service = Service(
         endpoint,
-        plan_for(endpoint, versions),
         KafkaSource(bootstrap, f"{endpoint.name}.server"),
-        KafkaSink(bootstrap),
-        KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS),
+        publisher,
         clock_us,
-        ServerMetrics(telemetry.registry),
+        steady_us,
+        metrics,
         topics[endpoint.topic("requests")].id,
     )
     loop(service, telemetry)
 
 
-def run_scorer(environment: Environment, endpoint_name: str, model: str, host: str, port: int) -> None:
-    """Run one model of one endpoint until SIGTERM or SIGINT; it is warm before it joins."""
+def run_scorer(environment: Environment, endpoint_name: str, name: str, host: str, port: int) -> None:
+    """Run one version of one endpoint until SIGTERM or SIGINT; it is warm before it joins.
+
+    Args:
+        environment: where everything is.
+        endpoint_name: whose version.
+        name: MODEL/VERSION, an alias, or a model, whose version that was deployed last is run; resolved once, now.
+        host: of the pages.
+        port: of the pages; a free one when 0.
+    """
+    from rendezvous.registry.control import ControlLog  # noqa: PLC0415 - the server has its own way to read it
+    from rendezvous.registry.store import deployed_version  # noqa: PLC0415
     from rendezvous.scoring.models import load_model  # noqa: PLC0415 - onnxruntime is the scorer's alone
     from rendezvous.scoring.service import Scorer, group_of  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
     endpoint = load_endpoint(endpoint_name, environment.home)
     telemetry = _pages(host, port)
-    loaded = load_model(endpoint, model)
     check(bootstrap, endpoint)
+    control = ControlLog(bootstrap, endpoint).read()
+    pair, folder = deployed_version(endpoint, control, name)
+    model, version = pair
+    loaded = load_model(endpoint, model, folder)
+    _logger.info("%s is %s/%s", name, model, version)
+    group = group_of(endpoint, model, version)
     scorer = Scorer(
         endpoint,
-        model,
         loaded,
-        KafkaSource(
-            bootstrap,
-            group_of(endpoint, model, loaded.card.version),
-            gather_ms=0 if model in endpoint.live else CANDIDATE_GATHER_MS,
-        ),
+        control,
+        lambda live: KafkaSource(bootstrap, group, gather_ms=0 if live else CANDIDATE_GATHER_MS),
         KafkaSink(bootstrap),
         clock_us,
         ScorerMetrics(telemetry.registry),
@@ -121,11 +148,11 @@ def loop(service: Looping, telemetry: Telemetry) -> None:
         signal.signal(number, on_signal)
     gc.collect()
     gc.freeze()  # what was imported lives for ever: the collector need not walk it again
-    while not stopping:
+    while not stopping and not service.over:
         service.turn()
         telemetry.turned()
         telemetry.ready(is_ready=service.ready)
-    _logger.info("stopping: %s", signal.Signals(stopping[0]).name)
+    _logger.info("stopping: %s", signal.Signals(stopping[0]).name if stopping else "nothing more to do")
     telemetry.ready(is_ready=False)
     service.stop()
     telemetry.stop()

@@ -12,18 +12,17 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
-NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+from rendezvous.rules import MAX_MS, MAX_STEPS, Document, Name, Number, Rules, Step, fault_of_order, fault_of_times
+from rendezvous.server.policies import fault_of
+from rendezvous.toml_lines import Where, line_of
 
 MAX_MODELS = 64
 """Width of the bit mask in which a decision records who had arrived."""
 
 
-MAX_FLOAT32 = 3.4028234e38
-Number = Annotated[float, Field(ge=-MAX_FLOAT32, le=MAX_FLOAT32, allow_inf_nan=False)]
-"""A finite float32: what models answer."""
 FROM_ELSEWHERE = ("folder", "features", "features_schema", "older_features_schemas")
 """Fields of an endpoint that its document does not give."""
 
@@ -32,30 +31,30 @@ class SettingsError(Exception):
     """A setting is missing or wrong; the message says which, where, and what to do."""
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class FieldFaultError(ValueError):
+    """A fault that the whole document shows, and the field that it is about."""
+
+    def __init__(self, message: str, where: Where) -> None:
+        super().__init__(message)
+        self.where = where
 
 
-class RequestLimits(_Document):
+class RequestLimits(Document):
     """What an application may ask. The budget of `deadline_ms` starts at the broker's append time."""
 
     deadline_ms: int = Field(gt=0, description="for a request that names none")
-    max_deadline_ms: int = Field(gt=0, le=3_600_000, description="a longer one is clamped to this")
+    max_deadline_ms: int = Field(gt=0, le=MAX_MS, description="a longer one is clamped to this")
     reply_margin_ms: int = Field(ge=0, description="the last step ends this long before the deadline")
     max_bytes: int = Field(default=65_536, gt=0, le=900_000, description="a larger value is rejected")
 
     @model_validator(mode="after")
     def _ordered(self) -> RequestLimits:
-        if self.deadline_ms > self.max_deadline_ms:
-            message = f"deadline_ms ({self.deadline_ms}) exceeds max_deadline_ms ({self.max_deadline_ms})"
-            raise ValueError(message)
-        if self.reply_margin_ms >= self.deadline_ms:
-            message = f"reply_margin_ms ({self.reply_margin_ms}) leaves nothing of deadline_ms ({self.deadline_ms})"
-            raise ValueError(message)
+        if fault := fault_of_times(self.deadline_ms, self.max_deadline_ms, self.reply_margin_ms):
+            raise ValueError(fault)
         return self
 
 
-class Output(_Document):
+class Output(Document):
     """What a model answers: one float32 for each name. For `binary` the one number is P(positive)."""
 
     kind: Literal["binary", "multiclass", "regression"]
@@ -73,23 +72,15 @@ class Output(_Document):
         return self
 
 
-class Step(_Document):
-    """One step of the schedule: until when (from the append), which models, chosen how.
-
-    The last step has no `until_ms`: it ends `reply_margin_ms` before the request's own deadline.
-    """
-
-    models: tuple[Name, ...] = Field(min_length=1)
-    until_ms: int | None = Field(default=None, gt=0)
-    policy: str = "prefer"
-
-
-class MailboxLimits(_Document):
+class MailboxLimits(Document):
     """How much a partition's mailbox holds, and for how long."""
 
     close_ms: int = Field(default=5_000, gt=0, description="late scores are still compared this long after append")
     silent_ms: int = Field(default=1_000, gt=0, description="a model silent this long is no longer expected")
     capacity: int = Field(default=16_384, ge=16, le=1 << 22, description="span of offsets, a power of two")
+    expected: tuple[Name, ...] = Field(
+        default=(), description="models or aliases whose reports close a mailbox early; without it, all that are alive"
+    )
 
     @model_validator(mode="after")
     def _power_of_two(self) -> MailboxLimits:
@@ -99,7 +90,7 @@ class MailboxLimits(_Document):
         return self
 
 
-class TopicLimits(_Document):
+class TopicLimits(Document):
     """The endpoint's topics: requests, scores, decisions and comparisons have the same number of partitions."""
 
     partitions: int = Field(default=1, ge=1, le=1_024)
@@ -108,7 +99,7 @@ class TopicLimits(_Document):
     )
 
 
-class ModelSettings(_Document):
+class ModelSettings(Document):
     """How one model is run. Its artefact and card are in models/<endpoint>/<model>/."""
 
     kind: Literal["onnx", "python"] = "onnx"
@@ -117,7 +108,28 @@ class ModelSettings(_Document):
     threads: int = Field(default=1, ge=1, le=256)
 
 
-class Feature(_Document):
+class PromotionLimits(Document):
+    """What a version must show, on the last `requests` that were compared, before an alias is moved to it."""
+
+    requests: int = Field(default=200, ge=1, le=100_000)
+    coverage: float = Field(default=0.99, ge=0, le=1, description="share that it has scored")
+    in_time: float = Field(default=0.95, ge=0, le=1, description="share that it has scored by the end of its step")
+    fresh_s: float = Field(default=30.0, gt=0, description="its last score is no older")
+
+
+class FallbackLimits(Document):
+    """When a scheduled version is passed by on a partition, and when it is trusted again."""
+
+    missed: float = Field(default=0.5, gt=0, le=1, description="share of requests without its score by its step's end")
+    failed: float = Field(default=0.5, gt=0, le=1, description="share of requests that it could not score")
+    requests: int = Field(default=50, ge=1, le=1_000_000, description="looked at before anything is concluded")
+    window_s: float = Field(default=5.0, gt=0, le=3_600, description="how far back is looked")
+    recover_s: float = Field(
+        default=30.0, gt=0, le=86_400, description="good for so long before it is trusted again; doubles each time"
+    )
+
+
+class Feature(Document):
     """One column of the endpoint's features schema."""
 
     name: str
@@ -130,16 +142,19 @@ class Feature(_Document):
         return self.type == "string"
 
 
-class Endpoint(_Document):
+class Endpoint(Document):
     """Everything the services and clients of one endpoint need to know."""
 
     name: Name
     description: str
     request: RequestLimits
     output: Output
-    schedule: tuple[Step, ...] = Field(min_length=1)
+    schedule: tuple[Step, ...] = Field(min_length=1, max_length=MAX_STEPS)
     models: dict[Name, ModelSettings] = Field(min_length=1, max_length=MAX_MODELS)
+    aliases: dict[Name, Name] = Field(default={}, description="what each names at first; `promote` moves them")
     mailbox: MailboxLimits = MailboxLimits()
+    promotion: PromotionLimits = PromotionLimits()
+    fallback: FallbackLimits = FallbackLimits()
     topics: TopicLimits = TopicLimits()
     folder: Path
     features: tuple[Feature, ...] = Field(min_length=1)
@@ -148,47 +163,62 @@ class Endpoint(_Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Endpoint:
-        self._check_schedule()
+        self._check_names()
         known = {feature.name for feature in self.features}
         for name, model in self.models.items():
             if unknown := sorted(set(model.required) - known):
-                message = f"models.{name}.required names unknown features {unknown}; known: {sorted(known)}"
-                raise ValueError(message)
+                message = f"names unknown features {unknown}; known: {sorted(known)}"
+                raise FieldFaultError(message, ("models", name, "required"))
         if self.mailbox.close_ms < self.request.max_deadline_ms:
             message = (
-                f"mailbox.close_ms ({self.mailbox.close_ms}) is shorter than request.max_deadline_ms "
+                f"close_ms ({self.mailbox.close_ms}) is shorter than request.max_deadline_ms "
                 f"({self.request.max_deadline_ms}): a mailbox would close before its answer is due"
             )
-            raise ValueError(message)
+            raise FieldFaultError(message, ("mailbox", "close_ms"))
         return self
 
-    def _check_schedule(self) -> None:
-        *timed, last = self.schedule
-        if last.until_ms is not None:
-            message = "the last step of the schedule ends with the deadline: remove its until_ms"
-            raise ValueError(message)
-        before = 0
-        for number, step in enumerate(timed, start=1):
-            if step.until_ms is None or step.until_ms <= before:
-                message = f"schedule step {number}: until_ms must be given and grow from step to step"
-                raise ValueError(message)
-            before = step.until_ms
-        for number, step in enumerate(self.schedule, start=1):
-            if unknown := sorted(set(step.models) - set(self.models)):
-                message = f"schedule step {number} names {unknown}; models are {sorted(self.models)}"
-                raise ValueError(message)
+    def _check_names(self) -> None:
+        for alias, name in self.aliases.items():
+            if alias in self.models:
+                raise FieldFaultError("is the name of a model: choose another", ("aliases", alias))
+            if name not in self.models:
+                raise FieldFaultError(f"names {name!r}; models are {sorted(self.models)}", ("aliases", alias))
+        known = {*self.models, *self.aliases}
+        if disorder := fault_of_order(self.schedule):
+            raise FieldFaultError(disorder[1], ("schedule", disorder[0], "until_ms"))
+        for number, step in enumerate(self.schedule):
+            if unknown := sorted(set(step.models) - known):
+                message = f"names {unknown}; models and aliases are {sorted(known)}"
+                raise FieldFaultError(message, ("schedule", number, "models"))
+            if fault := fault_of(step.policy, self.output.kind, weighted=bool(step.weights)):
+                raise FieldFaultError(fault, ("schedule", number, "policy"))
+        if unknown := sorted(set(self.mailbox.expected) - known):
+            message = f"names {unknown}; models and aliases are {sorted(known)}"
+            raise FieldFaultError(message, ("mailbox", "expected"))
+
+    @property
+    def rules(self) -> Rules:
+        """What decides an answer besides the scores, as the document says it."""
+        return Rules(
+            schedule=self.schedule,
+            expected=self.mailbox.expected,
+            default=self.output.default,
+            deadline_ms=self.request.deadline_ms,
+            max_deadline_ms=self.request.max_deadline_ms,
+            reply_margin_ms=self.request.reply_margin_ms,
+        )
 
     @property
     def live(self) -> frozenset[str]:
-        """The models that may answer users: those named in the schedule."""
-        return frozenset(name for step in self.schedule for name in step.models)
+        """The models that may answer users at first: those that a step names, itself or by an alias."""
+        return frozenset(self.aliases.get(name, name) for name in self.rules.names)
 
     def topic(self, name: str) -> str:
         """The full name of one of the endpoint's topics, e.g. `flights.requests`."""
         return f"{self.name}.{name}"
 
 
-class Environment(_Document):
+class Environment(Document):
     """What a process takes from its environment."""
 
     home: Path
@@ -219,7 +249,9 @@ def load_endpoint(name: str, home: Path) -> Endpoint:
     path = folder / "endpoint.toml"
     document = _read_toml(path, home)
     if given := [field for field in FROM_ELSEWHERE if field in document]:
-        message = f"{path}: {given} come from the folder and from features.avsc: remove them here"
+        message = "; ".join(
+            f"{_place(path, (field,))}: comes from the folder and from features.avsc: remove it here" for field in given
+        )
         raise SettingsError(message)
     schema_path = home / "schemas" / name / "features.avsc"
     try:
@@ -241,15 +273,25 @@ def load_endpoint(name: str, home: Path) -> Endpoint:
             }
         )
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']) or 'document'}: {fault['msg']}" for fault in error.errors()
-        )
-        message = f"{path}: {faults}"
+        message = "; ".join(_told(path, fault) for fault in error.errors())
         raise SettingsError(message) from error
     if endpoint.name != name:
-        message = f"{path}: name is {endpoint.name!r}, its folder is {name!r}: they must agree"
+        message = f"{_place(path, ('name',))}: is {endpoint.name!r}, its folder is {name!r}: they must agree"
         raise SettingsError(message)
     return endpoint
+
+
+def _told(path: Path, fault: ErrorDetails) -> str:
+    """One fault with its file, line and field."""
+    raised = fault.get("ctx", {}).get("error")
+    where = raised.where if isinstance(raised, FieldFaultError) else fault["loc"]
+    return f"{_place(path, where)}: {fault['msg'] if raised is None else raised}"
+
+
+def _place(path: Path, where: Where) -> str:
+    """File, line (where it has one) and field."""
+    line = line_of(path.read_text(encoding="utf-8"), where)
+    return f"{path}{f':{line}' if line else ''}: {'.'.join(str(part) for part in where) or 'document'}"
 
 
 def _read_toml(path: Path, home: Path) -> dict[str, object]:

@@ -94,6 +94,11 @@ class ServerMetrics:
             "requests that hold a mailbox slot (open, or waiting for late scores)",
             registry=registry,
         )
+        self.undelivered = Gauge(
+            "rendezvous_server_undelivered",
+            "answers and records on their way: grows when a reply topic or the cluster takes nothing",
+            registry=registry,
+        )
         self.partitions = Gauge(
             "rendezvous_server_partitions",
             "partitions owned, by state: live, held (a take-over is under way)",
@@ -109,6 +114,10 @@ class ServerMetrics:
     def answered(self, model: str, reason: int, count: int) -> None:
         """Count answers; label look-ups are remembered, because there is one for each answer of an idle system."""
         _child(self._children, self.answers, model, Reason(reason)).inc(count)
+
+    def buried(self, reason: str) -> None:
+        """Count a dead letter."""
+        self.dead_letters.labels(reason).inc()
 
     def tally(self, models: Sequence[str], fates: Mapping[str, Sequence[int]], batch: Sequence[Scores]) -> None:
         """Count what became of some scores records: for each fate the rows of each model, empty when there are none."""

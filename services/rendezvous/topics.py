@@ -8,12 +8,17 @@ from rendezvous.settings import Endpoint
 HOUR_MS = 3_600_000
 DATA_RETENTION_MS = 7 * 24 * HOUR_MS
 """Requests, scores and decisions are what `replay` reads: a week, as is Kafka's own default."""
+KEPT = "-1"
+"""For ever, in retention.ms. Control is small, and what it says is the sum of all that it ever said: a deployment that
+was deleted would undo itself. Compacted it would keep one event of a kind, and say something else to each reader."""
 REPLY_RETENTION_MS = HOUR_MS
 """An answer is worth nothing after its deadline; an hour is for whoever looks what went out."""
 
 JOINED = ("requests", "scores", "decisions", "comparisons")
 """Whoever owns partition p of one joins partition p of the others: their counts agree."""
-CHECKED = ("message.timestamp.type", "cleanup.policy")
+CHECKED = ("message.timestamp.type", "cleanup.policy", "retention.ms")
+CONTROL_PARTITIONS = 1
+"""Whatever the endpoint has: the order of control's events is their meaning."""
 
 
 def topics_of(endpoint: Endpoint) -> list[Topic]:
@@ -33,6 +38,7 @@ def topics_of(endpoint: Endpoint) -> list[Topic]:
         topic("responses", retention_ms=str(REPLY_RETENTION_MS)),
         topic("labels"),
         topic("dead-letters"),
+        Topic(endpoint.topic("control"), CONTROL_PARTITIONS, {"cleanup.policy": "delete", "retention.ms": KEPT}),
     ]
 
 
@@ -46,7 +52,7 @@ def check(bootstrap: str, endpoint: Endpoint) -> dict[str, Topic]:
 
     Raises:
         LogError: one is missing, partition counts of the joined topics differ, requests does not use LogAppendTime,
-            or a data topic is compacted.
+            a topic is compacted, or control has more than one partition or does not keep what is on it.
     """
     wanted = topics_of(endpoint)
     found = describe_topics(bootstrap, [topic.name for topic in wanted], CHECKED)
@@ -66,4 +72,17 @@ def check(bootstrap: str, endpoint: Endpoint) -> dict[str, Topic]:
     for topic in found.values():
         if "compact" in topic.config["cleanup.policy"]:
             raise LogError(f"{topic.name} is compacted: a data topic must use cleanup.policy=delete")
+    _check_control(found[endpoint.topic("control")])
     return found
+
+
+def _check_control(control: Topic) -> None:
+    if control.partitions != CONTROL_PARTITIONS:
+        raise LogError(
+            f"{control.name} has {control.partitions} partitions: its events have one order, recreate it with one"
+        )
+    if control.config["retention.ms"] != KEPT:
+        raise LogError(
+            f"{control.name}: retention.ms is {control.config['retention.ms']}, must be {KEPT}: what it says is the "
+            "sum of all its events. Set it with kafka-configs --alter"
+        )

@@ -29,6 +29,7 @@ from rendezvous.log import (
     Topic,
     create_topics,
     read_to_end,
+    roles,
     starts_at_end,
 )
 
@@ -348,17 +349,41 @@ def test_what_cannot_be_sent_is_said_at_once(stack: Addresses) -> None:
     """A record larger than any topic takes, or for a partition that is known not to be there, raises."""
     topic = new_topic(stack)
     sink = KafkaSink(stack.kafka)
-    put(stack, topic, [b"x"])
-    assert sink.partitions(topic) == 1
+    sink.send(topic, b"x", partition=0)
+    assert sink.flush(10.0) == 0
+    with pytest.raises(LogError, match=f"producing to {topic}: .*partition"):
+        sink.send(topic, b"x", partition=1)
     with pytest.raises(LogError, match=f"producing to {topic}: .*size"):
         sink.send(topic, bytes(2_000_000), partition=0)
 
 
 def test_partitions(stack: Addresses) -> None:
-    """How many a topic has, 0 for one that is not there or cannot be."""
+    """How many a topic has, 0 for one that is not there or cannot be; nobody waits to hear it."""
     topic = new_topic(stack, 3)
-    sink = KafkaSink(stack.kafka)
-    assert [sink.partitions(name) for name in (topic, f"{topic}.no", f"{topic} / no")] == [3, 0, 0]
+    sink = KafkaSink(stack.kafka, known={f"{topic}.told": 7})
+    assert sink.partitions(f"{topic}.told") == 7
+    assert sink.partitions(f"{topic} / no") == 0
+    names = (topic, f"{topic}.no", "..")
+    started_s = time.monotonic()
+    assert [sink.partitions(name) for name in names] == [None, None, None]
+    assert time.monotonic() - started_s < 0.05
+    until(lambda: [sink.partitions(name) for name in names] == [3, 0, 0], "the cluster has said")
+
+
+def test_a_full_queue_is_said(stack: Addresses, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever must not stand still is told at once that there is no room; others wait for it, and find it."""
+    monkeypatch.setitem(roles.PRODUCER, "queue.buffering.max.messages", 10)
+    topic = new_topic(stack)
+    hasty = KafkaSink(stack.kafka, linger_ms=200, room_s=0)
+    for _ in range(10):
+        hasty.send(topic, b"x", partition=0)
+    with pytest.raises(LogError, match=f"producing to {topic}: 10 records fill"):
+        hasty.send(topic, b"x", partition=0)
+    patient = KafkaSink(stack.kafka, linger_ms=200)
+    for _ in range(25):
+        patient.send(topic, b"x", partition=0)
+    assert (hasty.flush(10.0), patient.flush(10.0)) == (0, 0)
+    assert len(list(read_to_end(stack.kafka, topic, 0, 0))) == 35
 
 
 # ----------------------------------------------------------------------------------------------- what others have put

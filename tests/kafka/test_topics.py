@@ -9,20 +9,18 @@ from collections.abc import Mapping
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
-from prometheus_client import CollectorRegistry
 
-from endpoints import VERSIONS, endpoint
+from endpoints import endpoint, genesis
 from homes import until
 from rendezvous.local.stack import Addresses
 from rendezvous.log import Committed, KafkaSink, KafkaSource, LogError, Topic, create_topics
 from rendezvous.messages import Decisions, Reason
 from rendezvous.server.ledger import Resume
-from rendezvous.server.plan import plan_for
 from rendezvous.server.service import Service
 from rendezvous.settings import Endpoint
-from rendezvous.telemetry import ServerMetrics
 from rendezvous.topics import check, create, topics_of
-from worlds import KafkaWorld, answers, ask, say, seen
+from rendezvous.wire import encode
+from worlds import KafkaWorld, answers, ask, say, seen, server_of
 
 pytestmark = pytest.mark.kafka
 
@@ -51,7 +49,9 @@ def test_created_topics_pass_the_check(stack: Addresses, fresh: Endpoint) -> Non
     create(stack.kafka, fresh)
     found = check(stack.kafka, fresh)
     assert found.keys() == {topic.name for topic in topics_of(fresh)}
-    assert {topic.partitions for topic in found.values()} == {2}
+    counts = {name.rpartition(".")[2]: topic.partitions for name, topic in found.items()}
+    assert counts.pop("control") == 1
+    assert set(counts.values()) == {2}
     assert len({topic.id for topic in found.values()}) == len(found)
     assert found[fresh.topic("requests")].config["message.timestamp.type"] == "LogAppendTime"
     create(stack.kafka, fresh)
@@ -138,22 +138,17 @@ def server(stack: Addresses, of: Endpoint, source: KafkaSource) -> Service:
     """A server as `rendezvous run server` makes it, in this thread."""
     sink = KafkaSink(stack.kafka)
     topic_id = check(stack.kafka, of)[of.topic("requests")].id
-    return Service(
-        of,
-        plan_for(of, VERSIONS),
-        source,
-        sink,
-        sink,
-        lambda: time.time_ns() // 1_000,
-        ServerMetrics(CollectorRegistry()),
-        topic_id,
-    )
+    return server_of(of, source, sink, sink, lambda: time.time_ns() // 1_000, topic_id)
 
 
 def test_a_commit_for_another_topic_stops_the_server(stack: Addresses, fresh: Endpoint) -> None:
     """A server whose group committed for the topic that once had this name stops with a word."""
     create(stack.kafka, fresh)
     requests = fresh.topic("requests")
+    sink = KafkaSink(stack.kafka)
+    for event in genesis(fresh):
+        sink.send(fresh.topic("control"), encode(event), partition=0)
+    sink.flush(10)
     source = KafkaSource(stack.kafka, f"{fresh.name}.server")
     for number in range(2):
         source.commit(requests, number, Committed(0, Resume(0, 0, "the id before").text()), wait=True)

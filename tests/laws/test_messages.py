@@ -28,6 +28,18 @@ from rendezvous.messages import (
     Scores,
     Status,
 )
+from rendezvous.registry.events import (
+    Cause,
+    Deployment,
+    HandOff,
+    Move,
+    Quality,
+    RulesChange,
+    Shedding,
+    State,
+    Suspension,
+    Weights,
+)
 from rendezvous.wire import HEAD_BYTES, WireError, codec, contract_folder, decode, encode
 
 KINDS: tuple[type[Message], ...] = get_args(Message)
@@ -105,6 +117,10 @@ def any_decisions(draw: st.DrawFn) -> Decisions:
         arrived=np.array([draw(st.integers(0, 2**models - 1)) for _ in range(rows)], np.uint64),
         slacks_us=draw(column("<i8", rows)),
         outputs=draw(column("<f4", rows, width)),
+        control=draw(LONGS),
+        steps=draw(column("u1", rows)),
+        draws=draw(column("<f4", rows)),
+        propensities=draw(column("<f4", rows)),
     )
 
 
@@ -124,6 +140,20 @@ def any_comparisons(draw: st.DrawFn) -> Comparisons:
         statuses=draw(codes(list(Status), rows, models)),
         latencies_us=draw(column("<i4", rows, models)),
         outputs=draw(column("<f4", rows, models, width)),
+    )
+
+
+@st.composite
+def any_weights(draw: st.DrawFn) -> Weights:
+    """Any values, NaN and infinity too, for any models."""
+    count = draw(st.integers(0, 4))
+    return Weights(
+        quality=draw(st.sampled_from(Quality)),
+        models=draw(names(count)),
+        versions=draw(names(count)),
+        values=tuple(draw(st.lists(st.floats(), min_size=count, max_size=count))),
+        by=draw(TEXT),
+        at_us=draw(LONGS),
     )
 
 
@@ -158,6 +188,35 @@ ARBITRARY: dict[type[Message], st.SearchStrategy[Message]] = {
         key=st.none() | st.binary(max_size=8),
         value=st.binary(max_size=20),
         size_bytes=LONGS,
+    ),
+    Deployment: st.builds(
+        Deployment, model=TEXT, version=TEXT, sha256=TEXT, state=st.sampled_from(State), by=TEXT, at_us=LONGS
+    ),
+    HandOff: st.builds(
+        HandOff,
+        moves=st.lists(st.builds(Move, alias=TEXT, model=TEXT, version=TEXT), max_size=3).map(tuple),
+        cause=st.sampled_from(Cause),
+        skipped=st.lists(TEXT, max_size=3).map(tuple),
+        seen=LONGS,
+        by=TEXT,
+        at_us=LONGS,
+    ),
+    RulesChange: st.builds(RulesChange, rules=TEXT, by=TEXT, at_us=LONGS),
+    Weights: any_weights(),
+    Suspension: st.builds(
+        Suspension,
+        partition=INTS,
+        model=TEXT,
+        version=TEXT,
+        suspended=st.booleans(),
+        missed=st.floats(),
+        failed=st.floats(),
+        requests=INTS,
+        by=TEXT,
+        at_us=LONGS,
+    ),
+    Shedding: st.builds(
+        Shedding, partition=INTS, candidates=st.floats(), challengers=st.floats(), by=TEXT, at_us=LONGS
     ),
 }
 
@@ -252,7 +311,12 @@ def schema_of(kind: type[Message]) -> dict[str, Any]:
 
 
 def _blank(schema: dict[str, Any]) -> dict[str, Any]:
-    return {field["name"]: _BLANKS[avro_type(field["type"])] for field in schema["fields"]}
+    return {field["name"]: _blank_of(field["type"]) for field in schema["fields"]}
+
+
+def _blank_of(declared: Any) -> Any:  # noqa: ANN401 - a schema is any JSON, and so is what it describes
+    kind = avro_type(declared)
+    return declared["symbols"][0] if kind == "enum" else _BLANKS[kind]
 
 
 def avro_type(declared: Any) -> str:  # noqa: ANN401 - a schema is any JSON
@@ -265,13 +329,13 @@ def avro_type(declared: Any) -> str:  # noqa: ANN401 - a schema is any JSON
 _BLANKS: dict[str, Any] = {
     "string": "",
     "bytes": b"",
+    "boolean": False,
     "int": 0,
     "long": 0,
     "float": 0.0,
     "double": 0.0,
     "array": [],
     "union": None,
-    "enum": "preferred",
 }
 _ZEROES = {"float": bytes(4), "double": bytes(8)}
 """How each type's blank is written: everything else is one zero byte."""

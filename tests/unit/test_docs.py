@@ -10,12 +10,15 @@ from typing import Any, get_args
 import pytest
 
 from endpoints import endpoint
-from record import EXAMPLES, name_of
+from record import EXAMPLES, RULES, name_of
 from rendezvous import envelope
-from rendezvous.messages import DeadLetterReason, Message, Reason, Status
+from rendezvous.messages import DeadLetterReason, Message, Reason, Response, Status
+from rendezvous.registry.events import ControlEvent, Deployment, HandOff, Weights
+from rendezvous.rows import MAX_ROWS
+from rendezvous.rules import MAX_STEPS, Rules, Step
 from rendezvous.server import intake
 from rendezvous.topics import topics_of
-from rendezvous.wire import HEAD_BYTES, MAX_ROWS, contract_folder, encode
+from rendezvous.wire import HEAD_BYTES, contract_folder, encode
 from worlds import MemoryWorld, ask, say
 
 PAGE = Path(__file__).parents[2] / "docs" / "messages.md"
@@ -59,6 +62,12 @@ def in_words(declared: Any) -> str:  # noqa: ANN401 - a schema is any JSON
     if isinstance(declared, str):
         return declared
     return f"array of {in_words(declared['items'])}" if declared["type"] == "array" else str(declared["type"])
+
+
+def symbols(kind: type[Message], name: str) -> list[str]:
+    """What an enum of a message's newest schema may be."""
+    (found,) = (field["type"]["symbols"] for field in fields_of(kind) if field["name"] == name)
+    return list(found)
 
 
 def dead_letter_reasons() -> set[str]:
@@ -133,10 +142,7 @@ def test_reasons_have_their_codes() -> None:
     title = "Reason: why an answer is what it is"
     travels = [reason for reason in Reason if reason is not OWN_REASON]
     assert [(row[0], row[1]) for row in tables(title)[0]] == [(str(int(r)), r.name.lower()) for r in travels]
-    (enum,) = (
-        field["type"]["symbols"] for kind in KINDS for field in fields_of(kind) if in_words(field["type"]) == "enum"
-    )
-    assert enum == [reason.name.lower() for reason in travels]
+    assert symbols(Response, "reason") == [reason.name.lower() for reason in travels]
     assert f"`{OWN_REASON.name.lower()}` (code {int(OWN_REASON)})" in section(title)
 
 
@@ -147,14 +153,56 @@ def test_dead_letter_reasons_say_what_to_do() -> None:
     assert all(all(row) for row in rows)
 
 
+# --------------------------------------------------------------------------------------------------------- control
+
+
+def test_control_carries_every_event() -> None:
+    """The topic's row names each kind that control's readers know."""
+    (row,) = (row for row in tables("Topics")[0] if row[0] == "<endpoint>.control")
+    assert row[2] == ", ".join(kind.__name__ for kind in get_args(ControlEvent))
+
+
+@pytest.mark.parametrize(("kind", "name"), [(Deployment, "state"), (HandOff, "cause"), (Weights, "quality")])
+def test_enums_are_told_symbol_by_symbol(kind: type[Message], name: str) -> None:
+    """The row of an enum names each of its symbols, in their order, which is their code on the wire."""
+    (meaning,) = (row[2] for row in tables(kind.__name__)[0] if row[0] == name)
+    assert re.findall(r"`(\w+)`", meaning) == symbols(kind, name)
+
+
+def test_rules_are_told_field_by_field() -> None:
+    """Each field of the rules has its row; those of a step stand in the schedule's."""
+    rows = tables("RulesChange")[1]
+    assert [row[0] for row in rows] == list(Rules.model_fields)
+    assert sorted(re.findall(r"`(\w+)`:", rows[0][2])) == sorted(Step.model_fields)
+    assert f"1 to {MAX_STEPS}" in rows[0][1]
+
+
+def test_the_example_of_rules_holds() -> None:
+    """It is what is recorded, too."""
+    found = re.search(r"```json\n(.*?)```", section("RulesChange"), re.DOTALL)
+    assert found is not None
+    assert Rules.model_validate_json(found.group(1)) == RULES
+
+
+def test_draws_are_as_the_page_computes_them() -> None:
+    """Each key of the table has the digest and the number beside it."""
+    rows = tables("Draws")[0]
+    assert len(rows) >= 3
+    for key, digest, number in rows:
+        data = b"" if key == "(no bytes)" else key.encode()
+        assert int(number) == int(digest[:6], 16)
+        assert envelope.draw_of(data) * 2**24 == int(number)
+
+
 # ---------------------------------------------------------------------------------------------- topics and headers
 
 
 def test_topics_are_those_that_are_created() -> None:
     """Every topic of an endpoint, and which message is on it."""
     rows = tables("Topics")[0]
-    assert {row[0].replace("<endpoint>", "tests") for row in rows} == {topic.name for topic in topics_of(endpoint())}
-    values = {row[2] for row in rows}
+    created = {topic.name for topic in topics_of(endpoint())} | {endpoint().topic("control")}
+    assert {row[0].replace("<endpoint>", "tests") for row in rows} == created
+    values = {value for row in rows for value in row[2].split(", ")}
     assert values >= {kind.__name__ for kind in KINDS}
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rendezvous.envelope import EnvelopeError, read_envelope, write_envelope
+from rendezvous.envelope import EnvelopeError, draw_of, read_envelope, write_envelope
 from rendezvous.messages import DeadLetterReason, Envelope, ReplyAddress
 
 HEADERS = (
@@ -191,3 +192,30 @@ def test_any_headers_give_an_envelope_or_an_envelope_error(headers: list[tuple[s
     if envelope is not None:
         assert envelope.reply is not None
         assert read_envelope(write_envelope(envelope)) == envelope
+
+
+# ----------------------------------------------------------------------------------------------------- draws
+
+DRAWS = 20_000
+
+
+@given(st.binary(max_size=64))
+def test_a_draw_is_a_place_in_the_unit_interval_that_a_float32_holds(key: bytes) -> None:
+    """It loses nothing when a decision records it, and is never 1."""
+    draw = draw_of(key)
+    assert 0 <= draw < 1
+    assert float(np.float32(draw)) == draw
+
+
+@pytest.mark.parametrize(
+    ("key", "draw"), [(b"", 15_188_963 / 2**24), (b"f-1", 2_777_217 / 2**24), (b"N14228", 11_500_897 / 2**24)]
+)
+def test_a_key_has_its_draw_for_ever(key: bytes, draw: float) -> None:
+    """A ramp goes on where it stood, whatever is upgraded; docs/messages.md gives these to other languages."""
+    assert draw_of(key) == draw
+
+
+def test_draws_are_spread_evenly() -> None:
+    """Of numbered keys about a tenth falls to each tenth: four standard deviations."""
+    counts, _ = np.histogram([draw_of(b"key-%d" % number) for number in range(DRAWS)], bins=10, range=(0, 1))
+    assert np.abs(counts - DRAWS / 10).max() < 4 * np.sqrt(DRAWS * 0.1 * 0.9)

@@ -10,9 +10,10 @@ from typing import Any, get_args
 import pytest
 
 from endpoints import FEATURES
-from record import FOLDER, MAKERS, name_of, path_of, plain, plain_envelope, write_missing
+from record import FOLDER, MAKERS, name_of, path_of, plain, plain_envelope, version_of, write_missing
 from rendezvous.envelope import read_envelope
-from rendezvous.messages import Message
+from rendezvous.messages import Decisions, Message
+from rendezvous.rules import Rules
 from rendezvous.wire import MARKER, Codec, contract_folder, decode
 
 KINDS = {name_of(kind): kind for kind in get_args(Message)}
@@ -22,9 +23,9 @@ EMPTY = 0xC15D213AA4D7A795
 PRIMITIVES = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
 
 
-def recordings(name: str) -> list[dict[str, Any]]:
-    """What a recording file holds."""
-    found: list[dict[str, Any]] = json.loads(path_of(name).read_text())["recordings"]
+def recordings(name: str, version: int | None = None) -> list[dict[str, Any]]:
+    """What a recording file holds: the newest, or that of a version."""
+    found: list[dict[str, Any]] = json.loads(path_of(name, version).read_text())["recordings"]
     return found
 
 
@@ -39,10 +40,33 @@ def every_recording() -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("name", MAKERS)
-def test_every_message_has_a_recording(name: str) -> None:
-    """Version 1 of every message of the contract, and of a request, is kept as bytes."""
-    assert recordings(name), f"run `python tests/record.py` and commit {path_of(name)}"
+@pytest.mark.parametrize(
+    ("name", "version"), [(name, number) for name in MAKERS for number in range(1, version_of(name) + 1)]
+)
+def test_every_version_of_every_message_has_a_recording(name: str, version: int) -> None:
+    """Each release of every message of the contract, and of a request, is kept as bytes."""
+    path = path_of(name, version)
+    assert path.exists(), f"run `python tests/record.py` and commit {path}"
+    document = json.loads(path.read_text())
+    assert (document["message"], document["version"]) == (name, version)
+    assert document["recordings"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_version_has_its_own_head(name: str) -> None:
+    """A recording of version n begins with the head of schema n: the older ones were not written anew."""
+    for version in range(1, version_of(name) + 1):
+        released = contract_folder() / (f"{name}.{version}.avsc" if version < version_of(name) else f"{name}.avsc")
+        head = (MARKER + fingerprint_of(released.read_text()).to_bytes(8, "little")).hex()
+        assert all(recorded["bytes"].startswith(head) for recorded in recordings(name, version))
+
+
+def test_decisions_of_version_1_know_nothing_of_control() -> None:
+    """They were made before there was control: position -1, and zeros for steps, draws and propensities."""
+    message = decode(bytes.fromhex(recordings("decisions", 1)[0]["bytes"]), Decisions)
+    assert message.control == -1
+    for column, dtype in ((message.steps, "u1"), (message.draws, "<f4"), (message.propensities, "<f4")):
+        assert (column.dtype.str.lstrip("|"), column.tolist()) == (dtype, [0] * len(message.offsets))
 
 
 def test_every_schema_of_the_contract_is_a_message() -> None:
@@ -64,6 +88,13 @@ def test_recorded_requests_are_read_for_ever(recorded: dict[str, Any]) -> None:
     assert {field: envelope[field] for field in recorded["envelope"]} == recorded["envelope"]
     schema = json.loads(path_of("request").read_text())["features_schema"]
     assert Codec(schema).decode(bytes.fromhex(recorded["bytes"])) == recorded["features"]
+
+
+@pytest.mark.parametrize("recorded", recordings("rules-change"))
+def test_recorded_rules_hold_for_ever(recorded: dict[str, Any]) -> None:
+    """Rules that were in force once can be replayed: a field that is added has a default."""
+    told = json.loads(recorded["fields"]["rules"])
+    assert told.items() <= Rules.model_validate(told).model_dump(mode="json").items()
 
 
 def test_recording_writes_only_what_is_missing(tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ from rendezvous.messages import (
     Scores,
     Status,
 )
-from rendezvous.wire import HEAD_BYTES, MARKER, MAX_ROWS, Codec, WireError, codec, decode, encode
+from rendezvous.registry.events import Deployment, HandOff, Quality, Shedding, Weights
+from rendezvous.rows import MAX_ROWS
+from rendezvous.wire import HEAD_BYTES, MARKER, Codec, WireError, codec, decode, decode_any, encode
 
 
 def record(*fields: tuple[Any, ...]) -> str:
@@ -185,6 +187,10 @@ DECISIONS = Decisions(
     arrived=np.array([2, 0], np.uint64),
     slacks_us=np.array([10, 20], np.int64),
     outputs=np.array([[0.5], [0.25]], np.float32),
+    control=7,
+    steps=np.array([1, 0], np.uint8),
+    draws=np.array([0.5, 0.25], np.float32),
+    propensities=np.array([0.75, 1], np.float32),
 )
 COMPARISONS = Comparisons(
     closed_us=1,
@@ -226,7 +232,7 @@ def test_columns_are_read_without_copying(message: Scores | Decisions | Comparis
         (replace(SCORES, offsets=int64s(3)), "statuses has 2 bytes"),
         (replace(SCORES, statuses=np.ones(3, np.uint8)), "statuses has 3 bytes"),
         (replace(SCORES, outputs=np.zeros((3, 2), np.float32)), "outputs has 24 bytes"),
-        (replace(SCORES, statuses=np.array([1, 7], np.uint8)), "statuses has the unknown code 7"),
+        (replace(SCORES, statuses=np.array([1, 8], np.uint8)), "statuses has the unknown code 8"),
         (replace(SCORES, statuses=np.array([1, 255], np.uint8)), "statuses has the unknown code 255"),
         (replace(SCORES, offsets=int64s(5, 3)), "increase"),
         (replace(SCORES, offsets=int64s(3, 3)), "increase"),
@@ -239,6 +245,9 @@ def test_columns_are_read_without_copying(message: Scores | Decisions | Comparis
         (replace(DECISIONS, reasons=np.array([1, 7], np.uint8)), "reasons has the unknown code 7"),
         (replace(DECISIONS, arrived=np.zeros(1, np.uint64)), "arrived has 8 bytes"),
         (replace(DECISIONS, slacks_us=int64s(1)), "slacks_us has 8 bytes"),
+        (replace(DECISIONS, steps=np.zeros(3, np.uint8)), "steps has 3 bytes"),
+        (replace(DECISIONS, draws=np.zeros(1, np.float32)), "draws has 4 bytes"),
+        (replace(DECISIONS, propensities=np.zeros(3, np.float32)), "propensities has 12 bytes"),
         (replace(COMPARISONS, request_ids=("r3",)), "1 request_ids for 2 offsets"),
         (replace(COMPARISONS, appended_us=int64s(1, 2, 3)), "appended_us has 24 bytes"),
         (replace(COMPARISONS, statuses=np.zeros((2, 3), np.uint8)), "statuses has 6 bytes"),
@@ -309,3 +318,42 @@ def test_the_clients_own_reason_cannot_be_sent() -> None:
     response: Message = Response("r", 0, 0, "", "", Reason.NO_ANSWER, (0.5,), (), 0.0, 1)
     with pytest.raises(ValueError, match=r"(?i)no_answer"):
         encode(response)
+
+
+# ----------------------------------------------------------------------------------------------------------- control
+
+WEIGHTS = Weights(Quality.HEDGE, ("a", "b"), ("1", "2"), (0.5, 0.5), "monitor", 1)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        replace(WEIGHTS, models=("a",)),
+        replace(WEIGHTS, versions=("1", "2", "3")),
+        replace(WEIGHTS, values=()),
+    ],
+    ids=["models", "versions", "values"],
+)
+def test_weights_that_do_not_run_side_by_side_are_refused(message: Weights) -> None:
+    """Nobody guesses whose value is missing."""
+    error = refusal(lambda: decode(encode(message), Weights))
+    assert error.reason == DeadLetterReason.UNREADABLE
+    assert "side by side" in error.detail
+
+
+def test_a_head_tells_which_of_several_kinds_it_is() -> None:
+    """One topic carries several kinds of events."""
+    assert decode_any(encode(WEIGHTS), [Deployment, HandOff, Weights]) == WEIGHTS
+
+
+def test_a_head_of_another_kind_is_none_of_them() -> None:
+    """The refusal names what would have been read."""
+    error = refusal(lambda: decode_any(encode(Shedding(0, 0.5, 0, "", 1)), [Deployment, HandOff]))
+    assert error.reason == DeadLetterReason.UNKNOWN_SCHEMA
+    assert "is none of deployment, hand-off" in error.detail
+
+
+def test_a_damaged_event_is_refused() -> None:
+    """A known head with too little behind it is UNREADABLE, whoever asks."""
+    error = refusal(lambda: decode_any(encode(WEIGHTS)[:-1], [Deployment, Weights]))
+    assert error.reason == DeadLetterReason.UNREADABLE

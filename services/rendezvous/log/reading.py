@@ -114,14 +114,14 @@ def read_to_end(bootstrap: str, topic: str, partition: int, start: int) -> Itera
         reader.close()
 
 
-def starts_at_end(bootstrap: str, topic: str) -> list[Start]:
-    """Every partition of a topic, at its end as it is now."""
+def starts_at_end(bootstrap: str, topic: str, *, before: int = 0) -> list[Start]:
+    """Every partition of a topic, at its end as it is now, or `before` that many offsets that are still there."""
     consumer = Consumer(READER | {"bootstrap.servers": bootstrap, "group.id": "reader"})
     try:
         found = consumer.list_topics(topic, timeout=ADMIN_TIMEOUT_S).topics[topic]
         if found.error is not None:
             raise LogError(f"topic {topic}: {found.error.str()}. Create it: rendezvous topics --endpoint ...")
-        return [Start(topic, number, _end(consumer, topic, number)) for number in found.partitions]
+        return [Start(topic, number, _near_end(consumer, topic, number, before)) for number in found.partitions]
     except KafkaException as error:
         raise LogError(
             f"Kafka at {bootstrap} does not answer ({error.args[0].str()}): is it the right address?"
@@ -131,6 +131,11 @@ def starts_at_end(bootstrap: str, topic: str) -> list[Start]:
 
 
 def _end(consumer: Consumer, topic: str, number: int) -> int:
+    return _near_end(consumer, topic, number, 0)
+
+
+def _near_end(consumer: Consumer, topic: str, number: int, before: int) -> int:
     part = TopicPartition(topic, number)
     ends = patiently(lambda: consumer.get_watermark_offsets(part, timeout=ADMIN_TIMEOUT_S), f"end of {topic}-{number}")
-    return int(ends[1])
+    low, high = (int(end) for end in ends)
+    return max(low, high - before)

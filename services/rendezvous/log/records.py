@@ -69,6 +69,9 @@ class Source(Protocol):
     def commit(self, topic: str, partition: int, committed: Committed, *, wait: bool) -> None:
         """Commit a position and its metadata."""
 
+    def still_member(self, topic: str, held: Mapping[int, Committed]) -> bool:
+        """Prove to the group that this member still has these partitions, by committing their positions; may wait."""
+
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """The first offset and the position after the last."""
 
@@ -95,10 +98,14 @@ class Sink(Protocol):
         headers: Headers = (),
         delivered: Delivered | None = None,
     ) -> None:
-        """Hand a record over; `delivered` is called from `serve` or `flush`."""
+        """Hand a record over; `delivered` is called from `serve` or `flush`.
 
-    def partitions(self, topic: str) -> int:
-        """How many partitions a topic has; 0 when there is none."""
+        Raises:
+            LogError: it cannot be sent: too large, a partition that is not there, no room for it.
+        """
+
+    def partitions(self, topic: str) -> int | None:
+        """How many partitions a topic has, at once: 0 when there is none, None while that is not known."""
 
     def serve(self) -> None:
         """Run the callbacks that are due."""

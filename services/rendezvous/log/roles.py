@@ -7,6 +7,8 @@ from typing import Any
 ADMIN_TIMEOUT_S = 15.0
 """How long a question to the cluster may take; a healthy broker answers in milliseconds."""
 
+SESSION_MS = 6_000
+"""How long a member that is not heard of keeps its partitions."""
 
 COMMON: dict[str, Any] = {
     "socket.nagle.disable": True,  # small records would wait 40 ms for company
@@ -27,7 +29,7 @@ CONSUMER: dict[str, Any] = COMMON | {
 
 MEMBER: dict[str, Any] = CONSUMER | {
     "partition.assignment.strategy": "cooperative-sticky",
-    "session.timeout.ms": 6_000,  # how long a killed member keeps its partitions
+    "session.timeout.ms": SESSION_MS,
     "heartbeat.interval.ms": 200,  # a member hears of a rebalance at its next heartbeat: until then nobody answers
     "max.poll.interval.ms": 60_000,
     "isolation.level": "read_uncommitted",  # an application's open transaction must not stall everybody

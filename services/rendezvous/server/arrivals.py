@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rendezvous.messages import Bytes, Floats, Int64s, Scores
-from rendezvous.server.plan import Plan
+from rendezvous.registry.state import Pair
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,10 +26,10 @@ class Arrivals:
     outputs: Floats
 
     @staticmethod
-    def of(batch: Sequence[Scores], plan: Plan) -> Arrivals:
-        """Put records of registered models together."""
+    def of(batch: Sequence[Scores], column_of: Mapping[Pair, int]) -> Arrivals:
+        """Put records of models on the axis together."""
         rows = [len(scores.offsets) for scores in batch]
-        columns = np.array([plan.column_of[scores.model, scores.version] for scores in batch], np.int64)
+        columns = np.array([column_of[scores.model, scores.version] for scores in batch], np.int64)
         if len(batch) == 1:
             (only,) = batch
             return Arrivals(rows, np.repeat(columns, rows), only.offsets, only.statuses, only.outputs)

@@ -7,66 +7,117 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rendezvous.messages import Floats, Int64s, Status
+from rendezvous.messages import Bytes, Floats, Int64s, Status
 from rendezvous.server.columns import Columns
 from rendezvous.server.plan import Plan, PlannedStep
+from rendezvous.server.policies import COMBINED, NOBODY, Ballot
 
 OK = int(Status.OK)
+NONE = int(Status.NONE)
 FAR_FUTURE = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """For each slot looked at: the winning column (-1: the default), the answer, and whether that is final.
+    """For each slot looked at: who answers, what, by which step, and whether that is final.
 
-    due_us: when the first of those not settled comes to the end of its step.
+    winners: int64, the column, COMBINED, or NOBODY (the default, once settled); steps: the step that decided; arrived:
+    bits of those who had a usable score in time for it; propensities: see `Choice`. due_us: when the first of those
+    not settled comes to the end of its step.
     """
 
-    winner: Int64s
+    winners: Int64s
     outputs: Floats
     settled: NDArray[np.bool_]
+    steps: Bytes
+    arrived: NDArray[np.uint64]
+    propensities: Floats
     due_us: int
 
+    def of(self, rows: Int64s) -> Chosen:
+        """The same for some of the slots."""
+        return Chosen(
+            self.winners[rows],
+            self.outputs[rows],
+            self.settled[rows],
+            self.steps[rows],
+            self.arrived[rows],
+            self.propensities[rows],
+            self.due_us,
+        )
 
-def choose(columns: Columns, plan: Plan, slots: Int64s, now_us: int) -> Chosen:
-    """Walk open slots through the steps; `columns.step` moves on.
 
-    A step is over at its end, or when each of its models has reported without a usable score. The last step is
-    consulted once more at its end, so that a score in hand is never thrown away for the default.
+def choose(columns: Columns, plan: Plan, slots: Int64s, now_us: int | Int64s) -> Chosen:
+    """Walk open slots, all of one plan, through its steps; `columns.step` moves on.
+
+    A step's scores are those that arrived before its end. It is over at its end, or when nobody whom its policy would
+    take can still report. The last step takes all that is in hand when it ends, so that no score is thrown away for the
+    default. now_us: one for all slots, or int64 [slots].
     """
-    winner = np.full(len(slots), -1, np.int64)
-    outputs = np.repeat(plan.default[None, :], len(slots), axis=0)
-    settled = np.zeros(len(slots), np.bool_)
-    due = np.full(len(slots), FAR_FUTURE, np.int64)
-    final = len(plan.steps) - 1
+    rows = len(slots)
+    now = np.broadcast_to(np.asarray(now_us, np.int64), rows)
+    winners = np.full(rows, NOBODY, np.int64)
+    outputs = np.repeat(plan.default[None, :], rows, axis=0)
+    settled = np.zeros(rows, np.bool_)
+    arrived = columns.usable[slots]
+    propensities = np.ones(rows, np.float32)
+    due_us = FAR_FUTURE
     for number, step in enumerate(plan.steps):
-        ends = _ends(columns, step, slots)
-        here = ~settled & (columns.step[slots] == number)
-        if number < final:
-            over = here & (now_us >= ends)
-            columns.step[slots[over]] = number + 1
-            here &= ~over
-        if here.any():
-            at = np.flatnonzero(here)
-            rows = slots[at]
-            usable = columns.status[rows[:, None], step.columns] == OK
-            chosen, answers = step.choose(usable, columns.output[rows[:, None], step.columns])
-            found = chosen >= 0
-            winner[at[found]] = step.columns[chosen[found]]
-            outputs[at[found]] = answers[found]
-            settled[at[found]] = True
-            spent = at[~found & (columns.reported[rows] & step.mask == step.mask)]
-            if number < final:
-                columns.step[slots[spent]] = number + 1
-            else:
-                settled[spent] = True
-        waiting = ~settled & (columns.step[slots] == number)
-        due[waiting] = ends[waiting]
-    settled |= now_us >= columns.end_us[slots]
-    return Chosen(winner, outputs, settled, int(due[~settled].min(initial=FAR_FUTURE)))
+        at = np.flatnonzero(~settled & (columns.step[slots] == number))
+        if not len(at):
+            continue
+        here, final = slots[at], number == len(plan.steps) - 1
+        ends = _ends(columns, step, here)
+        over = now[at] >= ends
+        cut = not final and bool(over.any())
+        if len(step.columns):
+            choice = step.policy.choose(_ballot(columns, step, here, over, ends if cut else None))
+            found = choice.winners != NOBODY
+            gone = ~found & (choice.hopeless | over)
+            won = at[found]
+            chosen = choice.winners[found]
+            winners[won] = np.where(chosen >= 0, step.columns[chosen], COMBINED)
+            outputs[won] = choice.outputs[found]
+            propensities[won] = choice.propensities[found]
+            settled[won] = True
+            if cut:
+                arrived[won] = _in_time(columns, here[found], ends[found])
+        else:
+            found, gone = np.zeros(len(at), np.bool_), np.ones(len(at), np.bool_)
+        if final:
+            settled[at[gone]] = True
+        else:
+            columns.step[here[gone]] = number + 1
+        due_us = min(due_us, int(ends[~(found | gone)].min(initial=FAR_FUTURE)))
+    return Chosen(winners, outputs, settled, columns.step[slots], arrived, propensities, due_us)
 
 
 def _ends(columns: Columns, step: PlannedStep, slots: Int64s) -> Int64s:
     """When the step is over for each slot: at its own end, or at the request's."""
     ends: Int64s = columns.end_us[slots]
     return ends if step.until_us is None else np.minimum(ends, columns.appended_us[slots] + step.until_us)
+
+
+def _ballot(columns: Columns, step: PlannedStep, slots: Int64s, over: NDArray[np.bool_], ends: Int64s | None) -> Ballot:
+    """What the step sees; with `ends`, only what had arrived before."""
+    cells = slots[:, None], step.columns
+    statuses = columns.status[cells]
+    usable, reported = statuses == OK, statuses != NONE
+    if ends is not None:
+        usable &= columns.arrival_us[cells] < ends[:, None]
+    return Ballot(
+        usable=usable,
+        reported=reported,
+        outputs=columns.output[cells],
+        draws=columns.draw[slots],
+        weights=step.weights,
+        closing=over | np.logical_and.reduce(reported, axis=1),
+    )
+
+
+def _in_time(columns: Columns, slots: Int64s, ends: Int64s) -> NDArray[np.uint64]:
+    """Bits of the models whose usable score arrived before `ends`."""
+    early = (columns.status[slots] == OK) & (columns.arrival_us[slots] < ends[:, None])
+    bits = np.uint64(1) << np.arange(early.shape[1], dtype=np.uint64)
+    arrived: NDArray[np.uint64] = np.bitwise_or.reduce(np.where(early, bits, np.uint64(0)), axis=1)
+    return arrived

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from rendezvous.messages import Bytes, Floats, Int64s, Status
 
@@ -13,7 +16,7 @@ NONFINITE = np.uint8(Status.NONFINITE)
 class Columns:
     """`capacity` slots (a power of two) for `models` models of `width` outputs.
 
-    Bytes a slot: 53 + models * (9 + 4 * width).
+    plan: which of the mailbox's plans the request opened under. Bytes a slot: 59 + models * (9 + 4 * width).
     """
 
     def __init__(self, capacity: int, models: int, width: int) -> None:
@@ -22,6 +25,8 @@ class Columns:
         self.step: Bytes = np.zeros(capacity, np.uint8)
         self.reason: Bytes = np.zeros(capacity, np.uint8)
         self.winner = np.full(capacity, -1, np.int16)
+        self.plan = np.zeros(capacity, np.uint16)
+        self.draw: Floats = np.zeros(capacity, np.float32)
         self.offset: Int64s = np.full(capacity, -1, np.int64)
         self.appended_us: Int64s = np.zeros(capacity, np.int64)
         self.end_us: Int64s = np.zeros(capacity, np.int64)
@@ -49,6 +54,20 @@ class Columns:
         self.arrival_us[slots, columns] = now_us
         self.output[slots[usable], columns[usable]] = outputs[usable]
 
+    def rearrange(self, places: Sequence[int]) -> None:
+        """Another model axis: column i of it was at places[i] before, or is new where that is -1."""
+        known = np.array(places, np.int64)
+        old = known >= 0
+        capacity, width = len(self.state), self.output.shape[2]
+        status = np.zeros((capacity, len(known)), np.uint8)
+        arrival_us = np.full((capacity, len(known)), -1, np.int64)
+        output = np.full((capacity, len(known), width), np.nan, np.float32)
+        status[:, old], arrival_us[:, old] = self.status[:, known[old]], self.arrival_us[:, known[old]]
+        output[:, old] = self.output[:, known[old]]
+        self.status, self.arrival_us, self.output = status, arrival_us, output
+        self.reported, self.usable = _moved(self.reported, places), _moved(self.usable, places)
+        self.expected = _moved(self.expected, places)
+
     def free(self, slots: Int64s) -> None:
         """Make slots as new."""
         self.state[slots] = 0
@@ -60,3 +79,12 @@ class Columns:
         self.status[slots] = 0
         self.arrival_us[slots] = -1
         self.output[slots] = np.nan
+
+
+def _moved(masks: NDArray[np.uint64], places: Sequence[int]) -> NDArray[np.uint64]:
+    """Bit masks in the columns of another axis."""
+    moved = np.zeros_like(masks)
+    for column, place in enumerate(places):
+        if place >= 0:
+            moved |= (masks >> np.uint64(place) & np.uint64(1)) << np.uint64(column)
+    return moved

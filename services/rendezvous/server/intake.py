@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
-from rendezvous.envelope import EnvelopeError, read_envelope
+from rendezvous.envelope import EnvelopeError, draw_of, read_envelope
 from rendezvous.log.records import Record
 from rendezvous.messages import DeadLetter, DeadLetterReason, Request, Scores
+from rendezvous.registry.state import Pair
 from rendezvous.server.plan import MS_US, Plan
 from rendezvous.wire import Codec, WireError, decode
 
@@ -27,28 +29,29 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What the records of one endpoint are checked against."""
+    """What the records of one endpoint are checked against; `width` is of its output."""
 
-    plan: Plan
     features: Codec
     max_bytes: int
+    width: int
 
-    def request(self, record: Record) -> tuple[Request | None, Fault | None]:
+    def request(self, record: Record, plan: Plan) -> tuple[Request | None, Fault | None]:
         """A request, a fault, or both: a request whose value cannot be scored is still owed an answer."""
         try:
             envelope = read_envelope(record.headers)
         except EnvelopeError as error:
             return None, Fault(error.reason, error.detail)
         fault = self._value_fault(record.value)
-        budget_us = self.plan.deadline_us if envelope.deadline_ms is None else envelope.deadline_ms * MS_US
+        budget_us = plan.deadline_us if envelope.deadline_ms is None else envelope.deadline_ms * MS_US
         appended_us = record.timestamp_ms * MS_US
         return Request(
             offset=record.offset,
             appended_us=appended_us,
-            deadline_us=appended_us + min(budget_us, self.plan.max_deadline_us),
+            deadline_us=appended_us + min(budget_us, plan.max_deadline_us),
             request_id=envelope.request_id,
             reply=envelope.reply,
             rejected=None if fault is None else fault.reason,
+            draw=draw_of(record.key or envelope.request_id.encode()),
         ), fault
 
     def _value_fault(self, value: bytes) -> Fault | None:
@@ -60,22 +63,21 @@ class Intake:
             )
         return None
 
-    def scores(self, record: Record) -> Scores | Fault:
-        """What a registered model said, of the right width; anything else is a fault."""
+    def scores(self, record: Record, known: Container[Pair]) -> Scores | Fault:
+        """What a version that was deployed once said, of the right width; anything else is a fault."""
         try:
             scores = decode(record.value, Scores)
         except WireError as error:
             return Fault(error.reason, error.detail)
-        if (scores.model, scores.version) not in self.plan.column_of:
-            registered = ", ".join(f"{m}/{v}" for m, v in self.plan.column_of)
+        if (scores.model, scores.version) not in known:
             return Fault(
                 DeadLetterReason.UNREGISTERED_MODEL,
-                f"{scores.model[:80]}/{scores.version[:80]} is not among {registered}",
+                f"{scores.model[:80]}/{scores.version[:80]} was never deployed: see `rendezvous models list`",
             )
-        if scores.outputs.shape[1] != self.plan.width:
+        if scores.outputs.shape[1] != self.width:
             return Fault(
                 DeadLetterReason.WRONG_SHAPE,
-                f"{scores.model} answers {scores.outputs.shape[1]} numbers, the endpoint has {self.plan.width}",
+                f"{scores.model} answers {scores.outputs.shape[1]} numbers, the endpoint has {self.width}",
             )
         return scores
 

@@ -14,21 +14,27 @@ A slot goes through these states:
 An expired, rejected or already decided request goes straight to ANSWERED. The first score of a model for a request
 stands; a later one is counted as a duplicate. A score for a closed slot is counted as late, one beyond the window as
 unknown. Slots are a ring: the slot of offset o is o & (capacity - 1), valid while o < base + capacity.
+
+A request is answered by the plan that was in force when it arrived here. A new plan may bring another model axis;
+versions that are no longer deployed stay on it until the next one, for what is in flight.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rendezvous.messages import Comparisons, Int64s, Reason, Request, Status
+from rendezvous.messages import Bytes, Comparisons, Int64s, Reason, Request, Status
 from rendezvous.server.arrivals import Arrivals, Tally, first_of_its_kind
-from rendezvous.server.choosing import FAR_FUTURE, choose
+from rendezvous.server.choosing import FAR_FUTURE, Chosen, choose
 from rendezvous.server.columns import Columns
 from rendezvous.server.outcomes import Verdicts, answers, comparisons, defaults
 from rendezvous.server.plan import Plan
+from rendezvous.server.policies import COMBINED, NOBODY
+from rendezvous.settings import MAX_MODELS
 
 OK = int(Status.OK)
 """NumPy compares with an int in a third of the time that it takes with an enum's member."""
@@ -47,10 +53,14 @@ class Decided:
 
 
 class Mailbox:
-    """Takes requests, scores and `now`; returns verdicts and comparisons."""
+    """Takes requests, scores and `now`; returns verdicts and comparisons.
+
+    `plan` is for requests that arrive from now on, on the mailbox's own axis.
+    """
 
     def __init__(self, plan: Plan, position: int) -> None:
-        self._plan = plan
+        self.plan = plan
+        self._plans = [plan]
         self._columns = Columns(plan.capacity, len(plan.models), plan.width)
         self._requests: list[Request | None] = [None] * plan.capacity
         self._base = position
@@ -58,7 +68,7 @@ class Mailbox:
         self._seen_us: Int64s = np.full(len(plan.models), -FAR_FUTURE, np.int64)
         self._immediate: list[tuple[Request, Reason]] = []
         self._touched: list[Int64s] = []
-        self._step_masks = np.array([step.mask for step in plan.steps], np.uint64)
+        self._step_masks = _step_masks(self._plans)
         self._next_due_us = FAR_FUTURE
 
     @property
@@ -73,12 +83,33 @@ class Mailbox:
 
     def fits(self, offset: int) -> bool:
         """Whether the ring has a slot for this offset now: an empty one begins wherever its first request stands."""
-        return self._base == self._position or offset < self._base + self._plan.capacity
+        return self._base == self._position or offset < self._base + self.plan.capacity
 
     def accepts(self, offsets: Int64s) -> NDArray[np.bool_]:
         """Which offsets lie in the window that scores may speak of."""
-        inside: NDArray[np.bool_] = (offsets >= self._base) & (offsets < self._base + self._plan.capacity)
+        inside: NDArray[np.bool_] = (offsets >= self._base) & (offsets < self._base + self.plan.capacity)
         return inside
+
+    def adopt(self, plan: Plan) -> None:
+        """Requests that arrive from now on are answered by this plan; those in flight keep theirs."""
+        columns = self._columns
+        flying = columns.state >= OPEN
+        used = np.unique(columns.plan[flying]).tolist()
+        old = self.plan.axis
+        leaving = [pair for pair in old if pair not in plan.axis] if used else []
+        axis = (*plan.axis, *leaving)[:MAX_MODELS]
+        if axis != old:
+            places = [old.index(pair) if pair in old else -1 for pair in axis]
+            columns.rearrange(places)
+            self._seen_us = np.array([self._seen_us[at] if at >= 0 else -FAR_FUTURE for at in places], np.int64)
+        self._plans = [plan.on(axis), *(self._plans[number].on(axis) for number in used)]
+        self.plan = self._plans[0]
+        numbers = np.zeros(max(used, default=0) + 1, np.uint16)
+        numbers[used] = np.arange(1, len(self._plans))
+        columns.plan[flying] = numbers[columns.plan[flying]]
+        columns.plan[~flying] = 0
+        self._step_masks = _step_masks(self._plans)
+        self._touched.append(np.flatnonzero(columns.state == OPEN))
 
     # ------------------------------------------------------------------------------------------------- what arrives
 
@@ -93,7 +124,7 @@ class Mailbox:
                 self._immediate.append((request, Reason.OVERLOADED))
             return True
         slot = offset & self._columns.mask
-        columns, plan = self._columns, self._plan
+        columns, plan = self._columns, self.plan
         self._requests[slot] = request
         if columns.state[slot] == FREE:
             columns.offset[slot] = offset
@@ -101,6 +132,7 @@ class Mailbox:
         columns.end_us[slot] = request.deadline_us - plan.margin_us
         columns.closes_us[slot] = max(request.appended_us + plan.close_us, request.deadline_us)
         columns.expected[slot] = self._expected(now_us)
+        columns.plan[slot], columns.draw[slot] = 0, request.draw
         if decided is not None:
             columns.winner[slot], columns.reason[slot] = decided.winner, decided.reason
             columns.state[slot] = ANSWERED
@@ -121,16 +153,16 @@ class Mailbox:
     def _pass_by(self, offset: int) -> None:
         """Early scores for offsets that turn out to hold no request are dropped; the window moves on."""
         if offset > self._position:
-            skipped = np.arange(self._position, min(offset, self._base + self._plan.capacity)) & self._columns.mask
+            skipped = np.arange(self._position, min(offset, self._base + self.plan.capacity)) & self._columns.mask
             self._columns.free(skipped[self._columns.state[skipped] == EARLY])
         if self._base == self._position:
             self._base = offset
         self._position = offset + 1
 
     def _expected(self, now_us: int) -> int:
-        """Bits of the models that have not been silent for long: they decide when a mailbox closes."""
-        alive = np.flatnonzero(self._seen_us > now_us - self._plan.silent_us)
-        return sum(1 << int(column) for column in alive)
+        """Bits of the models that decide when a mailbox closes: alive, and named by the rules if those name any."""
+        alive = sum(1 << column for column in np.flatnonzero(self._seen_us > now_us - self.plan.silent_us).tolist())
+        return alive & self.plan.expected if self.plan.expected else alive
 
     def scores(self, arrivals: Arrivals, now_us: int) -> Tally:
         """Keep what registered models said; the caller has checked names, versions and widths."""
@@ -146,7 +178,7 @@ class Mailbox:
         late[at[~held]] = True
         fresh = held & (columns.reported[slots] & (ONE << column.astype(np.uint64)) == 0)
         if len(arrivals.rows) > 1:
-            fresh &= first_of_its_kind(slots * len(self._plan.models) + column)
+            fresh &= first_of_its_kind(slots * len(self.plan.models) + column)
         kept = at[fresh]
         slots = slots[fresh]
         kept_columns = arrivals.columns[kept]
@@ -161,7 +193,8 @@ class Mailbox:
 
     def _touch(self, slots: Int64s, columns: Int64s) -> None:
         """Look again at open slots whose current step waits for one of these models; the others change nothing yet."""
-        awaited = self._step_masks[self._columns.step[slots]] & (ONE << columns.astype(np.uint64)) != 0
+        step_masks = self._step_masks[self._columns.plan[slots], self._columns.step[slots]]
+        awaited = step_masks & (ONE << columns.astype(np.uint64)) != 0
         touched = slots[awaited & (self._columns.state[slots] == OPEN)]
         if len(touched) > 1:
             touched = np.unique(touched)
@@ -170,7 +203,7 @@ class Mailbox:
 
     def _by_column(self, columns: Int64s) -> list[int]:
         """Rows of each model."""
-        return np.bincount(columns, minlength=len(self._plan.models)).tolist() if len(columns) else []
+        return np.bincount(columns, minlength=len(self.plan.models)).tolist() if len(columns) else []
 
     def _claim(self, slots: Int64s, offsets: Int64s) -> None:
         """Slots for scores that came before their requests."""
@@ -182,32 +215,43 @@ class Mailbox:
 
     def tick(self, now_us: int, *, held: bool = False) -> list[Verdicts]:
         """Answer what can or must be answered now; `held`, only what needs no score (a recovery is under way)."""
-        verdicts = defaults(self._plan, self._immediate, now_us)
+        verdicts = defaults(self.plan, self._immediate, now_us)
         self._immediate.clear()
         if held:
             return verdicts
         full_scan = now_us >= self._next_due_us
         slots = self._candidates(full_scan=full_scan)
-        if not len(slots):
-            return verdicts
-        columns = self._columns
-        chosen = choose(columns, self._plan, slots, now_us)
-        self._next_due_us = chosen.due_us if full_scan else min(self._next_due_us, chosen.due_us)
-        slots, winner, outputs = slots[chosen.settled], chosen.winner[chosen.settled], chosen.outputs[chosen.settled]
+        due_us = FAR_FUTURE if full_scan else self._next_due_us
+        for number, part in self._by_plan(slots):
+            chosen = choose(self._columns, self._plans[number], part, now_us)
+            due_us = min(due_us, chosen.due_us)
+            verdicts += self._answer(self._plans[number], part, chosen, now_us)
+        self._next_due_us = due_us
+        return verdicts
+
+    def _by_plan(self, slots: Int64s) -> list[tuple[int, Int64s]]:
+        """Slots together with those that opened under the same plan; they are all of the newest as a rule."""
+        if len(self._plans) == 1:
+            return [(0, slots)] if len(slots) else []
+        plans = self._columns.plan[slots]
+        return [(number, slots[plans == number]) for number in np.unique(plans).tolist()]
+
+    def _answer(self, plan: Plan, slots: Int64s, chosen: Chosen, now_us: int) -> list[Verdicts]:
+        """Close the question of what is settled."""
+        settled = np.flatnonzero(chosen.settled)
+        if not len(settled):
+            return []
+        columns, slots, chosen = self._columns, slots[settled], chosen.of(settled)
         columns.state[slots] = ANSWERED
-        columns.winner[slots] = winner
-        columns.reason[slots] = np.where(
-            winner < 0, Reason.DEFAULT, np.where(winner == self._plan.first_choice, Reason.PREFERRED, Reason.FALLBACK)
-        )
-        return verdicts + answers(self._plan, columns, self._held(slots), slots, outputs, now_us)
+        columns.winner[slots] = np.maximum(chosen.winners, NOBODY)
+        columns.reason[slots] = _reasons(plan, chosen)
+        return answers(plan, columns, self._held(slots), slots, chosen, now_us)
 
     def _candidates(self, *, full_scan: bool) -> Int64s:
         """Open slots that something has happened to, or all of them when one may be due."""
         columns = self._columns
         if full_scan:
             slots = np.flatnonzero(columns.state == OPEN)
-            if not len(slots):
-                self._next_due_us = FAR_FUTURE
         elif self._touched:
             touched = self._touched[0] if len(self._touched) == 1 else np.unique(np.concatenate(self._touched))
             slots = touched[columns.state[touched] == OPEN]
@@ -234,7 +278,7 @@ class Mailbox:
         complete = (expected != 0) & (expected & ~columns.reported[answered] == 0)
         done = answered if squeeze else answered[complete | (now_us >= columns.closes_us[answered])]
         done = done[np.argsort(columns.offset[done])]
-        closed = comparisons(self._plan, columns, self._held(done), done, now_us)
+        closed = comparisons(self.plan, columns, self._held(done), done, now_us)
         columns.free(done)
         for slot in done.tolist():
             self._requests[slot] = None
@@ -243,6 +287,27 @@ class Mailbox:
 
     def _advance(self) -> None:
         """The window starts at the oldest slot in use, or at the position when there is none."""
-        span = np.arange(self._base, min(self._position, self._base + self._plan.capacity))
+        span = np.arange(self._base, min(self._position, self._base + self.plan.capacity))
         used = np.flatnonzero(self._columns.state[span & self._columns.mask] != FREE)
         self._base = int(span[used[0]]) if len(used) else self._position
+
+
+def _step_masks(plans: Sequence[Plan]) -> NDArray[np.uint64]:
+    """uint64 [plans, steps]: who may answer in each step of each plan."""
+    masks = np.zeros((len(plans), max(len(plan.steps) for plan in plans)), np.uint64)
+    for number, plan in enumerate(plans):
+        masks[number, : len(plan.steps)] = [step.mask for step in plan.steps]
+    return masks
+
+
+def _reasons(plan: Plan, chosen: Chosen) -> Bytes:
+    """Why these answers are what they are."""
+    winners = chosen.winners
+    by_draw = plan.first_choice == COMBINED
+    preferred = (chosen.steps == 0) if by_draw else winners == plan.first_choice
+    reasons = np.where(preferred, PREFERRED, FALLBACK)
+    reasons[winners == COMBINED], reasons[winners == NOBODY] = Reason.COMBINED, Reason.DEFAULT
+    return reasons.astype(np.uint8)
+
+
+PREFERRED, FALLBACK = np.uint8(Reason.PREFERRED), np.uint8(Reason.FALLBACK)

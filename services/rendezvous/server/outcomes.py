@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rendezvous.envelope import MAX_ID_BYTES
-from rendezvous.messages import Comparisons, Decisions, Floats, Int64s, Reason, Request
+from rendezvous.messages import Comparisons, Decisions, Int64s, Reason, Request
+from rendezvous.server.choosing import Chosen
 from rendezvous.server.columns import Columns
 from rendezvous.server.plan import Plan
+from rendezvous.server.policies import NOBODY
 
 RECORD_BYTES = 500_000
 """A columnar record stays well under Kafka's default message.max.bytes of 1 MiB."""
@@ -18,16 +20,20 @@ RECORD_BYTES = 500_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdicts:
-    """The answers that are due now: row i of `decisions` answers `requests[i]`."""
+    """The answers that are due now: row i of `decisions` answers `requests[i]`.
+
+    scheduled: bits of the models that might have answered.
+    """
 
     decisions: Decisions
     requests: tuple[Request, ...]
+    scheduled: int
 
 
 def answers(
-    plan: Plan, columns: Columns, requests: Sequence[Request], slots: Int64s, outputs: Floats, now_us: int
+    plan: Plan, columns: Columns, requests: Sequence[Request], slots: Int64s, chosen: Chosen, now_us: int
 ) -> list[Verdicts]:
-    """Verdicts on slots that were answered with `outputs`, float32 [slots, width]; request i holds slot i."""
+    """Verdicts on slots that were answered, all of one plan; row i of `chosen` and request i are slot i's."""
     return [
         Verdicts(
             Decisions(
@@ -38,11 +44,16 @@ def answers(
                 offsets=columns.offset[slots[part]],
                 winners=columns.winner[slots[part]],
                 reasons=columns.reason[slots[part]],
-                arrived=columns.usable[slots[part]],
+                arrived=chosen.arrived[part],
                 slacks_us=columns.end_us[slots[part]] + plan.margin_us - now_us,
-                outputs=outputs[part],
+                outputs=chosen.outputs[part],
+                control=plan.control,
+                steps=chosen.steps[part],
+                draws=columns.draw[slots[part]],
+                propensities=chosen.propensities[part],
             ),
             tuple(requests[part]),
+            plan.scheduled,
         )
         for part in _parts(plan, len(slots))
     ]
@@ -63,13 +74,18 @@ def _default(plan: Plan, pending: Sequence[tuple[Request, Reason]], now_us: int)
             models=plan.models,
             versions=plan.versions,
             offsets=np.array([request.offset for request in requests], np.int64),
-            winners=np.full(rows, -1, np.int16),
+            winners=np.full(rows, NOBODY, np.int16),
             reasons=np.array([reason for _, reason in pending], np.uint8),
             arrived=np.zeros(rows, np.uint64),
             slacks_us=np.array([request.deadline_us for request in requests], np.int64) - now_us,
             outputs=np.repeat(plan.default[None, :], rows, axis=0),
+            control=plan.control,
+            steps=np.zeros(rows, np.uint8),
+            draws=np.array([request.draw for request in requests], np.float32),
+            propensities=np.ones(rows, np.float32),
         ),
         requests,
+        plan.scheduled,
     )
 
 
@@ -101,5 +117,5 @@ def _comparison(plan: Plan, columns: Columns, requests: Sequence[Request], slots
 
 def _parts(plan: Plan, rows: int) -> list[slice]:
     """Rows in parts whose records stay below RECORD_BYTES, with the longest ids that an envelope may have."""
-    size = max(1, RECORD_BYTES // (len(plan.models) * (5 + 4 * plan.width) + 64 + MAX_ID_BYTES))
+    size = max(1, RECORD_BYTES // (len(plan.models) * (5 + 4 * plan.width) + 80 + MAX_ID_BYTES))
     return [slice(start, start + size) for start in range(0, rows, size)]

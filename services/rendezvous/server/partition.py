@@ -18,6 +18,10 @@ from rendezvous.server.ledger import Ledger, Owes, Resume
 from rendezvous.server.mailbox import Decided, Mailbox
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.plan import Plan
+from rendezvous.server.watching import Judgement, Watch
+from rendezvous.settings import FallbackLimits
+
+FALLBACK = FallbackLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,8 @@ class Takeover:
 class Partition:
     """Takes what arrives for one partition; returns what is to be sent."""
 
-    def __init__(self, plan: Plan, number: int, takeover: Takeover) -> None:
+    def __init__(self, plan: Plan, number: int, takeover: Takeover, fallback: FallbackLimits = FALLBACK) -> None:
         self.number = number
-        self._plan = plan
         self._mailbox = Mailbox(plan, takeover.requests)
         self._ledger = Ledger(takeover.requests, takeover.scores, takeover.decisions)
         self._decided = dict(takeover.decided)
@@ -49,6 +52,7 @@ class Partition:
         self._read = (takeover.requests, takeover.scores)
         self._live = False
         self._squeezed: list[Comparisons] = []
+        self._watch = Watch(fallback)
         self.read_to(*self._read)
 
     @property
@@ -70,6 +74,15 @@ class Partition:
     def committable(self) -> int:
         """All requests before this offset are done, and safe in the log."""
         return self._ledger.committable
+
+    @property
+    def plan(self) -> Plan:
+        """For requests that arrive from now on; its axis is the mailbox's."""
+        return self._mailbox.plan
+
+    def adopt(self, plan: Plan) -> None:
+        """Requests that arrive from now on are answered by another plan."""
+        self._mailbox.adopt(plan)
 
     def resume(self, topic_id: str) -> Resume:
         """Where a successor must start reading scores and decisions."""
@@ -105,12 +118,19 @@ class Partition:
             self._ledger.opened(offset, Owes.DEAD_LETTER)
 
     def scores(self, batch: Sequence[tuple[Scores, int]], now_us: int) -> Tally:
-        """Registered models' scores were read, each with its record's position, in the order of the log."""
-        arrivals = Arrivals.of([scores for scores, _ in batch], self._plan)
+        """Scores were read, each with its record's position, in the order of the log.
+
+        Those of versions that are not on the axis (retired a moment ago, or not heard of yet) are passed by.
+        """
+        self._ledger.read_scores(batch[-1][1] + 1)
+        column_of = self.plan.column_of
+        batch = [(scores, record) for scores, record in batch if (scores.model, scores.version) in column_of]
+        if not batch:
+            return Tally([], [], [], [])
+        arrivals = Arrivals.of([scores for scores, _ in batch], column_of)
         records = np.repeat([record for _, record in batch], arrivals.rows)
         inside = self._mailbox.accepts(arrivals.offsets)
         self._ledger.scored(arrivals.offsets[inside], records[inside])
-        self._ledger.read_scores(batch[-1][1] + 1)
         return self._mailbox.scores(arrivals, now_us)
 
     def tick(self, now_us: int) -> list[Verdicts]:
@@ -120,7 +140,14 @@ class Partition:
     def close(self, now_us: int) -> list[Comparisons]:
         """The comparisons of what is over."""
         squeezed, self._squeezed = self._squeezed, []
-        return squeezed + (self._mailbox.close(now_us) if self._live else [])
+        closed = squeezed + (self._mailbox.close(now_us) if self._live else [])
+        for comparisons in closed:
+            self._watch.saw(comparisons, self.plan.watched, now_us)
+        return closed
+
+    def judge(self, now_us: int) -> list[Judgement]:
+        """Which scheduled versions are to be passed by, or trusted again, from what has closed."""
+        return self._watch.judge(self.plan.suspended.__contains__, now_us) if self._live else []
 
     def unreadable(self, comparisons: Comparisons) -> Int64s:
         """Offsets whose value no model could read and one or more tried; each now owes a dead letter.

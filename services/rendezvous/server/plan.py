@@ -1,42 +1,56 @@
-"""An endpoint's schedule made ready for the mailbox: models as columns, steps as masks, times in microseconds."""
+"""What control says, made ready for one partition's mailbox: versions as columns, steps as masks, times in µs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rendezvous.messages import Floats
-from rendezvous.server.policies import POLICIES, Policy
+from rendezvous.messages import Floats, Int64s
+from rendezvous.registry.events import Quality, State
+from rendezvous.registry.state import Control, Pair
+from rendezvous.rules import Rules, Step
+from rendezvous.server.policies import COMBINED, POLICIES, Policy, fault_of
 from rendezvous.settings import Endpoint, SettingsError
 
 MS_US = 1_000
+Axis: TypeAlias = tuple[Pair, ...]
+"""The model axis of a mailbox: column i speaks of pair i."""
 
 
 @dataclass(frozen=True)
 class PlannedStep:
     """A step of the schedule: until_us from the append (None: the deadline less the margin), and who may answer.
 
-    columns: int64 [models] in the order of preference; mask: the same as bits.
+    pairs in the order of preference; columns: int64 [models], their places on the axis; mask: the same as bits;
+    weights: float64 [models], NaN where none is known.
     """
 
     until_us: int | None
-    columns: NDArray[np.int64]
+    pairs: Axis
+    columns: Int64s
     mask: np.uint64
-    choose: Policy
+    policy: Policy
+    weights: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Who is compared (the model axis), who answers when, and how long things may take."""
+    """Who is compared (the model axis), who answers when, and how long things may take.
 
-    models: tuple[str, ...]
-    versions: tuple[str, ...]
+    expected: bits of those whose reports close a mailbox early; 0 for everybody who is alive. watched: for each pair
+    that the rules schedule, suspended or not, the end of its first step in µs from the append. suspended: who is
+    passed by on this partition. policy is a hash of what decides an answer besides scores, control how far control had
+    been read.
+    """
+
+    axis: Axis
     steps: tuple[PlannedStep, ...]
     default: Floats
     deadline_us: int
@@ -45,7 +59,11 @@ class Plan:
     close_us: int
     silent_us: int
     capacity: int
+    expected: int
+    watched: Mapping[Pair, int]
+    suspended: frozenset[Pair]
     policy: str
+    control: int
 
     @property
     def width(self) -> int:
@@ -53,68 +71,171 @@ class Plan:
         return len(self.default)
 
     @cached_property
-    def column_of(self) -> Mapping[tuple[str, str], int]:
+    def models(self) -> tuple[str, ...]:
+        """Names along the axis."""
+        return tuple(model for model, _ in self.axis)
+
+    @cached_property
+    def versions(self) -> tuple[str, ...]:
+        """Versions along the axis."""
+        return tuple(version for _, version in self.axis)
+
+    @cached_property
+    def column_of(self) -> Mapping[Pair, int]:
         """(model, version) to its place on the model axis."""
-        return {pair: column for column, pair in enumerate(zip(self.models, self.versions, strict=True))}
+        return {pair: column for column, pair in enumerate(self.axis)}
 
     @cached_property
     def scheduled(self) -> int:
         """Bits of all the models that may answer."""
         return int(np.bitwise_or.reduce([step.mask for step in self.steps]))
 
-    @property
+    @cached_property
     def first_choice(self) -> int:
-        """The column whose answer is `preferred`; every other one's is `fallback`."""
-        return int(self.steps[0].columns[0])
+        """The column whose answer is `preferred`, whenever it comes; COMBINED when it depends on the request."""
+        step = self.steps[0]
+        if not len(step.columns) or step.policy.patient or step.policy.weights == "required":
+            return COMBINED
+        quality = np.nan_to_num(step.weights, nan=-np.inf)
+        return int(step.columns[int(np.argmax(quality)) if step.policy.weights == "best" else 0])
 
-    def names(self, mask: int) -> tuple[str, ...]:
-        """The models whose bits are set."""
-        return tuple(name for column, name in enumerate(self.models) if mask >> column & 1)
+    def changes(self, before: Plan) -> bool:
+        """Whether it differs from what is in force in more than how far control has been read."""
+        return (self.policy, self.watched, self.suspended, self._times()) != (
+            before.policy,
+            before.watched,
+            before.suspended,
+            before._times(),
+        ) or self.axis != before.axis
+
+    def _times(self) -> tuple[int, ...]:
+        return self.deadline_us, self.max_deadline_us, self.margin_us, self.close_us, self.expected
+
+    def on(self, axis: Axis) -> Plan:
+        """The same plan in the columns of another axis; who is not on it cannot answer."""
+        if axis == self.axis:
+            return self
+        steps = tuple(_placed(step, axis) for step in self.steps)
+        expected = _bits(
+            axis.index(self.axis[column]) for column in set_bits(self.expected) if self.axis[column] in axis
+        )
+        return replace(self, axis=axis, steps=steps, expected=expected)
 
 
-def plan_for(endpoint: Endpoint, versions: Mapping[str, str]) -> Plan:
-    """The plan of an endpoint whose models have these versions.
+def plan_for(endpoint: Endpoint, control: Control, partition: int) -> Plan:
+    """The plan of one partition as control stands.
 
     Raises:
-        SettingsError: a step names an unknown policy.
+        SettingsError: control has no rules yet, or rules that this server does not know how to follow.
     """
-    names = tuple(endpoint.models)
+    rules = control.rules
+    if rules is None:
+        raise SettingsError(
+            f"{endpoint.topic('control')} holds no rules: "
+            f"run `rendezvous models deploy --endpoint {endpoint.name}` first"
+        )
+    if len(rules.default) != len(endpoint.output.default):
+        raise SettingsError(
+            f"{endpoint.topic('control')}: the default has {len(rules.default)} numbers, the endpoint's output "
+            f"{len(endpoint.output.default)}: an endpoint cannot change its width"
+        )
+    axis, suspended = control.deployed, control.suspended.get(partition, frozenset())
+    steps = _steps(endpoint, control, axis, suspended)
+    expected = [pair for name in rules.expected if (pair := control.resolve(name)) is not None]
     return Plan(
-        models=names,
-        versions=tuple(versions[name] for name in names),
-        steps=tuple(
-            _step(number, step.until_ms, [names.index(name) for name in step.models], step.policy)
-            for number, step in enumerate(endpoint.schedule, start=1)
-        ),
-        default=np.array(endpoint.output.default, np.float32),
-        deadline_us=endpoint.request.deadline_ms * MS_US,
-        max_deadline_us=endpoint.request.max_deadline_ms * MS_US,
-        margin_us=endpoint.request.reply_margin_ms * MS_US,
-        close_us=endpoint.mailbox.close_ms * MS_US,
+        axis=axis,
+        steps=steps,
+        default=np.array(rules.default, np.float32),
+        deadline_us=rules.deadline_ms * MS_US,
+        max_deadline_us=rules.max_deadline_ms * MS_US,
+        margin_us=rules.reply_margin_ms * MS_US,
+        close_us=max(endpoint.mailbox.close_ms, rules.max_deadline_ms) * MS_US,
         silent_us=endpoint.mailbox.silent_ms * MS_US,
         capacity=endpoint.mailbox.capacity,
-        policy=policy_hash(endpoint, versions),
+        expected=_bits(axis.index(pair) for pair in expected),
+        watched=_watched(control, rules),
+        suspended=suspended,
+        policy=_hash(steps, rules.default, rules.reply_margin_ms),
+        control=control.position,
     )
 
 
-def _step(number: int, until_ms: int | None, columns: list[int], policy: str) -> PlannedStep:
-    if policy not in POLICIES:
-        raise SettingsError(f"schedule step {number}: policy {policy!r} is unknown; there are {sorted(POLICIES)}")
-    mask = sum(1 << column for column in set(columns))
-    return PlannedStep(
-        until_us=None if until_ms is None else until_ms * MS_US,
+def _steps(endpoint: Endpoint, control: Control, axis: Axis, suspended: frozenset[Pair]) -> tuple[PlannedStep, ...]:
+    """The rules' steps with those who can answer now; a step that nobody is left in is passed by, but for the last."""
+    rules = control.rules
+    steps = []
+    for number, step in enumerate(rules.schedule if rules else ()):
+        if fault := fault_of(step.policy, endpoint.output.kind, weighted=bool(step.weights)):
+            raise SettingsError(f"{endpoint.topic('control')}: schedule step {number + 1}: {fault}")
+        named: dict[Pair, str] = {}
+        for name in step.models:
+            pair = control.resolve(name)
+            if pair is not None and pair not in suspended and control.versions[pair].state is State.ACTIVE:
+                named.setdefault(pair, name)
+        if named or step.until_ms is None:
+            steps.append(_planned(step, named, control, axis))
+    return tuple(steps)
+
+
+def _planned(step: Step, named: Mapping[Pair, str], control: Control, axis: Axis) -> PlannedStep:
+    policy = POLICIES[step.policy]
+    if policy.weights in {"best", "hedge"}:
+        known = control.weights.get(Quality(policy.weights), {})
+        weights = [known.get(pair, np.nan) for pair in named]
+    else:
+        weights = [step.weights.get(name, 0.0) if step.weights else np.nan for name in named.values()]
+    finite = np.array([weight if np.isfinite(weight) else np.nan for weight in weights], np.float64)
+    unplaced = PlannedStep(
+        until_us=None if step.until_ms is None else step.until_ms * MS_US,
+        pairs=tuple(named),
+        columns=np.empty(0, np.int64),
+        mask=np.uint64(0),
+        policy=policy,
+        weights=finite if policy.weights == "best" else np.maximum(finite, 0.0),
+    )
+    return _placed(unplaced, axis)
+
+
+def _placed(step: PlannedStep, axis: Axis) -> PlannedStep:
+    """The step in the columns of an axis, without those who are not on it."""
+    kept = [place for place, pair in enumerate(step.pairs) if pair in axis]
+    pairs = tuple(step.pairs[place] for place in kept)
+    columns = [axis.index(pair) for pair in pairs]
+    return replace(
+        step,
+        pairs=pairs,
         columns=np.array(columns, np.int64),
-        mask=np.uint64(mask),
-        choose=POLICIES[policy],
+        mask=np.uint64(_bits(columns)),
+        weights=step.weights[kept],
     )
 
 
-def policy_hash(endpoint: Endpoint, versions: Mapping[str, str]) -> str:
-    """Twelve hex digits of what decides an answer besides the scores: schedule, default, margin and versions."""
+def _watched(control: Control, rules: Rules) -> dict[Pair, int]:
+    end_ms = rules.deadline_ms - rules.reply_margin_ms
+    watched: dict[Pair, int] = {}
+    for step in rules.schedule:
+        for name in step.models:
+            pair = control.resolve(name)
+            if pair is not None:
+                watched.setdefault(pair, (end_ms if step.until_ms is None else step.until_ms) * MS_US)
+    return watched
+
+
+def _bits(columns: Iterable[int]) -> int:
+    return sum(1 << column for column in set(columns))
+
+
+def set_bits(mask: int) -> list[int]:
+    """The places of a mask's bits, the lowest first."""
+    return [column for column in range(mask.bit_length()) if mask >> column & 1]
+
+
+def _hash(steps: Sequence[PlannedStep], default: Sequence[float], margin_ms: int) -> str:
+    """Twelve hex digits of what decides an answer besides the scores."""
+    names = {id(policy): name for name, policy in POLICIES.items()}
     what = {
-        "schedule": [step.model_dump() for step in endpoint.schedule],
-        "default": endpoint.output.default,
-        "margin_ms": endpoint.request.reply_margin_ms,
-        "versions": dict(versions),
+        "steps": [[s.until_us, s.pairs, names[id(s.policy)], [repr(w) for w in s.weights.tolist()]] for s in steps],
+        "default": list(default),
+        "margin_ms": margin_ms,
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]

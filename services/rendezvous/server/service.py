@@ -6,14 +6,19 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from rendezvous.log.records import Committed, Record, Sink, Source, Start
-from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Scores
+from rendezvous.log.records import Committed, Record, Source, Start
+from rendezvous.log.roles import SESSION_MS
+from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Reason, Scores
+from rendezvous.registry.events import Suspension
+from rendezvous.registry.state import Control
+from rendezvous.server.following import followed
 from rendezvous.server.intake import Fault, Intake, dead_letter
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
-from rendezvous.server.plan import Plan
+from rendezvous.server.plan import plan_for
 from rendezvous.server.publishing import Publisher
 from rendezvous.server.recovery import take_over
+from rendezvous.server.watching import Judgement
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
 from rendezvous.wire import Codec
@@ -28,6 +33,10 @@ CLOSE_EVERY_US = 50_000
 """Comparisons are for the monitor, which is in no hurry: larger records cost less."""
 COMMIT_EVERY_US = 500_000
 """A successor reads again at most this much; a commit costs the broker a write."""
+FROZEN_US = SESSION_MS * 1_000 // 2
+"""Whoever did not come round for this long may have lost its partitions without knowing it."""
+DOUBT_US = 10_000
+"""The wait for the group's word, while this process does not know whether it is still a member."""
 FLUSH_S = 10.0
 """How long a stop, or giving a partition away, waits for deliveries."""
 
@@ -40,42 +49,55 @@ class Service:
     def __init__(
         self,
         endpoint: Endpoint,
-        plan: Plan,
         source: Source,
-        answers: Sink,
-        records: Sink,
+        publisher: Publisher,
         clock_us: Callable[[], int],
+        steady_us: Callable[[], int],
         metrics: ServerMetrics,
         topic_id: str,
     ) -> None:
         self._endpoint = endpoint
-        self._plan = plan
         self._source = source
         self._clock_us = clock_us
+        self._steady_us = steady_us
         self._metrics = metrics
         self._topic_id = topic_id
         self._requests_topic = endpoint.topic("requests")
         self._scores_topic = endpoint.topic("scores")
+        self._control_topic = endpoint.topic("control")
         features = Codec(endpoint.features_schema, endpoint.older_features_schemas)
-        self._intake = Intake(plan, features, endpoint.request.max_bytes)
-        self._publisher = Publisher(
-            endpoint, plan, answers, records, lambda reason: metrics.dead_letters.labels(reason).inc()
-        )
+        self._intake = Intake(features, endpoint.request.max_bytes, len(endpoint.output.default))
+        self._publisher = publisher
         self._partitions: dict[int, Partition] = {}
         self._positions: dict[tuple[str, int], int] = {}
         self._committed: dict[int, Committed] = {}
         self._close_at_us = 0
         self._commit_at_us = 0
         self._held = False
-        self.joined = False
+        self._control, _ = followed(endpoint, Control(), source.read(self._control_topic, 0, 0))
+        self._follows = False
+        plan_for(endpoint, self._control, 0)  # what it says can be followed, or we do not start
+        self._turned_us = steady_us()
+        self._sure = True
+        self._untaken: list[Record] = []
+        self._joined = False
         source.subscribe(self._requests_topic, self)
 
     # ------------------------------------------------------------------------------------------------- the loop
 
     @property
     def ready(self) -> bool:
-        """Joined, and every owned partition is live."""
-        return self.joined and all(partition.live for partition in self._partitions.values())
+        """A member of the group, sure of it, and live in every partition that it owns.
+
+        A member without partitions is ready: it takes over when another one goes. Whoever lost all of them to its
+        session's end is not, until the group has taken it in again.
+        """
+        return self._joined and self._sure and all(partition.live for partition in self._partitions.values())
+
+    @property
+    def over(self) -> bool:
+        """A server has always more to do."""
+        return False
 
     def turn(self, longest_us: int = IDLE_US) -> None:
         """Wait for what comes next, at most `longest_us`; then do all that is due.
@@ -83,8 +105,12 @@ class Service:
         Raises:
             LogError: the log failed beyond repair; a restart resumes where this one stopped.
         """
-        records = self._source.poll(MAX_RECORDS, self._patience_us(longest_us) / 1e6)
+        # in doubt only one: the callbacks run all the same, and what is not taken yet stays little
+        self._untaken += self._source.poll(MAX_RECORDS if self._sure else 1, self._patience_us(longest_us) / 1e6)
+        if not self._entitled():
+            return
         now_us = self._clock_us()
+        records, self._untaken = self._untaken, []
         self._take_all(records, now_us)
         if self._held:
             self._note_progress()
@@ -95,12 +121,35 @@ class Service:
         if now_us >= self._close_at_us:
             self._close_at_us = now_us + CLOSE_EVERY_US
             self._close(now_us)
-        self._publisher.check()
+        self._publisher.check(now_us)
         if now_us >= self._commit_at_us:
             self._commit_at_us = now_us + COMMIT_EVERY_US
             self._commit(wait=False)
+        self._turned_us = self._steady_us()
+
+    def _entitled(self) -> bool:
+        """Whether it may answer: a process that was frozen must first prove that its partitions are still its own.
+
+        Looked at after the wait for records, where a process spends most of its time. What cannot be taken back: the
+        rest of a turn that was frozen in its middle, and what stood in the producer's queue, which its threads send
+        when they thaw. Such an answer is a repetition, by its `ce_id`, of what the new owner says.
+        """
+        away_us = self._steady_us() - self._turned_us
+        if self._sure and away_us > FROZEN_US:
+            _logger.warning(
+                "%s: away for %.1f s: asking the group for its partitions", self._requests_topic, away_us / 1e6
+            )
+            self._sure = False
+        if not self._sure:
+            held = {number: self._position(partition) for number, partition in self._partitions.items()}
+            self._sure = self._source.still_member(self._requests_topic, held)
+            if self._sure:
+                _logger.warning("%s: going on with partitions %s", self._requests_topic, sorted(held))
+        return self._sure
 
     def _patience_us(self, longest_us: int) -> int:
+        if not self._sure:
+            return DOUBT_US
         if self._publisher.undelivered:
             longest_us = min(longest_us, REPORT_US)
         due_us = min((p.next_due_us for p in self._partitions.values() if p.live), default=None)
@@ -119,13 +168,16 @@ class Service:
     def _take_all(self, records: Sequence[Record], now_us: int) -> None:
         """Requests one by one; scores together, since NumPy's price is by the call and not by the row."""
         scores: dict[int, list[tuple[Scores, int]]] = {}
+        news = [record for record in records if record.topic == self._control_topic]
+        if news:
+            self._follow(news)
         for record in records:
-            partition = self._partitions.get(record.partition)
+            partition = None if record.topic == self._control_topic else self._partitions.get(record.partition)
             if partition is None:
                 continue  # taken away between the poll and now: its new owner reads it
             self._positions[record.topic, record.partition] = record.offset + 1
             if record.topic == self._scores_topic:
-                said = self._intake.scores(record)
+                said = self._intake.scores(record, self._control.versions)
                 if isinstance(said, Fault):
                     self._publisher.letter(dead_letter(record, said, now_us), None)
                 else:
@@ -133,11 +185,12 @@ class Service:
             else:
                 self._take_request(partition, record, now_us)
         for number, batch in scores.items():
-            tally = self._partitions[number].scores(batch, now_us)
-            self._metrics.tally(self._plan.models, tally.by_fate(), [said for said, _ in batch])
+            partition = self._partitions[number]
+            tally = partition.scores(batch, now_us)
+            self._metrics.tally(partition.plan.models, tally.by_fate(), [said for said, _ in batch])
 
     def _take_request(self, partition: Partition, record: Record, now_us: int) -> None:
-        request, fault = self._intake.request(record)
+        request, fault = self._intake.request(record, partition.plan)
         if request is None:
             partition.dead_letter(record.offset)
         else:
@@ -167,7 +220,8 @@ class Service:
         decisions = verdicts.decisions
         counts = Counter(zip(decisions.winners.tolist(), decisions.reasons.tolist(), strict=True))
         for (winner, reason), count in counts.items():
-            self._metrics.answered(self._plan.models[winner] if winner >= 0 else "default", reason, count)
+            nobody = "several" if reason == Reason.COMBINED else "default"
+            self._metrics.answered(decisions.models[winner] if winner >= 0 else nobody, reason, count)
         for request, slack_us in zip(verdicts.requests, decisions.slacks_us.tolist(), strict=True):
             self._metrics.slack.observe(slack_us / 1e6)
             self._metrics.latency.observe((decisions.decided_us - request.appended_us) / 1e6)
@@ -179,10 +233,30 @@ class Service:
             for comparisons in partition.close(now_us):
                 self._bury_unreadable(partition, comparisons, now_us)
                 self._publisher.compare(partition, comparisons)
+            for judgement in partition.judge(now_us):
+                self._tell(partition.number, judgement, now_us)
         owned = self._partitions.values()
+        self._metrics.undelivered.set(self._publisher.undelivered)
         self._metrics.in_flight.set(sum(partition.in_flight for partition in owned))
         self._metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
         self._metrics.partitions.labels("held").set(sum(not partition.live for partition in owned))
+
+    def _tell(self, number: int, judgement: Judgement, now_us: int) -> None:
+        """A version is passed by, or trusted again, once this is read back from control."""
+        model, version = judgement.pair
+        event = Suspension(
+            partition=number,
+            model=model,
+            version=version,
+            suspended=judgement.suspended,
+            missed=judgement.missed,
+            failed=judgement.failed,
+            requests=judgement.requests,
+            by="server",
+            at_us=now_us,
+        )
+        _logger.warning("%s-%d: %s", self._requests_topic, number, event)
+        self._publisher.tell(event)
 
     def _bury_unreadable(self, partition: Partition, comparisons: Comparisons, now_us: int) -> None:
         appended = dict(zip(comparisons.offsets.tolist(), comparisons.appended_us.tolist(), strict=True))
@@ -204,37 +278,65 @@ class Service:
 
     def _commit(self, *, wait: bool) -> None:
         for number, partition in self._partitions.items():
-            committed = Committed(partition.committable, partition.resume(self._topic_id).text())
+            committed = self._position(partition)
             if committed.offset > 0 and self._committed.get(number) != committed:
                 self._source.commit(self._requests_topic, number, committed, wait=wait)
                 self._committed[number] = committed
+
+    def _position(self, partition: Partition) -> Committed:
+        return Committed(partition.committable, partition.resume(self._topic_id).text())
+
+    # ------------------------------------------------------------------------------------- what control says now
+
+    def _follow(self, news: Sequence[Record]) -> None:
+        """Versions came or went, aliases moved, rules changed: in force for requests that are read from now on."""
+        self._control, refusals = followed(self._endpoint, self._control, news)
+        for refusal in refusals:
+            _logger.warning("%s", refusal)
+        for number, partition in self._partitions.items():
+            plan = plan_for(self._endpoint, self._control, number)
+            if plan.changes(partition.plan):
+                partition.adopt(plan)
+                _logger.info(
+                    "%s-%d: policy %s from control %d", self._requests_topic, number, plan.policy, plan.control
+                )
 
     # ------------------------------------------------------------------------------------------- who owns what
 
     def assigned(self, partitions: Sequence[int]) -> list[Start]:
         """Partitions were gained: learn what their predecessor left, and read on from there."""
-        starts = []
+        starts = [] if self._follows else [Start(self._control_topic, 0, self._control.position)]
+        self._follows = True
         for number in partitions:
-            takeover = take_over(self._source, self._endpoint, self._plan, number, self._topic_id)
+            plan = plan_for(self._endpoint, self._control, number)
+            takeover = take_over(self._source, self._endpoint, plan, number, self._topic_id)
             _logger.info(
                 "%s-%d: taken over at %d of %d", self._requests_topic, number, takeover.requests, takeover.requests_end
             )
-            self._partitions[number] = Partition(self._plan, number, takeover)
+            self._partitions[number] = Partition(plan, number, takeover, self._endpoint.fallback)
             starts.append(Start(self._requests_topic, number, takeover.requests))
             starts.append(Start(self._scores_topic, number, takeover.scores))
         self._held = True
-        self.joined = True
+        self._joined = True
         return starts
 
     def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
         """Partitions go away: what is under way is finished and committed, unless they are lost already."""
         stops = []
+        self._joined = not lost
+        self._untaken = [
+            record
+            for record in self._untaken
+            if record.topic == self._control_topic or record.partition not in partitions
+        ]
         if not lost:
             self._publisher.flush(FLUSH_S)
             self._commit(wait=True)
         for number in partitions:
             _logger.info("%s-%d: %s", self._requests_topic, number, "lost" if lost else "given away")
-            self._partitions.pop(number, None)
+            partition = self._partitions.pop(number, None)
+            if partition is not None:
+                self._publisher.gone(partition)
             self._committed.pop(number, None)
             for topic in (self._requests_topic, self._scores_topic):
                 self._positions.pop((topic, number), None)

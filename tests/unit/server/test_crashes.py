@@ -18,21 +18,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
 
-from endpoints import VERSIONS, endpoint
+from endpoints import VERSIONS, endpoint, genesis, plan_of
 from memory_log import FakeClock, MemoryLog, MemorySource
 from rendezvous.envelope import write_envelope
 from rendezvous.log.records import Delivered, Headers, Record
+from rendezvous.log.roles import SESSION_MS
 from rendezvous.messages import Comparisons, DeadLetter, Decisions, Envelope, Reason, Response, Scores, Status
 from rendezvous.server.ledger import Ledger
 from rendezvous.server.partition import Partition
-from rendezvous.server.plan import plan_for
 from rendezvous.server.recovery import take_over
 from rendezvous.server.service import Service
-from rendezvous.telemetry import ServerMetrics
 from rendezvous.topics import topics_of
 from rendezvous.wire import Codec, decode, encode
+from worlds import server_of
 
 SEEDS = 300
 EVENTS = 45
@@ -103,6 +102,11 @@ class SlowSink:
         self._queued.clear()
         self._unreported.clear()
 
+    def places(self) -> set[Place]:
+        """The requests whose answers are queued."""
+        answers = [decode(value, Response) for topic, _, value, *_ in self._queued if topic.endswith(".responses")]
+        return {(answer.partition, answer.offset) for answer in answers}
+
     def _some(self, of: Sequence[object]) -> int:
         return self._chance.choice((0, self._chance.randint(0, len(of)), len(of), len(of)))
 
@@ -165,9 +169,11 @@ class Run:
                 {"models": ["champion", "challenger", "baseline"]},
             ],
         )
-        self.plan = plan_for(self.endpoint, VERSIONS)
+        self.plan = plan_of(self.endpoint, VERSIONS)
         self.features = Codec(self.endpoint.features_schema).encode({"x": 1.0, "who": "a"})
         self.log = MemoryLog(self.clock, {topic.name: PARTITIONS for topic in topics_of(self.endpoint)})
+        for event in genesis(self.endpoint):
+            self.log.append(self.endpoint.topic("control"), 0, encode(event))
         self.servers: list[Server] = []
         self.asked: dict[Place, tuple[str, int, int]] = {}
         self.rubbish: set[Place] = set()
@@ -187,6 +193,7 @@ class Run:
             (self.start, 6),
             (self.crash, 5),
             (self.stop, 2),
+            (self.freeze, 1),
         ]
         events, weights = zip(*likely, strict=True)
         for event in self.chance.choices(events, weights, k=EVENTS):
@@ -264,16 +271,7 @@ class Run:
         self.interrupted_us.append(self.clock())
         source = ShufflingSource(self.log, self.chance, self.limit)
         answers, records = (SlowSink(self.log, self.chance, self.sent_us) for _ in range(2))
-        service = Service(
-            self.endpoint,
-            self.plan,
-            source,
-            answers,
-            records,
-            self.clock,
-            ServerMetrics(CollectorRegistry()),
-            "topic-id",
-        )
+        service = server_of(self.endpoint, source, answers, records, self.clock, "topic-id")
         self.servers.append(Server(service, source, (answers, records)))
 
     def stop(self) -> None:
@@ -291,6 +289,25 @@ class Run:
                 sink.crash()
             server.source.close()
             self.in_doubt.update(set(self.answers()) - set(self.decided()))
+
+    def freeze(self) -> None:
+        """One server stands still, for less than its session or for longer; the other one works on.
+
+        What stands in its producers' queues goes out when it thaws: that is in doubt too.
+        """
+        if not self.servers:
+            return
+        self.interrupted_us.append(self.clock())
+        server = self.chance.choice(self.servers)
+        self.in_doubt.update((set(self.answers()) | server.sinks[0].places()) - set(self.decided()))
+        self.servers.remove(server)
+        self.wait(self.chance.choice((SESSION_MS // 3, 2 * SESSION_MS // 3)))
+        if self.chance.random() < 0.5:
+            self.wait(SESSION_MS // 3)
+            self.log.expel(GROUP, server.source)
+            self.wait(100)
+        self.servers.append(server)
+        self.interrupted_us.append(self.clock())
 
     def _one(self) -> Server:
         return self.servers.pop(self.chance.randrange(len(self.servers)))
@@ -433,11 +450,17 @@ def look_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Partition, "tick", lambda partition, now_us: real(partition, now_us - behind_us))
 
 
+def trust_the_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goes on after a freeze as if nothing had happened."""
+    monkeypatch.setattr(Service, "_entitled", lambda _: True)
+
+
 MUTANTS = {
     commit_without_waiting: "every request is answered",
     forget_the_decisions: "answered twice",
     resume_after_the_decisions: "answered twice",
     decide_before_the_report: "every request is answered",
+    trust_the_past: "answered twice",
     look_too_late: "an answer left too late",
 }
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from endpoints import DEADLINE_MS, FEATURES, VERSIONS, endpoint
-from rendezvous.envelope import write_envelope
+from endpoints import DEADLINE_MS, FEATURES, VERSIONS, endpoint, plan_of
+from rendezvous.envelope import draw_of, write_envelope
 from rendezvous.log.records import Headers, Record
 from rendezvous.messages import DeadLetter, DeadLetterReason, Envelope, ReplyAddress, Request, Scores, Status
 from rendezvous.server.intake import (
@@ -19,7 +19,6 @@ from rendezvous.server.intake import (
     Intake,
     dead_letter,
 )
-from rendezvous.server.plan import plan_for
 from rendezvous.wire import Codec, decode, encode
 
 CODEC = Codec(FEATURES)
@@ -29,11 +28,13 @@ MEBIBYTE = 1 << 20
 """Kafka's default message.max.bytes."""
 APPENDED_MS = 1_700_000_000_000
 NOW_US = APPENDED_MS * 1_000 + 1_500
+PLAN = plan_of(endpoint())
+KNOWN = VERSIONS.items()
 
 
 def intake() -> Intake:
     """Of the test endpoint."""
-    return Intake(plan_for(endpoint(), VERSIONS), CODEC, MAX_BYTES)
+    return Intake(CODEC, MAX_BYTES, 1)
 
 
 def record(value: bytes = VALUE, headers: Headers | None = None, key: bytes | None = None) -> Record:
@@ -44,7 +45,7 @@ def record(value: bytes = VALUE, headers: Headers | None = None, key: bytes | No
 
 def request_of(found: Record) -> tuple[Request | None, Fault | None]:
     """What the intake makes of it."""
-    return intake().request(found)
+    return intake().request(found, PLAN)
 
 
 def scores(model: str = "champion", version: str = "c1", width: int = 1, offsets: tuple[int, ...] = (7, 9)) -> bytes:
@@ -71,7 +72,7 @@ def test_a_request_is_its_envelope_and_its_place() -> None:
     request, fault = request_of(record(headers=write_envelope(Envelope("r", "s", 200, reply))))
     assert fault is None
     appended_us = APPENDED_MS * 1_000
-    assert request == Request(42, appended_us, appended_us + 200_000, "r", reply, None)
+    assert request == Request(42, appended_us, appended_us + 200_000, "r", reply, None, draw_of(b"r"))
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,8 @@ def test_a_value_of_exactly_the_limit_is_taken() -> None:
 def test_a_value_of_an_older_schema_is_taken() -> None:
     """Every released features schema is read."""
     older = '{"type": "record", "name": "Features", "fields": [{"name": "who", "type": "string"}]}'
-    found = Intake(plan_for(endpoint(), VERSIONS), Codec(FEATURES, [older]), MAX_BYTES)
-    assert found.request(record(Codec(older).encode({"who": "a"})))[1] is None
+    found = Intake(Codec(FEATURES, [older]), MAX_BYTES, 1)
+    assert found.request(record(Codec(older).encode({"who": "a"})), PLAN)[1] is None
 
 
 # ------------------------------------------------------------------------------------------------------------- scores
@@ -148,7 +149,7 @@ def test_a_value_of_an_older_schema_is_taken() -> None:
 
 def test_scores_of_a_registered_model_are_taken() -> None:
     """As they were sent."""
-    found = intake().scores(record(scores()))
+    found = intake().scores(record(scores()), KNOWN)
     assert isinstance(found, Scores)
     assert (found.model, found.offsets.tolist()) == ("champion", [7, 9])
 
@@ -161,15 +162,15 @@ def test_scores_of_a_registered_model_are_taken() -> None:
         (scores()[:-1], DeadLetterReason.UNREADABLE, ""),
         (scores() + b"\0", DeadLetterReason.UNREADABLE, "1 bytes after"),
         (scores(offsets=(9, 7)), DeadLetterReason.UNREADABLE, "increase"),
-        (scores("stranger"), DeadLetterReason.UNREGISTERED_MODEL, "stranger/c1 is not among champion/c1"),
-        (scores(version="c0"), DeadLetterReason.UNREGISTERED_MODEL, "champion/c0 is not among champion/c1"),
+        (scores("stranger"), DeadLetterReason.UNREGISTERED_MODEL, "stranger/c1 was never deployed"),
+        (scores(version="c0"), DeadLetterReason.UNREGISTERED_MODEL, "champion/c0 was never deployed"),
         (scores("challenger"), DeadLetterReason.UNREGISTERED_MODEL, "challenger/c1"),
         (scores(width=2), DeadLetterReason.WRONG_SHAPE, "champion answers 2 numbers, the endpoint has 1"),
     ],
 )
 def test_scores_that_cannot_be_used_are_a_fault(value: bytes, reason: str, words: str) -> None:
     """Each with its own reason, and with what was expected."""
-    found = intake().scores(record(value))
+    found = intake().scores(record(value), KNOWN)
     assert isinstance(found, Fault)
     assert found.reason == reason
     assert words in found.detail
@@ -177,7 +178,7 @@ def test_scores_that_cannot_be_used_are_a_fault(value: bytes, reason: str, words
 
 def test_a_strangers_name_does_not_fill_a_letter() -> None:
     """Names are quoted by their beginning."""
-    found = intake().scores(record(scores("m" * 100_000, "v" * 100_000)))
+    found = intake().scores(record(scores("m" * 100_000, "v" * 100_000)), KNOWN)
     assert isinstance(found, Fault)
     assert len(found.detail) < 500
 

@@ -21,12 +21,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from endpoints import VERSIONS, endpoint
+from endpoints import VERSIONS, endpoint, plan_of
 from oracle import NEVER_US, Answered, Compared, Fates, Oracle, answered, compared, fates
 from rendezvous.messages import Reason, Request, Scores, Status
 from rendezvous.server.arrivals import Arrivals
 from rendezvous.server.mailbox import Decided, Mailbox
-from rendezvous.server.plan import Plan, plan_for
+from rendezvous.server.plan import Plan
 from rendezvous.wire import encode
 
 MS_US = 1_000
@@ -48,7 +48,7 @@ def small(**changes: Any) -> Plan:  # noqa: ANN401 - parts of a document
         ],
         "mailbox": {"close_ms": CLOSE, "silent_ms": SILENT, "capacity": CAPACITY},
     }
-    return plan_for(endpoint(**document | changes), VERSIONS)
+    return plan_of(endpoint(**document | changes), VERSIONS)
 
 
 PLAN = small()
@@ -99,7 +99,7 @@ class Box:
 
     def say_all(self, batch: Sequence[Scores], at_ms: float = 0) -> Fates:
         """Several scores records are read in one turn."""
-        return fates(self.mailbox.scores(Arrivals.of(batch, self.plan), _us(at_ms)))
+        return fates(self.mailbox.scores(Arrivals.of(batch, self.plan.column_of), _us(at_ms)))
 
     def tick(self, at_ms: float = 0, *, held: bool = False) -> list[tuple[int, int, Reason]]:
         """(offset, winner, reason) of the answers."""
@@ -650,7 +650,7 @@ def test_records_stay_below_the_brokers_limit(request_id: str) -> None:
 
 PLANS = [
     PLAN,
-    small(schedule=[{"models": ["baseline", "champion", "champion"]}]),
+    small(schedule=[{"models": ["baseline", "champion"]}]),
     small(
         output={"kind": "multiclass", "names": ["a", "b", "c"], "default": [0.5, 0.25, 0.25]},
         schedule=[
@@ -714,7 +714,7 @@ class MailboxAndOracle(RuleBasedStateMachine):
         records = [self._record(model, said) for model, said in batch]
         records = [scores for scores in records if len(scores.offsets)]
         if records:
-            arrivals = Arrivals.of(records, self.plan)
+            arrivals = Arrivals.of(records, self.plan.column_of)
             np.testing.assert_array_equal(
                 self.mailbox.accepts(arrivals.offsets),
                 [0 <= offset - self.oracle.base < CAPACITY for offset in arrivals.offsets.tolist()],

@@ -14,20 +14,19 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from endpoints import CLOSE_MS, DEADLINE_MS, STEP_MS, VERSIONS, endpoint
+from endpoints import CLOSE_MS, DEADLINE_MS, STEP_MS, VERSIONS, endpoint, plan_of
 from oracle import answered, compared, fates
 from rendezvous.messages import Comparisons, Int64s, Reason, Request, Scores, Status
 from rendezvous.server.ledger import Resume
 from rendezvous.server.mailbox import Decided
 from rendezvous.server.partition import Partition, Takeover
-from rendezvous.server.plan import plan_for
 
 MS_US = 1_000
 NOON_US = 1_700_000_000_000_000
 """When requests are appended, unless a test says otherwise."""
 CAPACITY = 16
 ENDPOINT = endpoint(mailbox={"close_ms": CLOSE_MS, "silent_ms": 1_000, "capacity": CAPACITY})
-PLAN = plan_for(ENDPOINT, VERSIONS)
+PLAN = plan_of(ENDPOINT, VERSIONS)
 CHAMPION, BASELINE = VERSIONS["champion"], VERSIONS["baseline"]
 FRESH = Takeover(requests=0, scores=0, decisions=0, requests_end=0, scores_end=0, decided={})
 

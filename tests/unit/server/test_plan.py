@@ -8,10 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from endpoints import CLOSE_MS, DEADLINE_MS, MARGIN_MS, STEP_MS, VERSIONS, endpoint
-from rendezvous.server.plan import Plan, plan_for, policy_hash
-from rendezvous.server.policies import POLICIES
-from rendezvous.settings import MAX_MODELS, SettingsError
+from endpoints import CLOSE_MS, DEADLINE_MS, MARGIN_MS, STEP_MS, VERSIONS, control_of, endpoint, genesis, plan_of
+from rendezvous.registry.events import (
+    Cause,
+    ControlEvent,
+    Deployment,
+    HandOff,
+    Move,
+    Quality,
+    RulesChange,
+    State,
+    Suspension,
+    Weights,
+)
+from rendezvous.registry.state import Control
+from rendezvous.server.plan import Plan, plan_for, set_bits
+from rendezvous.server.policies import COMBINED, POLICIES
+from rendezvous.settings import SettingsError
 
 MODELS = tuple(VERSIONS)
 """champion, challenger, baseline, candidate: columns 0 to 3."""
@@ -19,7 +32,34 @@ MODELS = tuple(VERSIONS)
 
 def plan(**changes: Any) -> Plan:  # noqa: ANN401 - parts of a document
     """The plan of the test endpoint, with parts replaced."""
-    return plan_for(endpoint(**changes), VERSIONS)
+    return plan_of(endpoint(**changes))
+
+
+def plan_after(*events: ControlEvent, partition: int = 0, **changes: Any) -> Plan:  # noqa: ANN401
+    """The plan of a partition after the first deployment and some more events."""
+    of = endpoint(**changes)
+    return plan_for(of, control_of(*genesis(of), *events), partition)
+
+
+def deployed(model: str, version: str, state: State = State.ACTIVE) -> Deployment:
+    """A version comes, rests or goes."""
+    return Deployment(model, version, f"{model}-{version}", state, by="tests", at_us=0)
+
+
+def moved(alias: str, model: str, version: str) -> HandOff:
+    """An alias moves."""
+    return HandOff((Move(alias, model, version),), Cause.PROMOTE, (), seen=10**6, by="tests", at_us=0)
+
+
+def suspension(model: str, version: str, *, suspended: bool = True, partition: int = 0) -> Suspension:
+    """A version is passed by on a partition."""
+    return Suspension(partition, model, version, suspended, 1.0, 0.0, 50, by="server", at_us=0)
+
+
+ALIASED: dict[str, Any] = {
+    "aliases": {"first": "champion"},
+    "schedule": [{"until_ms": STEP_MS, "models": ["first"]}, {"models": ["first", "challenger"]}],
+}
 
 
 def test_models_are_columns_in_the_documents_order() -> None:
@@ -35,9 +75,10 @@ def test_models_are_columns_in_the_documents_order() -> None:
     }
 
 
-def test_versions_come_by_name() -> None:
-    """In whatever order they are given."""
-    assert plan_for(endpoint(), dict(reversed(VERSIONS.items()))).versions == ("c1", "c2", "b1", "n1")
+def test_the_axis_is_what_is_deployed() -> None:
+    """Every version that is not retired, two of one model as well, in the order of deployment."""
+    found = plan_after(deployed("champion", "c9"), deployed("candidate", "n1", State.RETIRED))
+    assert found.axis == (("champion", "c1"), ("challenger", "c2"), ("baseline", "b1"), ("champion", "c9"))
 
 
 def test_steps_are_columns_and_bits() -> None:
@@ -45,7 +86,7 @@ def test_steps_are_columns_and_bits() -> None:
     first, last = plan().steps
     assert (first.until_us, first.columns.tolist(), int(first.mask)) == (STEP_MS * 1_000, [0], 0b0001)
     assert (last.until_us, last.columns.tolist(), int(last.mask)) == (None, [0, 1, 2], 0b0111)
-    assert first.choose is POLICIES["prefer"]
+    assert first.policy is POLICIES["prefer"]
     assert (last.columns.dtype, last.mask.dtype) == (np.dtype(np.int64), np.dtype(np.uint64))
 
 
@@ -57,19 +98,109 @@ def test_a_steps_order_is_its_own() -> None:
     assert found.first_choice == 2
 
 
-def test_a_model_named_twice_counts_once() -> None:
+def test_two_names_of_one_version_count_once() -> None:
     """Its bit is set, not added up to another model's."""
-    assert int(plan(schedule=[{"models": ["champion", "champion"]}]).steps[0].mask) == 0b0001
+    of = endpoint(**ALIASED | {"schedule": [{"models": ["first", "champion"]}]})
+    step = plan_for(of, control_of(*genesis(of), moved("first", "champion", "c1")), 0).steps[0]
+    assert (step.columns.tolist(), int(step.mask)) == ([0], 0b0001)
+
+
+def test_a_model_names_its_latest_version_and_an_alias_what_it_was_moved_to() -> None:
+    """Deploying a version of a scheduled model puts it to work; an alias stays where it is."""
+    both = (moved("first", "champion", "c1"), deployed("champion", "c9"))
+    assert plan_after(*both, **ALIASED).steps[0].pairs == (("champion", "c1"),)
+    assert plan_after(deployed("champion", "c9")).steps[0].pairs == (("champion", "c9"),)
+
+
+def test_a_hand_off_changes_who_answers_and_the_hash() -> None:
+    """The alias's new version stands in every step that names it."""
+    before = plan_after(moved("first", "champion", "c1"), **ALIASED)
+    after = plan_after(moved("first", "champion", "c1"), moved("first", "candidate", "n1"), **ALIASED)
+    assert [step.pairs[0] for step in after.steps] == [("candidate", "n1")] * 2
+    assert after.policy != before.policy
+    assert after.changes(before)
+    assert after.control == before.control + 1
+
+
+def test_a_suspended_version_is_passed_by_on_its_partition_alone() -> None:
+    """A step that nobody is left in is gone: nobody waits for its end. It goes on being watched."""
+    found = plan_after(suspension("champion", "c1"))
+    assert [step.pairs for step in found.steps] == [(("challenger", "c2"), ("baseline", "b1"))]
+    assert found.watched[("champion", "c1")] == STEP_MS * 1_000
+    assert plan_after(suspension("champion", "c1"), partition=1).policy == plan().policy
+    again = plan_after(suspension("champion", "c1"), suspension("champion", "c1", suspended=False))
+    assert again.policy == plan().policy
+
+
+def test_a_paused_version_is_passed_by() -> None:
+    """On every partition."""
+    found = plan_after(deployed("champion", "c1", State.PAUSED), partition=3)
+    assert [step.pairs for step in found.steps] == [(("challenger", "c2"), ("baseline", "b1"))]
+
+
+def test_the_last_step_stays_though_nobody_is_left_in_it() -> None:
+    """What nobody can answer is the default's, at once."""
+    events = [suspension(model, version) for model, version in list(VERSIONS.items())[:3]]
+    (only,) = plan_after(*events).steps
+    assert (only.pairs, only.until_us, int(only.mask)) == ((), None, 0)
+
+
+def test_an_alias_that_names_nobody_yet_is_passed_by() -> None:
+    """Before the first hand-off."""
+    assert [step.pairs for step in plan_after(**ALIASED).steps] == [(("challenger", "c2"),)]
+
+
+def test_another_axis_keeps_who_is_on_it() -> None:
+    """For what is in flight when versions come and go."""
+    found = plan(mailbox={"expected": ["champion", "baseline"], "close_ms": 2_500})
+    assert found.expected == 0b0101
+    turned = found.on((("baseline", "b1"), ("new", "1"), ("champion", "c1")))
+    assert turned.expected == 0b101
+    assert [step.columns.tolist() for step in turned.steps] == [[2], [2, 0]]
+    assert [set_bits(int(step.mask)) for step in turned.steps] == [[2], [0, 2]]
+    assert turned.first_choice == 2
+
+
+def test_weights_come_from_the_document_or_from_control() -> None:
+    """By the policy: `split` and `mean` take the step's, `best` and `hedge` what the monitor published."""
+    step = {"models": ["champion", "challenger"], "weights": {"champion": 3.0}}
+    split = plan(schedule=[step | {"policy": "split"}]).steps[0]
+    assert split.weights.tolist() == [3.0, 0.0]
+    known = Weights(Quality.BEST, ("challenger", "champion"), ("c2", "c0"), (0.5, 9.0), by="monitor", at_us=0)
+    best = plan_after(known, schedule=[{"models": ["champion", "challenger"], "policy": "best"}])
+    np.testing.assert_array_equal(best.steps[0].weights, [np.nan, 0.5])
+    assert best.first_choice == 1
+
+
+def test_the_first_choice_is_one_model_or_depends_on_the_request() -> None:
+    """`split` draws it, and what is combined is nobody's."""
+    weights = {"champion": 1.0, "challenger": 1.0}
+    step = {"models": ["champion", "challenger"]}
+    assert plan(schedule=[step | {"policy": "split", "weights": weights}]).first_choice == COMBINED
+    assert plan(schedule=[step | {"policy": "mean"}]).first_choice == COMBINED
+    assert plan(schedule=[step]).first_choice == 0
+
+
+def test_without_rules_there_is_no_plan() -> None:
+    """A server that starts before the first deployment says what to run."""
+    with pytest.raises(SettingsError) as caught:
+        plan_for(endpoint(), Control(), 0)
+    assert "tests.control holds no rules: run `rendezvous models deploy --endpoint tests` first" in str(caught.value)
+
+
+def test_an_endpoint_keeps_its_width() -> None:
+    """Rules with a default of another width are refused."""
+    wide = endpoint(output={"kind": "multiclass", "names": ["a", "b"], "default": [0.5, 0.5]})
+    with pytest.raises(SettingsError, match="the default has 2 numbers, the endpoint's output 1"):
+        plan_for(endpoint(), control_of(*genesis(wide)), 0)
 
 
 def test_scheduled_models_are_those_of_any_step() -> None:
-    """Candidates are compared, never expected to answer; names come in the axis's order."""
-    found = plan()
-    assert found.scheduled == 0b0111
-    assert found.names(found.scheduled) == ("champion", "challenger", "baseline")
-    assert found.names(0b1010) == ("challenger", "candidate")
-    assert found.names(0) == ()
-    assert found.names(2**63 | 1) == ("champion",)
+    """Candidates are compared, never expected to answer."""
+    assert plan().scheduled == 0b0111
+    assert set_bits(0b1010) == [1, 3]
+    assert set_bits(0) == []
+    assert set_bits(2**63 | 1) == [0, 63]
 
 
 def test_times_are_microseconds() -> None:
@@ -91,21 +222,15 @@ def test_the_default_is_float32_and_sets_the_width() -> None:
     assert found.default.tolist() == np.array([0.1, 0.2, 0.7], np.float32).tolist()
 
 
-def test_as_many_models_as_a_mask_has_bits() -> None:
-    """The last of 64 models has the highest bit."""
-    names = [f"m{number}" for number in range(MAX_MODELS)]
-    wide = endpoint(models={name: {} for name in names}, schedule=[{"models": names}])
-    found = plan_for(wide, dict.fromkeys(names, "1"))
-    assert found.scheduled == 2**MAX_MODELS - 1
-    assert found.names(2 ** (MAX_MODELS - 1)) == (names[-1],)
-
-
-def test_an_unknown_policy_is_refused_with_the_known_ones() -> None:
-    """By the step's number."""
+def test_a_policy_that_does_not_suit_the_output_is_refused() -> None:
+    """By the step's number: rules are written without the endpoint at hand."""
+    wide = {"kind": "multiclass", "names": ["a", "b"], "default": [0.5, 0.5]}
+    rules = endpoint(schedule=[{"models": ["champion"], "policy": "median"}]).rules
+    of = endpoint(output=wide)
+    change = RulesChange(rules.model_copy(update={"default": (0.5, 0.5)}).model_dump_json(), by="tests", at_us=0)
     with pytest.raises(SettingsError) as caught:
-        plan(schedule=[{"models": ["champion"], "until_ms": 10}, {"models": ["champion"], "policy": "guess"}])
-    for words in ("schedule step 2", "'guess'", *POLICIES):
-        assert words in str(caught.value)
+        plan_for(of, control_of(*genesis(of), change), 0)
+    assert "tests.control: schedule step 1: policy 'median' is for outputs of kind" in str(caught.value)
 
 
 # ------------------------------------------------------------------------------------------------------ the hash
@@ -123,8 +248,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 def test_what_decides_an_answer_has_twelve_hex_digits() -> None:
     """The same for the same, in every process."""
     assert re.fullmatch("[0-9a-f]{12}", plan().policy)
-    assert plan().policy == plan().policy == policy_hash(endpoint(), VERSIONS)
-    assert policy_hash(endpoint(), dict(reversed(VERSIONS.items()))) == plan().policy
+    assert plan().policy == plan_of(endpoint(), dict(reversed(VERSIONS.items()))).policy
 
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
@@ -135,7 +259,7 @@ def test_whatever_decides_an_answer_changes_the_hash(changes: dict[str, Any]) ->
 
 def test_another_version_changes_the_hash() -> None:
     """Though the schedule names models only."""
-    assert policy_hash(endpoint(), VERSIONS | {"champion": "c9"}) != plan().policy
+    assert plan_of(endpoint(), VERSIONS | {"champion": "c9"}).policy != plan().policy
 
 
 def test_what_decides_nothing_leaves_the_hash() -> None:

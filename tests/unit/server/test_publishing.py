@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from endpoints import DEADLINE_MS, VERSIONS, endpoint
+from endpoints import DEADLINE_MS, endpoint, plan_of
 from memory_log import FakeClock, MemoryLog, MemorySink
 from rendezvous.log.records import LogError, Record
 from rendezvous.messages import (
@@ -23,8 +23,8 @@ from rendezvous.messages import (
 from rendezvous.server.intake import Fault, dead_letter
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition, Takeover
-from rendezvous.server.plan import plan_for
-from rendezvous.server.publishing import Publisher, responses
+from rendezvous.server.publishing import Outstanding, Publisher
+from rendezvous.server.replies import MAX_PARKED, PARK_US, responses
 from rendezvous.wire import decode
 
 NUMBER = 1
@@ -51,10 +51,10 @@ class Desk:
         self.log = MemoryLog(self.clock, TOPICS)
         self.sink = MemorySink(self.log)
         self.endpoint = endpoint(topics={"partitions": 2, "reply_prefixes": ["replies."]})
-        self.plan = plan_for(self.endpoint, VERSIONS)
+        self.plan = plan_of(self.endpoint)
         self.partition = Partition(self.plan, NUMBER, Takeover(0, 0, 0, 0, 0, {}))
         self.letters: list[str] = []
-        self.publisher = Publisher(self.endpoint, self.plan, self.sink, self.sink, self.letters.append)
+        self.publisher = Publisher(self.endpoint, self.sink, self.sink, self.letters.append)
 
     def ask(self, offset: int, reply: ReplyAddress | None = None) -> None:
         """A request arrives that is answered at once: by the default, for it cannot be scored."""
@@ -110,11 +110,11 @@ def test_a_decision_follows_the_answers_reports() -> None:
     assert [answer.offset for answer in desk.answers()] == [0, 1, 2]
     assert desk.decisions() == []
     assert desk.publisher.undelivered == 3
-    desk.publisher.check()
+    desk.publisher.check(desk.clock())
     assert desk.decisions() == [[0, 1, 2]]
     assert desk.written("decisions", 0) == []
-    desk.publisher.check()
-    desk.publisher.check()
+    desk.publisher.check(desk.clock())
+    desk.publisher.check(desk.clock())
     assert desk.decisions() == [[0, 1, 2]]
     assert desk.publisher.undelivered == 0
 
@@ -133,14 +133,14 @@ def test_a_decision_waits_for_the_last_report() -> None:
             self._reports += later
 
     desk.sink = OneByOne(desk.log)
-    desk.publisher = Publisher(desk.endpoint, desk.plan, desk.sink, MemorySink(desk.log), desk.letters.append)
+    desk.publisher = Publisher(desk.endpoint, desk.sink, MemorySink(desk.log), desk.letters.append)
     for offset in (0, 1, 2):
         desk.ask(offset)
     desk.answer()
     for _ in range(2):
-        desk.publisher.check()
+        desk.publisher.check(desk.clock())
         assert desk.decisions() == []
-    desk.publisher.check()
+    desk.publisher.check(desk.clock())
     assert desk.decisions() == [[0, 1, 2]]
 
 
@@ -166,7 +166,7 @@ def test_a_request_is_done_when_decision_and_comparison_are_delivered() -> None:
         desk.publisher.compare(desk.partition, comparisons)
     assert len(desk.written("comparisons")) == 1
     assert desk.partition.committable == 0
-    desk.publisher.check()
+    desk.publisher.check(desk.clock())
     assert desk.partition.committable == 1
 
 
@@ -187,8 +187,13 @@ def test_an_answer_says_who_why_and_what_was_missing() -> None:
         arrived=np.array([0b1001], np.uint64),
         slacks_us=np.array([-1_500], np.int64),
         outputs=np.array([[0.5]], np.float32),
+        control=desk.plan.control,
+        steps=np.zeros(1, np.uint8),
+        draws=np.zeros(1, np.float32),
+        propensities=np.ones(1, np.float32),
     )
-    (answer,) = responses(Verdicts(decisions, (Request(7, 0, 3_500, "r7", None),)), NUMBER, desk.plan)
+    verdicts = Verdicts(decisions, (Request(7, 0, 3_500, "r7", None),), desk.plan.scheduled)
+    (answer,) = responses(verdicts, NUMBER)
     assert answer == Response(
         request_id="r7",
         partition=NUMBER,
@@ -208,7 +213,7 @@ def test_a_default_names_no_model() -> None:
     desk = Desk()
     desk.ask(5)
     desk.clock.advance_ms(10)
-    (answer,) = responses(desk.tick(), NUMBER, desk.plan)
+    (answer,) = responses(desk.tick(), NUMBER)
     assert (answer.model, answer.version, answer.reason) == ("", "", Reason.REJECTED)
     assert answer.output == (0.25,)
     assert answer.missing == ("champion", "challenger", "baseline")
@@ -306,7 +311,7 @@ def test_internal_topics_stay_internal_under_any_prefix() -> None:
     """Not even an owner who allows everything lets an application write scores through the server."""
     desk = Desk()
     desk.endpoint = endpoint(topics={"partitions": 2, "reply_prefixes": ["tests."]})
-    desk.publisher = Publisher(desk.endpoint, desk.plan, desk.sink, desk.sink, desk.letters.append)
+    desk.publisher = Publisher(desk.endpoint, desk.sink, desk.sink, desk.letters.append)
     for offset, name in enumerate(("requests", "scores", "labels", "decisions", "comparisons", "dead-letters")):
         desk.ask(offset, ReplyAddress(f"tests.{name}", None, b"c"))
     desk.answer()
@@ -335,12 +340,12 @@ def test_an_answer_that_cannot_be_delivered_is_a_letter() -> None:
     desk.ask(1)
     desk.answer()
     assert desk.buried() == []
-    desk.publisher.check()
+    desk.publisher.check(desk.clock())
     (letter,) = desk.buried()
     assert (letter.reason, letter.offset) == (DeadLetterReason.REPLY_REFUSED, 0)
     assert "replies.shop is broken" in letter.detail
     assert desk.decisions() == [[0, 1]]
-    desk.publisher.check()
+    desk.publisher.check(desk.clock())
     assert desk.publisher.undelivered == 0
 
 
@@ -360,10 +365,10 @@ def test_a_record_of_ours_that_cannot_be_delivered_stops_the_service(name: str) 
     desk.publisher.letter(dead_letter(lost, Fault("no_id", "d"), desk.clock()), desk.partition)
     desk.sink.serve()
     with pytest.raises(LogError, match=rf"tests\.{name}: .* is broken: stopping; .* loses nothing"):
-        desk.publisher.check()
+        desk.publisher.check(desk.clock())
     assert desk.partition.committable == (1 if name == "dead-letters" else 0)
     with pytest.raises(LogError):
-        desk.publisher.check()
+        desk.publisher.check(desk.clock())
 
 
 def test_the_first_failure_is_the_one_that_is_told() -> None:
@@ -376,7 +381,7 @@ def test_the_first_failure_is_the_one_that_is_told() -> None:
     letter = dead_letter(Record("tests.scores", NUMBER, 1, 0, None, b"", ()), Fault("unreadable", "d"), 1)
     desk.publisher.letter(letter, None)
     with pytest.raises(LogError, match=r"tests\.decisions"):
-        desk.publisher.check()
+        desk.publisher.check(desk.clock())
 
 
 # ------------------------------------------------------------------------------------------------------- dead letters
@@ -390,7 +395,7 @@ def test_a_letter_is_counted_by_reason_and_settles_its_debt() -> None:
     desk.publisher.letter(dead_letter(found, Fault("no_id", "d"), desk.clock()), desk.partition)
     assert desk.letters == ["no_id"]
     assert desk.partition.committable == 0
-    desk.publisher.check()
+    desk.publisher.check(desk.clock())
     assert desk.partition.committable == 1
     (letter,) = desk.buried()
     assert (letter.reason, letter.value) == ("no_id", b"v")
@@ -402,6 +407,167 @@ def test_a_letter_about_scores_is_nobodys_debt() -> None:
     desk.ask(0)
     letter = dead_letter(Record("tests.scores", NUMBER, 0, 5, None, b"v", ()), Fault("unreadable", "d"), 1)
     desk.publisher.letter(letter, None)
-    desk.publisher.check()
+    desk.publisher.check(desk.clock())
     assert desk.partition.committable == 0
     assert [found.topic for found in desk.buried()] == ["tests.scores"]
+
+
+# ---------------------------------------------------------------------------- topics nobody has heard of, or that stall
+
+
+def test_an_answer_to_an_unknown_topic_holds_up_nobody() -> None:
+    """While it is not known whether its topic is there, the others of its tick leave and are decided."""
+    desk = Desk()
+    desk.sink.unknown.add("replies.shop")
+    desk.ask(0, ReplyAddress("replies.shop", 0, b"c"))
+    desk.ask(1)
+    desk.answer()
+    desk.publisher.check(desk.clock())
+    assert [answer.offset for answer in desk.answers()] == [1]
+    assert desk.decisions() == [[1]]
+    assert desk.publisher.undelivered == 1
+
+
+def test_parked_answers_leave_in_order_once_their_topic_is_known() -> None:
+    """Each with a decision of its own, and none overtakes another of its topic."""
+    desk = Desk()
+    desk.sink.unknown.add("replies.shop")
+    for offset in (0, 1):
+        desk.ask(offset, ReplyAddress("replies.shop", 0, b"c"))
+        desk.answer()
+    desk.sink.unknown.clear()
+    desk.ask(2, ReplyAddress("replies.shop", 0, b"c"))
+    desk.answer()
+    assert desk.answers("replies.shop") == []
+    for _ in range(3):
+        desk.publisher.check(desk.clock())
+    assert [answer.offset for answer in desk.answers("replies.shop")] == [0, 1, 2]
+    assert desk.decisions() == [[0], [1], [2]]
+    assert desk.publisher.undelivered == 0
+
+
+def test_a_topic_that_stays_unknown_is_refused() -> None:
+    """After PARK_US, and not before, the answer is a dead letter and its request is decided."""
+    desk = Desk()
+    desk.sink.unknown.add("replies.shop")
+    desk.ask(0, ReplyAddress("replies.shop", 0, b"c"))
+    desk.answer()
+    desk.clock.advance_ms(PARK_US / 1e3 - 1)
+    desk.publisher.check(desk.clock())
+    assert desk.buried() == []
+    desk.clock.advance_ms(1)
+    for _ in range(2):
+        desk.publisher.check(desk.clock())
+    (letter,) = desk.buried()
+    assert letter.reason == DeadLetterReason.REPLY_REFUSED
+    assert "'replies.shop' exists is not known after 1 s" in letter.detail
+    assert desk.decisions() == [[0]]
+
+
+def test_so_many_answers_are_parked_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What finds no room is refused at once."""
+    monkeypatch.setattr("rendezvous.server.replies.MAX_PARKED", 2)
+    assert MAX_PARKED > 2
+    desk = Desk()
+    desk.sink.unknown.add("replies.shop")
+    for offset in range(3):
+        desk.ask(offset, ReplyAddress("replies.shop", 0, b"c"))
+    desk.answer()
+    assert [letter.offset for letter in desk.buried()] == [2]
+    desk.sink.unknown.clear()
+    desk.publisher.flush(1.0)
+    assert [answer.offset for answer in desk.answers("replies.shop")] == [0, 1]
+
+
+def test_a_flush_does_not_wait_for_ever_to_know_a_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is parked when a server stops is refused after a while, and the others are finished."""
+    monkeypatch.setattr("rendezvous.server.publishing.PARK_US", 30_000)
+    desk = Desk()
+    desk.sink.unknown.add("replies.shop")
+    desk.ask(0, ReplyAddress("replies.shop", 0, b"c"))
+    desk.answer()
+    desk.publisher.flush(1.0)
+    assert [letter.offset for letter in desk.buried()] == [0]
+    assert desk.decisions() == [[0]]
+
+
+def test_a_destination_that_takes_nothing_is_given_only_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By records: beyond them its answers are dead letters; others, another partition too, are answered."""
+    monkeypatch.setattr(Outstanding, "RECORDS", 3)
+    desk = Desk()
+    desk.sink.silent.add("replies.shop")
+    for offset in range(5):
+        desk.ask(offset, ReplyAddress("replies.shop", 0, b"c"))
+    desk.ask(5, ReplyAddress("replies.shop", 1, b"c"))
+    desk.ask(6)
+    desk.answer()
+    assert [letter.offset for letter in desk.buried()] == [3, 4]
+    assert "3 answers" in desk.buried()[0].detail
+    assert [answer.offset for answer in desk.answers()] == [6]
+
+
+@pytest.mark.parametrize(("bound", "value"), [("BYTES", 400), ("ALL_RECORDS", 2), ("ALL_BYTES", 400)])
+def test_bounds_of_what_is_outstanding(bound: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By bytes, and over all destinations; what is reported makes room again."""
+    monkeypatch.setattr(Outstanding, bound, value)
+    desk = Desk()
+    for offset in range(4):
+        desk.ask(offset)
+    desk.answer()
+    sent = len(desk.answers())
+    assert 0 < sent < 4
+    assert len(desk.buried()) == 4 - sent
+    desk.publisher.flush(1.0)
+    desk.ask(4)
+    desk.answer()
+    assert desk.answers()[-1].offset == 4
+
+
+def test_an_answer_that_cannot_be_sent_is_a_letter() -> None:
+    """A topic that shrank between two looks, or takes no record of that size, does not end the server."""
+    desk = Desk()
+    desk.sink.refused.add("replies.shop")
+    desk.ask(0, ReplyAddress("replies.shop", 3, b"c"))
+    desk.ask(1)
+    desk.answer()
+    desk.publisher.flush(1.0)
+    assert [letter.offset for letter in desk.buried()] == [0]
+    assert [answer.offset for answer in desk.answers()] == [1]
+    assert desk.decisions() == [[0, 1]]
+
+
+def test_a_decision_waits_for_the_letter_of_a_refused_answer() -> None:
+    """Were it in the log first, a crash would lose the letter: a successor answers nothing that is decided."""
+    desk = Desk()
+    records = OneByOne(desk.log)
+    desk.publisher = Publisher(desk.endpoint, desk.sink, records, desk.letters.append)
+    desk.ask(0, ReplyAddress("elsewhere", 0, b"c"))
+    desk.answer()
+    desk.sink.serve()
+    assert (len(desk.buried()), desk.decisions()) == (1, [])
+    assert desk.partition.committable == 0
+    desk.publisher.check(desk.clock())
+    assert desk.decisions() == [[0]]
+
+
+def test_what_is_parked_for_a_partition_that_is_gone_is_forgotten() -> None:
+    """Its successor answers."""
+    desk = Desk()
+    desk.sink.unknown.add("replies.shop")
+    desk.ask(0, ReplyAddress("replies.shop", 0, b"c"))
+    desk.answer()
+    desk.publisher.gone(desk.partition)
+    desk.sink.unknown.clear()
+    desk.publisher.flush(1.0)
+    assert desk.answers("replies.shop") == []
+    assert desk.publisher.undelivered == 0
+
+
+def test_answers_of_a_partition_that_is_gone_are_not_decided() -> None:
+    """Their reports come after the loss: whoever owns the partition decides."""
+    desk = Desk()
+    desk.ask(0)
+    desk.answer()
+    desk.publisher.gone(desk.partition)
+    desk.publisher.flush(1.0)
+    assert (len(desk.answers()), desk.decisions()) == (1, [])

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from endpoints import VERSIONS, endpoint
+from endpoints import VERSIONS, endpoint, plan_of
 from memory_log import FakeClock, MemoryLog, MemorySource
 from rendezvous.log.records import Committed, LogError, Record
 from rendezvous.messages import Decisions, Reason
 from rendezvous.server.ledger import Resume
 from rendezvous.server.mailbox import Decided
 from rendezvous.server.partition import Takeover
-from rendezvous.server.plan import plan_for
 from rendezvous.server.recovery import take_over
 from rendezvous.wire import encode
 
@@ -25,7 +24,7 @@ NUMBER = 1
 REQUESTS, SCORES, DECISIONS = "tests.requests", "tests.scores", "tests.decisions"
 TOPIC_ID = "topic-id"
 ENDPOINT = endpoint()
-PLAN = plan_for(ENDPOINT, VERSIONS)
+PLAN = plan_of(ENDPOINT, VERSIONS)
 
 
 class AgedSource(MemorySource):
@@ -82,6 +81,10 @@ class Desk:
             arrived=np.zeros(rows, np.uint64),
             slacks_us=np.zeros(rows, np.int64),
             outputs=np.zeros((rows, 1), np.float32),
+            control=PLAN.control,
+            steps=np.zeros(rows, np.uint8),
+            draws=np.zeros(rows, np.float32),
+            propensities=np.ones(rows, np.float32),
         )
         return self.log.append(DECISIONS, NUMBER, encode(decisions))
 

@@ -1,0 +1,1 @@
+"""Who may answer: versions, aliases, rules and weights. `<endpoint>.control` is the truth, what is here folds it."""
