@@ -141,6 +141,9 @@ class Endpoint(_Document):
     models: dict[Name, ModelSettings] = Field(min_length=1, max_length=MAX_MODELS)
     mailbox: MailboxLimits = MailboxLimits()
     topics: TopicLimits = TopicLimits()
+    exactly_once: bool = Field(
+        default=False, description="answers, decisions and positions in transactions; docs/performance.md has the price"
+    )
     folder: Path
     features: tuple[Feature, ...] = Field(min_length=1)
     features_schema: str = Field(description="the Avro schema of a request's value, as JSON")

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from endpoints import VERSIONS, endpoint
 from homes import until
 from rendezvous.local.stack import Addresses
-from rendezvous.log import KafkaReader, KafkaSink, Start, Topic, create_topics, read_to_end, roles
+from rendezvous.log import KafkaReader, KafkaSink, KafkaSource, Start, Topic, create_topics, read_to_end, roles
 from rendezvous.messages import DeadLetter, ReplyAddress, Request, Response
 from rendezvous.server.partition import Partition, Takeover
 from rendezvous.server.plan import plan_for
@@ -52,9 +52,11 @@ def test_a_dead_reply_topic_stalls_no_other(stack: Addresses, monkeypatch: pytes
     publisher = Publisher(
         tests,
         plan,
+        KafkaSource(stack.kafka, f"{tests.name}.server"),
         answers,
         KafkaSink(stack.kafka, linger_ms=20),
         lambda _: None,
+        "topic-id",
     )
     reader = KafkaReader(stack.kafka, [Start(good, 0, 1)])
     begun, asked, latencies_ms, offset = time.monotonic(), dict[int, float](), dict[int, float](), 0
@@ -64,7 +66,7 @@ def test_a_dead_reply_topic_stalls_no_other(stack: Addresses, monkeypatch: pytes
     def turn(now_us: int) -> None:
         for verdicts in partition.tick(now_us):
             publisher.answer(partition, verdicts)
-        publisher.check(now_us)
+        publisher.turn({}, now_us)
         for record in reader.poll(100, 0.001):
             answered = decode(record.value, Response).offset
             latencies_ms[answered] = (time.monotonic() - asked[answered]) * 1e3
