@@ -5,7 +5,7 @@ tests/memory_log.py keeps the same promises in memory under a fake clock.
 """
 
 from rendezvous.log.kafka import KafkaSink, KafkaSource
-from rendezvous.log.reading import KafkaReader, read_to_end, starts_at_end
+from rendezvous.log.reading import KafkaReader, bounds_of, last_records, read_to_end, starts_at_end
 from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record, Sink, Source, Start
 from rendezvous.log.topics import Topic, create_topics, describe_topics, probe
 
@@ -23,8 +23,10 @@ __all__ = [
     "Source",
     "Start",
     "Topic",
+    "bounds_of",
     "create_topics",
     "describe_topics",
+    "last_records",
     "probe",
     "read_to_end",
     "starts_at_end",
