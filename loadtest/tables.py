@@ -44,11 +44,14 @@ def faults(report: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def targets(report: Mapping[str, Any]) -> Table:
-    """Each target, met or not."""
+    """Each target, met or not; of a recovery also what it was for a second alone."""
     table = Table(title="targets")
     for heading, justify in (("target", "left"), ("value", "right"), ("limit", "right"), ("", "left")):
         table.add_column(heading, justify="right" if justify == "right" else "left")
     for target in report["targets"]:
+        met = "met" if target["met"] else "NOT MET"
+        if not target["met"] and target.get("first_second") is not None:
+            met += f"\n{target['first_second']:.0f} for a second"
         value = "never" if target["value"] is None else f"{target['value']:.2f}"
-        table.add_row(target["name"], value, f"{target['limit']:.2f}", "met" if target["met"] else "NOT MET")
+        table.add_row(target["name"], value, f"{target['limit']:.2f}", met)
     return table

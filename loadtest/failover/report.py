@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from loadtest.failover.books import CLOCKS, Case, counts, longest_gap_ms, recovery_ms, within
+from loadtest.failover.books import CLOCKS, Case, Recovery, counts, longest_gap_ms, within
 from rendezvous.messages import Reason
 
 EXACTLY_ONCE = "exactly_once"
 WARM_UP, QUIET = "warm-up", "quiet"
 """Before the first fault: connections and caches settle; then what the machine does by itself, the control."""
+STEADY_MS = 1_000.0
+"""`first_second` asks for no more than this: what another process on the machine disturbs later is not in it."""
 PREFERRED = frozenset({Reason.PREFERRED})
 
 
@@ -23,9 +25,11 @@ def clock_of(mode: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something done to a process; `since_first_miss` as in `recovery_ms`.
+    """Something done to a process.
 
-    bound_ms: the recovery that is promised after it, None where none is.
+    bound_ms: the recovery that is promised after it, None where none is. since_first_miss: recovery counts from when
+    the first request was due that missed its deadline, where what is done takes its time to disturb anybody (a process
+    that starts, and joins seconds later).
     """
 
     name: str
@@ -90,28 +94,27 @@ def _recoveries(history: History, fault: Fault, end_ms: float, clock: str) -> li
     entries = []
     for moment, (begin_ms, until_ms) in zip(fault.moments, pairwise([*begins, end_ms]), strict=True):
         found = within(history.cases, begin_ms, until_ms)
-        partitions = [
-            recovery_ms(
-                [case for case in found if case.asked.partition == part],
-                moment.at_ms,
-                history.deadline_ms,
-                CLOCKS[clock],
-                since_first_miss=moment.since_first_miss,
-            )
-            for part in range(history.partitions)
-        ]
-        known = [value for value in partitions if value is not None]
+        by_partition = [[case for case in found if case.asked.partition == part] for part in range(history.partitions)]
+        told = Recovery(history.deadline_ms, CLOCKS[clock], moment.since_first_miss)
+        partitions = [told.after(moment.at_ms, part) for part in by_partition]
+        first = [replace(told, steady_ms=STEADY_MS).after(moment.at_ms, part) for part in by_partition]
         entries.append(
             {
                 "after": moment.name,
                 "at_s": round((moment.at_ms - history.started_ms) / 1e3, 2),
                 "partitions": _rounded(partitions),
-                "worst": round(max(known), 1) if len(known) == len(partitions) else None,
+                "worst": _worst(partitions),
+                "first_second": _worst(first),
                 "bound": None if moment.bound_ms is None else round(moment.bound_ms, 1),
                 "since": "first miss" if moment.since_first_miss else "moment",
             }
         )
     return entries
+
+
+def _worst(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(max(known), 1) if len(known) == len(values) else None
 
 
 def _rounded(values: Sequence[float | None]) -> list[float | None]:
@@ -137,6 +140,7 @@ def targets(mode: Mapping[str, Any], clock: str) -> list[dict[str, Any]]:
     for fault in mode["faults"]:
         found += [
             _target(f"{name}: recovery ms, {entry['after']}", entry["worst"], entry["bound"])
+            | {"first_second": entry["first_second"]}
             for entry in fault["recovery_ms"][clock]
             if entry["bound"] is not None
         ]

@@ -76,6 +76,11 @@ class ServerMetrics:
         self.faults = counter(
             "row_faults_total", "rows in which a model gave no usable score, by status", "model", "status"
         )
+        self.shut_out = counter(
+            "shut_out_records_total",
+            "scores records not read, because their writer sends too many that are of no use",
+            "writer",
+        )
         self.dead_letters = counter("dead_letters_total", "records that could not be used, by reason", "reason")
         self.slack = Histogram(
             "rendezvous_server_slack_seconds",
@@ -114,6 +119,10 @@ class ServerMetrics:
     def answered(self, model: str, reason: int, count: int) -> None:
         """Count answers; label look-ups are remembered, because there is one for each answer of an idle system."""
         _child(self._children, self.answers, model, Reason(reason)).inc(count)
+
+    def buried(self, reason: str) -> None:
+        """Count a dead letter."""
+        self.dead_letters.labels(reason).inc()
 
     def tally(self, models: Sequence[str], fates: Mapping[str, Sequence[int]], batch: Sequence[Scores]) -> None:
         """Count what became of some scores records: for each fate the rows of each model, empty when there are none."""

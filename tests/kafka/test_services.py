@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from homes import CLOSE_MS, DEADLINE_MS, Home, Services, page, sample, services_of, until, write_home
+from homes import CLOSE_MS, DEADLINE_MS, STEP_MS, Home, Services, page, sample, services_of, until, write_home
 from rendezvous import topics
 from rendezvous.envelope import write_envelope
 from rendezvous.local.ports import LOOPBACK
@@ -258,6 +258,42 @@ def test_a_killed_server_loses_nothing(services: Services, traffic: Traffic) -> 
     after = traffic.send(20)
     traffic.wait()
     assert {traffic.the(name).reason for name in after} <= {Reason.PREFERRED, Reason.FALLBACK}
+
+
+@pytest.mark.parametrize("seconds", [4.0, 8.0], ids=["for less than its session", "for longer"])
+def test_a_frozen_server_answers_only_for_what_it_owns(seconds: float, services: Services, traffic: Traffic) -> None:
+    """A server that thaws within its session goes on; after it, it has lost its partitions, and leaves them alone.
+
+    Nobody scores while it freezes, so that each request of the last STEP_MS waits in its mailbox: a server that goes
+    on where it stood would answer these, whoever else has.
+    """
+    services.ready("server-2")
+    until(settled(services, "server", 1), "the first server has one partition")
+    until(settled(services, "server-2", 1), "the second server has one partition")
+    server, model = (services[name].process.pid for name in ("server", "quick"))
+    os.kill(model, signal.SIGSTOP)
+    try:
+        waiting = traffic.send(int(STEP_MS / 1e3 * RATE * 3 / 4))
+        os.kill(server, signal.SIGSTOP)
+        traffic.send(int(seconds * RATE))
+    finally:
+        os.kill(server, signal.SIGCONT)
+        os.kill(model, signal.SIGCONT)
+    traffic.send(int(RATE))
+    traffic.wait()
+    until(services["server"].ready, "the first server is ready again")
+    until(services["server-2"].ready, "the second server is ready")
+    traffic.send(PARTITIONS)
+    traffic.wait()
+    assert {len(traffic.answers[name]) for name in waiting} == {1}
+    assert sum(len(said) - 1 for said in traffic.answers.values()) == 0
+    said = services["server"].log.read_text()
+    assert bool(re.search(r"going on with partitions \[\d", said)) == (seconds < SESSION_S)
+    assert "asking the group for its partitions" in said
+    assert (": lost" in said) == (seconds > SESSION_S)
+    services.signal("server-2", signal.SIGTERM)
+    services.signal("server", signal.SIGTERM)
+    services.start("server")
 
 
 def test_a_killed_scorer_goes_on_from_its_commit(services: Services, traffic: Traffic) -> None:

@@ -60,9 +60,13 @@ CORE = (
     "server/ledger.py",
     "server/partition.py",
     "server/watching.py",
+    "server/load.py",
+    "server/flooding.py",
     "server/intake.py",
     "scoring/columns.py",
     "scoring/batch.py",
+    "scoring/duty.py",
+    "registry/naming.py",
 )
 IMPURE = {
     "asyncio",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from loadtest.failover import home, picture
-from loadtest.failover.books import CLOCKS, Answer, Asked, Case, cases, counts, longest_gap_ms, recovery_ms, within
+from loadtest.failover.books import CLOCKS, Answer, Asked, Case, Recovery, cases, counts, longest_gap_ms, within
 from loadtest.failover.report import EXACTLY_ONCE, QUIET, WARM_UP, Fault, History, Moment, mode_figures, targets
 from loadtest.failover.stage import live_partitions
 from rendezvous.messages import Reason
@@ -16,7 +17,7 @@ from rendezvous.settings import SettingsError
 from rendezvous.telemetry import ServerMetrics, Telemetry
 
 DEADLINE_MS = 500.0
-APPENDED = CLOCKS["appended"]
+STRICT = Recovery(DEADLINE_MS, CLOCKS["appended"])
 
 
 def asked(number: int, due_ms: float = 0.0, *, appended_ms: float | None = None, acknowledged: bool = True) -> Asked:
@@ -120,19 +121,32 @@ def test_recovery_ends_with_the_answer_from_which_on_all_are_in_time(
     waited_ms: Sequence[float], recovered_ms: float | None
 ) -> None:
     """Counted from the moment of the fault, 150 ms after the first request."""
-    assert recovery_ms(stream(*waited_ms), 150, DEADLINE_MS, APPENDED) == recovered_ms
+    assert STRICT.after(150, stream(*waited_ms)) == recovered_ms
 
 
 def test_recovery_may_count_from_the_first_miss() -> None:
     """Struck at 0, first missed by the request due at 200, over with the answer at 403."""
     found = stream(1, 1, 900, 900, 3)
-    assert recovery_ms(found, 0, DEADLINE_MS, APPENDED) == 403
-    assert recovery_ms(found, 0, DEADLINE_MS, APPENDED, since_first_miss=True) == 203
+    assert STRICT.after(0, found) == 403
+    assert replace(STRICT, since_first_miss=True).after(0, found) == 203
+
+
+def test_recovery_may_ask_for_some_time_only() -> None:
+    """After the miss at 100 the next one is 200 ms away from the first in time, after that one nothing is missed."""
+    found = stream(1, 900, 2, 2, 900, 3, 3)
+    assert STRICT.after(0, found) == 503
+    assert replace(STRICT, steady_ms=200.0).after(0, found) == 202
+    assert replace(STRICT, steady_ms=201.0).after(0, found) == 503
+
+
+def test_a_second_answer_disturbs_nobody() -> None:
+    """The first one was in time."""
+    assert STRICT.after(0, [case(0, 10, 900), case(100, 110)]) == 0.0
 
 
 def test_a_request_under_way_does_not_make_recovery_negative() -> None:
     """Due before the fault and late by chance, with a successor that was answered before it."""
-    assert recovery_ms(stream(900, 1), 150, DEADLINE_MS, APPENDED) == 0.0
+    assert STRICT.after(150, stream(900, 1)) == 0.0
 
 
 def test_the_longest_gap_is_between_answers() -> None:
@@ -179,6 +193,14 @@ def test_recovery_is_told_for_each_partition_and_the_worst() -> None:
     assert (entry["late"], entry["victim"]) == (5, "server-1")
 
 
+def test_what_is_under_way_belongs_to_the_next_moment() -> None:
+    """A second moment at 12.6 s takes the misses due from 12.1 s on; the one before has no more to recover from."""
+    found = history()
+    found.faults[2].moments.append(Moment("SIGCONT", 12_600, None))
+    stopped, woken = mode_figures(found)["faults"][2]["recovery_ms"]["appended"]
+    assert (stopped["worst"], woken["worst"]) == (None, 400.0)
+
+
 def test_targets_are_met_or_not_and_never_asserted() -> None:
     """A recovery within its bound is met, one that never came is not."""
     figures = mode_figures(history())
@@ -197,6 +219,21 @@ def test_a_recognisable_duplicate_is_one_too_many_with_exactly_once(mode: str, m
     figures = mode_figures(history(mode))
     figures["totals"] |= {"duplicates": 1, "recognisable": 1}
     assert targets(figures, "appended")[1]["met"] is met
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        (case(0, 10), "first choice, in time"),
+        (case(0, 600), "late"),
+        (case(0, 1_010, appended_ms=1_000), "taken late by the broker"),
+        (case(0), "never answered"),
+    ],
+    ids=["in time", "late", "taken late", "never"],
+)
+def test_a_request_has_one_fate(found: Case, name: str) -> None:
+    """By the broker's clock and by when it was due."""
+    assert picture.fate(found, DEADLINE_MS, "appended") == name
 
 
 def test_every_request_is_drawn_once() -> None:

@@ -22,7 +22,6 @@ from rendezvous.registry.events import (
     Weights,
 )
 from rendezvous.registry.state import Control
-from rendezvous.rules import Rules
 from rendezvous.server.plan import Plan, plan_for, set_bits
 from rendezvous.server.policies import COMBINED, POLICIES
 from rendezvous.settings import SettingsError
@@ -171,9 +170,6 @@ def test_weights_come_from_the_document_or_from_control() -> None:
     best = plan_after(known, schedule=[{"models": ["champion", "challenger"], "policy": "best"}])
     np.testing.assert_array_equal(best.steps[0].weights, [np.nan, 0.5])
     assert best.first_choice == 1
-    wild = Weights(Quality.HEDGE, ("challenger", "champion"), ("c2", "c1"), (np.inf, -1.0), by="monitor", at_us=0)
-    hedge = plan_after(wild, schedule=[{"models": ["champion", "challenger"], "policy": "hedge"}])
-    np.testing.assert_array_equal(hedge.steps[0].weights, [0.0, np.nan])
 
 
 def test_the_first_choice_is_one_model_or_depends_on_the_request() -> None:
@@ -226,15 +222,15 @@ def test_the_default_is_float32_and_sets_the_width() -> None:
     assert found.default.tolist() == np.array([0.1, 0.2, 0.7], np.float32).tolist()
 
 
-def test_a_policy_that_this_server_does_not_know_is_refused() -> None:
-    """By the step's number: control may have been written by a newer server."""
-    rules = endpoint().rules.model_dump(mode="json")
-    rules["schedule"][1]["policy"] = "guess"
-    newer = RulesChange(Rules.model_validate(rules).model_dump_json(), by="newer", at_us=0)
+def test_a_policy_that_does_not_suit_the_output_is_refused() -> None:
+    """By the step's number: rules are written without the endpoint at hand."""
+    wide = {"kind": "multiclass", "names": ["a", "b"], "default": [0.5, 0.5]}
+    rules = endpoint(schedule=[{"models": ["champion"], "policy": "median"}]).rules
+    of = endpoint(output=wide)
+    change = RulesChange(rules.model_copy(update={"default": (0.5, 0.5)}).model_dump_json(), by="tests", at_us=0)
     with pytest.raises(SettingsError) as caught:
-        plan_after(newer)
-    for words in ("schedule step 2", "'guess'", *POLICIES):
-        assert words in str(caught.value)
+        plan_for(of, control_of(*genesis(of), change), 0)
+    assert "tests.control: schedule step 1: policy 'median' is for outputs of kind" in str(caught.value)
 
 
 # ------------------------------------------------------------------------------------------------------ the hash
