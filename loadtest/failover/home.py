@@ -33,13 +33,14 @@ request = {{ deadline_ms = 500, max_deadline_ms = 2000, reply_margin_ms = 40 }}
 output = {{ kind = "binary", names = ["yes"], default = [0.5] }}
 topics = {{ partitions = {PARTITIONS} }}
 schedule = [{{ until_ms = 160, models = ["champion"] }}, {{ models = ["champion", "challenger", "baseline"] }}]
-models = {{ champion = {{ kind = "python" }}, challenger = {{ kind = "python" }}, baseline = {{ kind = "python" }} }}
+aliases = {{ champion = "first", challenger = "second", baseline = "third" }}
+models = {{ first = {{ kind = "python" }}, second = {{ kind = "python" }}, third = {{ kind = "python" }} }}
 """
 MODEL = """
 def score(columns):
     return columns["x"] * {factor}
 """
-FACTORS = {"champion": 0.9, "challenger": 0.8, "baseline": 0.7}
+FACTORS = {"first": 0.9, "second": 0.8, "third": 0.7}
 """Each answers something else, so that each has a version of its own."""
 
 

@@ -131,6 +131,12 @@ def mode_figures(history: History) -> dict[str, Any]:
     }
 
 
+def most_other_cores(modes: Sequence[Mapping[str, Any]]) -> float | None:
+    """Cores that other work kept busy in the quiet time of the most disturbed mode; None where nobody can say."""
+    found = [fault.get("other_cores") for mode in modes for fault in mode["faults"]]
+    return max((cores for cores in found if cores is not None), default=None)
+
+
 def targets(mode: Mapping[str, Any], clock: str) -> list[dict[str, Any]]:
     """What is promised of one mode, each with its figure; recovery by `clock`."""
     totals, name = mode["totals"], mode["mode"]
@@ -139,7 +145,7 @@ def targets(mode: Mapping[str, Any], clock: str) -> list[dict[str, Any]]:
     found = [_target(f"{name}: lost", totals["lost"], 0), _target(f"{name}: {what}", twice, 0)]
     for fault in mode["faults"]:
         found += [
-            _target(f"{name}: recovery ms, {entry['after']}", entry["worst"], entry["bound"])
+            _target(f"{name}: {entry['after']}, ms", entry["worst"], entry["bound"])
             | {"first_second": entry["first_second"]}
             for entry in fault["recovery_ms"][clock]
             if entry["bound"] is not None

@@ -13,7 +13,7 @@ from loadtest.failover.books import cases
 from loadtest.failover.faults import FAULTS
 from loadtest.failover.home import check_modes
 from loadtest.failover.picture import draw
-from loadtest.failover.report import QUIET, WARM_UP, Fault, History, clock_of, mode_figures, targets
+from loadtest.failover.report import QUIET, WARM_UP, Fault, History, clock_of, mode_figures, most_other_cores, targets
 from loadtest.failover.stage import SERVERS, Stage, running_stage
 from loadtest.failover.traffic import CALM_MS, Traffic, now_ms
 from loadtest.machine import machine, versions
@@ -113,6 +113,7 @@ def run(
         "deadline_ms": histories[0].deadline_ms,
         "machine": where,
         "versions": versions(""),
+        "most_other_cores": most_other_cores(entries),
         "modes": entries,
         "targets": [target for entry, clock in zip(entries, clocks, strict=True) for target in targets(entry, clock)],
     }
