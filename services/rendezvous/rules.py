@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from rendezvous.server.policies import fault_of
 
@@ -113,3 +113,18 @@ class Rules(Document):
     def names(self) -> frozenset[str]:
         """Models and aliases that may answer users."""
         return frozenset(name for step in self.schedule for name in step.models)
+
+
+def read_rules(text: str) -> Rules:
+    """Rules as they stand on control.
+
+    Raises:
+        ValueError: they do not hold; each fault with its field.
+    """
+    try:
+        return Rules.model_validate_json(text)
+    except ValidationError as error:
+        faults = (
+            f"{'.'.join(str(part) for part in fault['loc']) or 'rules'}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ValueError("; ".join(faults)) from error

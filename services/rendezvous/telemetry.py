@@ -76,6 +76,11 @@ class ServerMetrics:
         self.faults = counter(
             "row_faults_total", "rows in which a model gave no usable score, by status", "model", "status"
         )
+        self.shut_out = counter(
+            "shut_out_records_total",
+            "scores records not read, because their writer sends too many that are of no use",
+            "writer",
+        )
         self.dead_letters = counter("dead_letters_total", "records that could not be used, by reason", "reason")
         self.slack = Histogram(
             "rendezvous_server_slack_seconds",

@@ -96,11 +96,25 @@ def test_requests_must_bear_the_brokers_time(stack: Addresses, fresh: Endpoint) 
 
 
 @pytest.mark.parametrize("policy", ["compact", "compact,delete"])
-@pytest.mark.parametrize("topic", ["requests", "decisions"])
+@pytest.mark.parametrize("topic", ["requests", "decisions", "control"])
 def test_data_is_never_compacted(topic: str, policy: str, stack: Addresses, fresh: Endpoint) -> None:
     """A compacted topic would lose records by their key."""
-    make(stack, fresh, topic, cleanup_policy=policy)
+    make(stack, fresh, topic, partitions=1 if topic == "control" else 2, cleanup_policy=policy)
     with pytest.raises(LogError, match=rf"{fresh.name}\.{topic} is compacted: .* must use cleanup.policy=delete"):
+        check(stack.kafka, fresh)
+
+
+def test_control_has_one_order(stack: Addresses, fresh: Endpoint) -> None:
+    """Two partitions would have two."""
+    make(stack, fresh, "control")
+    with pytest.raises(LogError, match=rf"{fresh.name}\.control has 2 partitions: .* recreate it with one"):
+        check(stack.kafka, fresh)
+
+
+def test_control_is_kept(stack: Addresses, fresh: Endpoint) -> None:
+    """A deployment that the broker deletes after a week would undo itself."""
+    make(stack, fresh, "control", partitions=1, retention_ms="604800000")
+    with pytest.raises(LogError, match=rf"{fresh.name}\.control: retention.ms is 604800000, must be -1: .*--alter"):
         check(stack.kafka, fresh)
 
 

@@ -23,7 +23,7 @@ from rendezvous.registry.events import (
     Suspension,
     Weights,
 )
-from rendezvous.rules import Rules
+from rendezvous.rules import Rules, read_rules
 
 Pair: TypeAlias = tuple[str, str]
 """A model's name and a version."""
@@ -165,7 +165,7 @@ def _hand_off(control: Control, event: HandOff, position: int) -> Control | str:
 
 def _change_rules(control: Control, event: RulesChange, _: int) -> Control | str:
     try:
-        rules = Rules.model_validate_json(event.rules)
+        rules = read_rules(event.rules)
     except ValueError as error:
         return f"rules do not hold: {error!s:.{TOLD}}"
     return replace(control, rules=rules)

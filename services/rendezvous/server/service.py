@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from rendezvous.log.records import Committed, Record, Source, Start
 from rendezvous.log.roles import SESSION_MS
-from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Reason, Scores
-from rendezvous.registry.events import Suspension
-from rendezvous.registry.state import Control
-from rendezvous.server.following import followed
-from rendezvous.server.intake import Fault, Intake, dead_letter
+from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Reason
+from rendezvous.server.hearing import Hearing
+from rendezvous.server.intake import Intake, dead_letter
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
-from rendezvous.server.plan import plan_for
 from rendezvous.server.publishing import Publisher
 from rendezvous.server.recovery import take_over
-from rendezvous.server.watching import Judgement
+from rendezvous.server.steering import Steering
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
 from rendezvous.wire import Codec
@@ -37,6 +36,8 @@ FROZEN_US = SESSION_MS * 1_000 // 2
 """Whoever did not come round for this long may have lost its partitions without knowing it."""
 DOUBT_US = 10_000
 """The wait for the group's word, while this process does not know whether it is still a member."""
+BY = f"server@{socket.gethostname()}:{os.getpid()}"
+"""Who says what a server says on control."""
 FLUSH_S = 10.0
 """How long a stop, or giving a partition away, waits for deliveries."""
 
@@ -67,6 +68,7 @@ class Service:
         self._control_topic = endpoint.topic("control")
         features = Codec(endpoint.features_schema, endpoint.older_features_schemas)
         self._intake = Intake(features, endpoint.request.max_bytes, len(endpoint.output.default))
+        self._hearing = Hearing(self._intake)
         self._publisher = publisher
         self._partitions: dict[int, Partition] = {}
         self._positions: dict[tuple[str, int], int] = {}
@@ -74,9 +76,8 @@ class Service:
         self._close_at_us = 0
         self._commit_at_us = 0
         self._held = False
-        self._control, _ = followed(endpoint, Control(), source.read(self._control_topic, 0, 0))
+        self._steering = Steering(endpoint, source.read(self._control_topic, 0, 0), BY)
         self._follows = False
-        plan_for(endpoint, self._control, 0)  # what it says can be followed, or we do not start
         self._turned_us = steady_us()
         self._sure = True
         self._untaken: list[Record] = []
@@ -117,6 +118,7 @@ class Service:
         for partition in list(self._partitions.values()):
             for verdicts in partition.tick(now_us):
                 self._publisher.answer(partition, verdicts)
+                self._steering.answered(partition, verdicts.decisions)
                 self._count_answers(verdicts)
         if now_us >= self._close_at_us:
             self._close_at_us = now_us + CLOSE_EVERY_US
@@ -166,28 +168,38 @@ class Service:
     # ---------------------------------------------------------------------------------------------- what arrives
 
     def _take_all(self, records: Sequence[Record], now_us: int) -> None:
-        """Requests one by one; scores together, since NumPy's price is by the call and not by the row."""
-        scores: dict[int, list[tuple[Scores, int]]] = {}
-        news = [record for record in records if record.topic == self._control_topic]
+        """Control first, then requests one by one, and scores together."""
+        news, scores = [], []
+        for record in records:
+            partition = self._partitions.get(record.partition)
+            if record.topic == self._control_topic:
+                news.append(record)
+            elif partition is not None:  # else taken away between the poll and now: its new owner reads it
+                self._positions[record.topic, record.partition] = record.offset + 1
+                if record.topic == self._scores_topic:
+                    scores.append(record)
         if news:
             self._follow(news)
         for record in records:
-            partition = None if record.topic == self._control_topic else self._partitions.get(record.partition)
-            if partition is None:
-                continue  # taken away between the poll and now: its new owner reads it
-            self._positions[record.topic, record.partition] = record.offset + 1
-            if record.topic == self._scores_topic:
-                said = self._intake.scores(record, self._control.versions)
-                if isinstance(said, Fault):
-                    self._publisher.letter(dead_letter(record, said, now_us), None)
-                else:
-                    scores.setdefault(record.partition, []).append((said, record.offset))
-            else:
-                self._take_request(partition, record, now_us)
-        for number, batch in scores.items():
-            partition = self._partitions[number]
-            tally = partition.scores(batch, now_us)
-            self._metrics.tally(partition.plan.models, tally.by_fate(), [said for said, _ in batch])
+            if record.topic == self._requests_topic and record.partition in self._partitions:
+                self._take_request(self._partitions[record.partition], record, now_us)
+        if scores:
+            self._hear(scores, now_us)
+
+    def _hear(self, records: Sequence[Record], now_us: int) -> None:
+        heard = self._hearing.hear(records, self._partitions, self._steering.control, now_us)
+        for record, fault in heard.faults:
+            self._publisher.letter(dead_letter(record, fault, now_us), None)
+        for partition, tally, messages in heard.tallies:
+            self._metrics.tally(partition.plan.models, tally.by_fate(), messages)
+        for writer, count in heard.shut.items():
+            self._metrics.shut_out.labels(writer.decode() or "stranger").inc(count)
+        for writer in heard.flooding:
+            _logger.warning(
+                "%s: %s floods it with what is of no use: not read for a second",
+                self._scores_topic,
+                writer.decode() or "a stranger",
+            )
 
     def _take_request(self, partition: Partition, record: Record, now_us: int) -> None:
         request, fault = self._intake.request(record, partition.plan)
@@ -233,30 +245,14 @@ class Service:
             for comparisons in partition.close(now_us):
                 self._bury_unreadable(partition, comparisons, now_us)
                 self._publisher.compare(partition, comparisons)
-            for judgement in partition.judge(now_us):
-                self._tell(partition.number, judgement, now_us)
         owned = self._partitions.values()
+        for event in self._steering.say(owned, now_us):
+            _logger.warning("%s: %s", self._control_topic, event)
+            self._publisher.tell(event)
         self._metrics.undelivered.set(self._publisher.undelivered)
         self._metrics.in_flight.set(sum(partition.in_flight for partition in owned))
         self._metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
         self._metrics.partitions.labels("held").set(sum(not partition.live for partition in owned))
-
-    def _tell(self, number: int, judgement: Judgement, now_us: int) -> None:
-        """A version is passed by, or trusted again, once this is read back from control."""
-        model, version = judgement.pair
-        event = Suspension(
-            partition=number,
-            model=model,
-            version=version,
-            suspended=judgement.suspended,
-            missed=judgement.missed,
-            failed=judgement.failed,
-            requests=judgement.requests,
-            by="server",
-            at_us=now_us,
-        )
-        _logger.warning("%s-%d: %s", self._requests_topic, number, event)
-        self._publisher.tell(event)
 
     def _bury_unreadable(self, partition: Partition, comparisons: Comparisons, now_us: int) -> None:
         appended = dict(zip(comparisons.offsets.tolist(), comparisons.appended_us.tolist(), strict=True))
@@ -290,11 +286,10 @@ class Service:
 
     def _follow(self, news: Sequence[Record]) -> None:
         """Versions came or went, aliases moved, rules changed: in force for requests that are read from now on."""
-        self._control, refusals = followed(self._endpoint, self._control, news)
-        for refusal in refusals:
+        for refusal in self._steering.follow(news):
             _logger.warning("%s", refusal)
         for number, partition in self._partitions.items():
-            plan = plan_for(self._endpoint, self._control, number)
+            plan = self._steering.plan(number)
             if plan.changes(partition.plan):
                 partition.adopt(plan)
                 _logger.info(
@@ -305,10 +300,10 @@ class Service:
 
     def assigned(self, partitions: Sequence[int]) -> list[Start]:
         """Partitions were gained: learn what their predecessor left, and read on from there."""
-        starts = [] if self._follows else [Start(self._control_topic, 0, self._control.position)]
+        starts = [] if self._follows else [Start(self._control_topic, 0, self._steering.control.position)]
         self._follows = True
         for number in partitions:
-            plan = plan_for(self._endpoint, self._control, number)
+            plan = self._steering.gained(number)
             takeover = take_over(self._source, self._endpoint, plan, number, self._topic_id)
             _logger.info(
                 "%s-%d: taken over at %d of %d", self._requests_topic, number, takeover.requests, takeover.requests_end
@@ -335,6 +330,7 @@ class Service:
         for number in partitions:
             _logger.info("%s-%d: %s", self._requests_topic, number, "lost" if lost else "given away")
             partition = self._partitions.pop(number, None)
+            self._steering.gone(number)
             if partition is not None:
                 self._publisher.gone(partition)
             self._committed.pop(number, None)
