@@ -194,6 +194,21 @@ def test_each_request_belongs_to_one_fault() -> None:
     assert sum(fault["sent"] for fault in figures["faults"]) == figures["totals"]["sent"] == 80
 
 
+def test_what_went_wrong_is_shown_by_example() -> None:
+    """Where a request stands, and its answers; those that went well are not."""
+    found = history()
+    twice = found.cases[3]
+    again = Case(twice.asked, [*twice.answers, answer(3, 10_900, place=(1, 3))], buried=False)
+    found = replace(found, cases=[*found.cases[:3], again, *found.cases[4:]])
+    assert mode_figures(found)["faults"][0]["examples"] == [
+        {
+            "partition": 1,
+            "offset": 3,
+            "answers": [{"reason": "preferred", "after_ms": 5.0}, {"reason": "preferred", "after_ms": 800.0}],
+        }
+    ]
+
+
 def test_recovery_is_told_for_each_partition_and_the_worst() -> None:
     """Partition 0 never noticed; the first in time on 1 was due at 12.5 s and is answered at 13 s."""
     entry = mode_figures(history())["faults"][2]
