@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rendezvous.log import Committed, Delivered, Headers, LogError, Owner, Record, Start
+from rendezvous.log import Bundle, Committed, Delivered, Headers, LogError, Outcome, Owner, Record, Start
 
 
 @dataclass
@@ -33,6 +33,8 @@ class MemoryLog:
     records: dict[tuple[str, int], list[Record]] = field(default_factory=lambda: defaultdict(list))
     commits: dict[tuple[str, str, int], Committed] = field(default_factory=dict)
     members: dict[str, list[MemorySource]] = field(default_factory=lambda: defaultdict(list))
+    transactors: dict[str, MemoryTransactor] = field(default_factory=dict)
+    aborts: Callable[[], bool] = lambda: False
 
     def append(self, topic: str, partition: int, value: bytes, headers: Headers = (), key: bytes | None = None) -> int:
         """Write one record; returns its offset."""
@@ -163,6 +165,16 @@ class MemorySource:
         """Everything from `start`."""
         return iter([r for r in self._log.records[topic, partition] if r.offset >= start and r.value])
 
+    def reread(self, starts: Sequence[Start]) -> None:
+        """Read on from there."""
+        for topic, number, offset in starts:
+            self._positions[topic, number] = offset
+            self._ends.pop((topic, number), None)
+
+    def commit_in_transaction(self, topic: str, partition: int, committed: Committed) -> None:
+        """What a transaction commits for this member."""
+        self._log.commits[self._group, topic, partition] = committed
+
     def close(self) -> None:
         """Leave the group."""
         self._log.leave(self._group, self)
@@ -220,6 +232,64 @@ class MemorySink:
         del timeout_s
         self.serve()
         return 0
+
+
+class MemoryTransactor:
+    """A transactional producer: a bundle is in the log, whole, when its outcome is asked for; else it never is.
+
+    Between hand-over and outcome nobody sees anything of it. A bundle that is aborted leaves a gap, as the real log
+    does, and one that is committed a marker. Making another one of the same id fences it. Every `broken` topic refuses.
+    """
+
+    def __init__(self, log: MemoryLog, transactional_id: str, source: MemorySource) -> None:
+        self._log = log
+        self._id = transactional_id
+        self._source = source
+        self._bundle: Bundle | None = None
+        log.transactors[transactional_id] = self
+        self.broken: set[str] = set()
+        self.busy = False
+
+    def hand_over(self, bundle: Bundle) -> None:
+        """Keep it."""
+        assert not self.busy
+        self._bundle, self.busy = bundle, True
+
+    def outcome(self) -> Outcome | None:
+        """Commit it, or abort it."""
+        bundle, self._bundle = self._bundle, None
+        if bundle is None:
+            return None
+        self.busy = False
+        if self._log.transactors[self._id] is not self:
+            return Outcome(done=False, ends={}, refused={}, lost="fenced")
+        refused = {record.topic: "broken" for record in bundle.records if record.topic in self.broken}
+        if refused or self._source.expelled or self._log.aborts():
+            self._mark(bundle)
+            return Outcome(done=False, ends={}, refused=refused)
+        ends = {
+            topic: self._log.append(topic, partition or 0, value, headers) + 1
+            for topic, partition, value, headers in bundle.records
+        }
+        self._mark(bundle)
+        topic, partition, offset = bundle.start
+        self._source.commit_in_transaction(topic, partition, Committed(offset, bundle.metadata))
+        return Outcome(done=True, ends=ends, refused={})
+
+    def crash(self, source: MemorySource, *, committed: bool) -> None:
+        """The process of `source` dies, just before a bundle is committed or just after: nobody is told."""
+        if source is self._source:
+            if committed:
+                self.outcome()
+            self._bundle = None
+
+    def _mark(self, bundle: Bundle) -> None:
+        for topic, number in {(record.topic, record.partition or 0) for record in bundle.records}:
+            self._log.skip(topic, number, self._log.end(topic, number) + 1)
+
+    def close(self) -> None:
+        """No more."""
+        self._bundle = None
 
 
 def values(records: Sequence[Record]) -> list[bytes]:

@@ -6,15 +6,16 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 
 from endpoints import VERSIONS, endpoint, genesis
-from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
+from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource, MemoryTransactor
 from rendezvous.envelope import write_envelope
-from rendezvous.log import Headers, KafkaSink, KafkaSource, Sink, Source, read_to_end
+from rendezvous.log import Headers, KafkaSink, KafkaSource, Sink, read_to_end
 from rendezvous.messages import (
     Comparisons,
     DeadLetter,
@@ -26,12 +27,18 @@ from rendezvous.messages import (
     Scores,
     Status,
 )
+from rendezvous.running import clock_us, kafka_outbox, steady_us
+from rendezvous.server.outbox import Outbox
 from rendezvous.server.publishing import Publisher
 from rendezvous.server.service import Service
+from rendezvous.server.transactional import TransactionalOutbox
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
 from rendezvous.topics import check, create, topics_of
 from rendezvous.wire import Codec, decode, encode
+
+TOPIC_ID = "topic-id"
+"""Of the requests topic, in memory."""
 
 M = TypeVar("M", Scores, Response, Decisions, Comparisons, Label, DeadLetter)
 
@@ -60,13 +67,30 @@ class World(Protocol):
         """The server is stopped as an operator would."""
 
 
-def server_of(
-    endpoint: Endpoint, source: Source, answers: Sink, records: Sink, clock_us: Callable[[], int], topic_id: str
-) -> Service:
-    """A server as `rendezvous run server` makes it; one clock tells it both the time and how long it was away."""
+def memory_outbox(
+    endpoint: Endpoint, log: MemoryLog, source: MemorySource, sinks: Sequence[Sink], metrics: ServerMetrics
+) -> Outbox:
+    """The outbox of the endpoint's mode, on the log in memory."""
+    answers, records = sinks
+    if endpoint.exactly_once:
+        transactor = partial(MemoryTransactor, log, source=source)
+        return TransactionalOutbox(endpoint, answers.partitions, transactor, metrics.buried, TOPIC_ID)
+    return Publisher(endpoint, source, answers, records, metrics.buried, TOPIC_ID)
+
+
+def memory_server(endpoint: Endpoint, log: MemoryLog, source: MemorySource, sinks: Sequence[Sink]) -> Service:
+    """A server on the log in memory; one clock tells it both the time and how long it was away."""
     metrics = ServerMetrics(CollectorRegistry())
-    publisher = Publisher(endpoint, answers, records, metrics.buried)
-    return Service(endpoint, source, publisher, clock_us, clock_us, metrics, topic_id)
+    outbox = memory_outbox(endpoint, log, source, sinks, metrics)
+    return Service(endpoint, source, outbox, MemorySink(log), log.clock, log.clock, metrics, TOPIC_ID)
+
+
+def kafka_server(bootstrap: str, endpoint: Endpoint, source: KafkaSource) -> Service:
+    """A server as `rendezvous run server` makes it."""
+    metrics, topics = ServerMetrics(CollectorRegistry()), check(bootstrap, endpoint)
+    outbox = kafka_outbox(bootstrap, endpoint, source, topics, metrics)
+    topic_id = topics[endpoint.topic("requests")].id
+    return Service(endpoint, source, outbox, KafkaSink(bootstrap), clock_us, steady_us, metrics, topic_id)
 
 
 class MemoryWorld:
@@ -113,7 +137,7 @@ class MemoryWorld:
         """See `World.start`."""
         self.source = MemorySource(self.log, "server")
         self.sink = MemorySink(self.log)
-        self.service = server_of(self.endpoint, self.source, self.sink, self.sink, self.clock, "topic-id")
+        self.service = memory_server(self.endpoint, self.log, self.source, (self.sink, self.sink))
         self.turn()
 
     def crash(self) -> None:
@@ -139,7 +163,6 @@ class KafkaWorld:
         self._bootstrap = bootstrap
         self._sink = KafkaSink(bootstrap)
         create(bootstrap, self.endpoint)
-        self._topic_id = check(bootstrap, self.endpoint)[self.endpoint.topic("requests")].id
         self._finish: Callable[[Service, KafkaSource], None] | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -181,14 +204,7 @@ class KafkaWorld:
     def _run(self, live: threading.Event) -> None:
         try:
             source = KafkaSource(self._bootstrap, f"{self.endpoint.name}.server")
-            service = server_of(
-                self.endpoint,
-                source,
-                KafkaSink(self._bootstrap),
-                KafkaSink(self._bootstrap, linger_ms=20),
-                lambda: time.time_ns() // 1_000,
-                self._topic_id,
-            )
+            service = kafka_server(self._bootstrap, self.endpoint, source)
             while self._finish is None:
                 service.turn()
                 if service.ready:

@@ -9,13 +9,18 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from functools import partial
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rendezvous.log import KafkaSink, KafkaSource
-from rendezvous.settings import Environment, SettingsError, load_endpoint
+from rendezvous.log import KafkaSink, KafkaSource, KafkaTransactor, KnownTopics, Topic, ask_cluster
+from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
 from rendezvous.telemetry import ScorerMetrics, ServerMetrics, Telemetry
 from rendezvous.topics import check
+
+if TYPE_CHECKING:  # a scorer's imports are not the server's
+    from rendezvous.server.outbox import Outbox
 
 CANDIDATE_GATHER_MS = 20
 """A candidate answers nobody: it leaves CPU and broker to those who do."""
@@ -73,31 +78,40 @@ def start_logging() -> None:
 
 def run_server(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
     """Run one rendezvous server until SIGTERM or SIGINT."""
-    from rendezvous.server.publishing import Publisher  # noqa: PLC0415 - a scorer's imports are not the server's
     from rendezvous.server.service import Service  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
     endpoint = load_endpoint(endpoint_name, environment.home)
     telemetry = _pages(host, port)
-    topics, responses = check(bootstrap, endpoint), endpoint.topic("responses")
+    topics = check(bootstrap, endpoint)
     metrics = ServerMetrics(telemetry.registry)
-    publisher = Publisher(
-        endpoint,
-        # an answer never waits for room in the queue, nor for a cluster to say that our own reply topic is there
-        KafkaSink(bootstrap, room_s=0, known={responses: topics[responses].partitions}),
-        KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS),
-        metrics.buried,
-    )
-    service = Service(
-        endpoint,
-        KafkaSource(bootstrap, f"{endpoint.name}.server"),
-        publisher,
-        clock_us,
-        steady_us,
-        metrics,
-        topics[endpoint.topic("requests")].id,
-    )
-    loop(service, telemetry)
+    source = KafkaSource(bootstrap, f"{endpoint.name}.server")
+    outbox = kafka_outbox(bootstrap, endpoint, source, topics, metrics)
+    requests = topics[endpoint.topic("requests")].id
+    control = KafkaSink(bootstrap)
+    loop(Service(endpoint, source, outbox, control, clock_us, steady_us, metrics, requests), telemetry)
+
+
+def kafka_outbox(
+    bootstrap: str,
+    endpoint: Endpoint,
+    source: KafkaSource,
+    topics: Mapping[str, Topic],
+    metrics: ServerMetrics,
+) -> Outbox:
+    """The outbox of the endpoint's mode; `topics` as they were described at the start."""
+    from rendezvous.server.publishing import Publisher  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.server.transactional import TransactionalOutbox  # noqa: PLC0415
+
+    responses, topic_id = endpoint.topic("responses"), topics[endpoint.topic("requests")].id
+    known = {responses: topics[responses].partitions}  # nobody waits for a cluster to say that it is there
+    if endpoint.exactly_once:
+        replies = KnownTopics(ask_cluster(bootstrap), known)
+        transactor = partial(KafkaTransactor, bootstrap, source=source)
+        return TransactionalOutbox(endpoint, replies.partitions, transactor, metrics.buried, topic_id)
+    answers = KafkaSink(bootstrap, room_s=0, known=known)  # an answer does not wait for room in the queue either
+    records = KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS)
+    return Publisher(endpoint, source, answers, records, metrics.buried, topic_id)
 
 
 def run_scorer(environment: Environment, endpoint_name: str, name: str, host: str, port: int) -> None:

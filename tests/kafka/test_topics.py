@@ -16,11 +16,10 @@ from rendezvous.local.stack import Addresses
 from rendezvous.log import Committed, KafkaSink, KafkaSource, LogError, Topic, create_topics
 from rendezvous.messages import Decisions, Reason
 from rendezvous.server.ledger import Resume
-from rendezvous.server.service import Service
 from rendezvous.settings import Endpoint
 from rendezvous.topics import check, create, topics_of
 from rendezvous.wire import encode
-from worlds import KafkaWorld, answers, ask, say, seen, server_of
+from worlds import KafkaWorld, answers, ask, kafka_server, say, seen
 
 pytestmark = pytest.mark.kafka
 
@@ -148,13 +147,6 @@ def make_anew(stack: Addresses, topic: Topic) -> None:
     until(made, f"{topic.name} is made anew")
 
 
-def server(stack: Addresses, of: Endpoint, source: KafkaSource) -> Service:
-    """A server as `rendezvous run server` makes it, in this thread."""
-    sink = KafkaSink(stack.kafka)
-    topic_id = check(stack.kafka, of)[of.topic("requests")].id
-    return server_of(of, source, sink, sink, lambda: time.time_ns() // 1_000, topic_id)
-
-
 def test_a_commit_for_another_topic_stops_the_server(stack: Addresses, fresh: Endpoint) -> None:
     """A server whose group committed for the topic that once had this name stops with a word."""
     create(stack.kafka, fresh)
@@ -166,7 +158,7 @@ def test_a_commit_for_another_topic_stops_the_server(stack: Addresses, fresh: En
     source = KafkaSource(stack.kafka, f"{fresh.name}.server")
     for number in range(2):
         source.commit(requests, number, Committed(0, Resume(0, 0, "the id before").text()), wait=True)
-    service = server(stack, fresh, source)
+    service = kafka_server(stack.kafka, fresh, source)
 
     def turns() -> None:
         for _ in range(1_000):  # until it has joined
@@ -196,7 +188,7 @@ def test_requests_made_anew_are_answered(stack: Addresses) -> None:
     make_anew(stack, requests)
     assert ask(world, "after", deadline_ms=2_000) == 0
     source = KafkaSource(stack.kafka, f"{world.endpoint.name}.server")
-    service = server(stack, world.endpoint, source)
+    service = kafka_server(stack.kafka, world.endpoint, source)
     try:
         end = time.monotonic() + 4.0  # twice the deadline: whatever is to be answered has been
         while time.monotonic() < end and len(answers(world)) == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from rendezvous.log.known import KnownTopics, ask_cluster
 from rendezvous.log.patience import patiently
 from rendezvous.log.reading import heals, on_client_error, read_to_end, record_of, waiting
-from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record
+from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record, Start
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, MEMBER, PRODUCER
 
 GATHER_BYTES = 1_048_576
@@ -146,6 +146,17 @@ class KafkaSource:
     def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
         """See `Source.read`."""
         return read_to_end(self._bootstrap, topic, partition, start)
+
+    def reread(self, starts: Sequence[Start]) -> None:
+        """See `Source.reread`."""
+        for start in starts:
+            self._ends.pop((start.topic, start.partition), None)
+        self._consumer.incremental_unassign([TopicPartition(start.topic, start.partition) for start in starts])
+        self._consumer.incremental_assign([TopicPartition(*start) for start in starts])
+
+    def group_metadata(self) -> object:
+        """What lets a transaction commit positions for this member, as it is now; for the thread that polls."""
+        return self._consumer.consumer_group_metadata()
 
     def close(self) -> None:
         """See `Source.close`."""

@@ -41,6 +41,53 @@ class Committed(NamedTuple):
     metadata: str
 
 
+class Outgoing(NamedTuple):
+    """A record that is to be written."""
+
+    topic: str
+    partition: int | None
+    value: bytes
+    headers: Headers = ()
+
+
+class Bundle(NamedTuple):
+    """What becomes true together: records, and the group's position in one partition."""
+
+    records: Sequence[Outgoing]
+    start: Start
+    metadata: str
+
+
+class Outcome(NamedTuple):
+    """What became of a bundle.
+
+    done: all of it is in the log, and `ends` says for each topic written to where its last record ends. Otherwise
+    nothing of it is; the same bundle may be tried again, without what `refused` (topic, reason) names. lost: this
+    producer can do nothing any more, and whether its last bundle is in the log only the log knows.
+    """
+
+    done: bool
+    ends: Mapping[str, int]
+    refused: Mapping[str, str]
+    lost: str = ""
+
+
+class Transactor(Protocol):
+    """A transactional producer: bundles one after the other, each whole or not at all. Making one fences the last."""
+
+    busy: bool
+    """A bundle is under way."""
+
+    def hand_over(self, bundle: Bundle) -> None:
+        """Begin to commit a bundle; only when not busy."""
+
+    def outcome(self) -> Outcome | None:
+        """What became of the bundle, once it is known; told once."""
+
+    def close(self) -> None:
+        """Make no further attempt; does not wait."""
+
+
 class Owner(Protocol):
     """Who is told of a group's rebalances, from inside `Source.poll`."""
 
@@ -80,6 +127,9 @@ class Source(Protocol):
 
     def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
         """Committed records from `start` to the end as it is now, outside the group."""
+
+    def reread(self, starts: Sequence[Start]) -> None:
+        """Go on reading partitions that are read already from other positions."""
 
     def close(self) -> None:
         """Leave the group at once."""

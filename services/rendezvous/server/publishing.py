@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from weakref import WeakSet
 
-from rendezvous.log.records import LogError, Sink
+from rendezvous.log.records import Committed, LogError, Sink, Source
 from rendezvous.messages import Comparisons, DeadLetter, Message, Request, Response
-from rendezvous.registry.events import ControlEvent
+from rendezvous.server.outbox import position
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
-from rendezvous.server.replies import PARK_US, Address, Addressed, Parking, Refusal, Replies, responses
+from rendezvous.server.replies import (
+    FOREVER_US,
+    NEVER_US,
+    PARK_US,
+    Address,
+    Addressed,
+    Parking,
+    Refusal,
+    Replies,
+    responses,
+)
 from rendezvous.settings import Endpoint
 from rendezvous.wire import encode
 
 PARKED_LOOK_S = 0.01
 """Between two looks, while a flush waits for a cluster to say which topics are there."""
-
-NEVER_US, FOREVER_US = 0, 1 << 62
-"""Times by which nothing, and everything, has waited too long."""
 
 _logger = logging.getLogger(__name__)
 
@@ -74,7 +81,7 @@ class Outstanding:
 
 
 class Publisher:
-    """The server's producer side for one endpoint: `answers` have a deadline, our `records` have not.
+    """The outbox of the default mode (see `Outbox`): `answers` have a deadline, our `records` have not.
 
     A record of ours that cannot be delivered (decision, comparison, dead letter) is kept in `failed`, and the service
     stops: its successor resumes from the last commit, so nothing is lost. An answer that cannot be delivered is a
@@ -82,17 +89,37 @@ class Publisher:
     so that a successor writes the letter if we die before it is there.
     """
 
-    def __init__(self, endpoint: Endpoint, answers: Sink, records: Sink, on_letter: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        source: Source,
+        answers: Sink,
+        records: Sink,
+        on_letter: Callable[[str], None],
+        topic_id: str,
+    ) -> None:
+        self._source = source
+        self._topic_id = topic_id
+        self._requests_topic = endpoint.topic("requests")
+        self._committed: dict[int, Committed] = {}
         self._answers = answers
         self._records = records
         self._on_letter = on_letter
-        self._topics = {name: endpoint.topic(name) for name in ("decisions", "comparisons", "dead-letters", "control")}
+        self._topics = {name: endpoint.topic(name) for name in ("decisions", "comparisons", "dead-letters")}
         self._replies = Replies(endpoint, answers.partitions)
         self._parking = Parking(self._replies)
         self._outstanding = Outstanding()
         self._gone: WeakSet[Partition] = WeakSet()
         self._reports = 0
         self.failed: str | None = None
+
+    def gained(self, numbers: Sequence[int]) -> None:
+        """See `Outbox.gained`: here a predecessor that lives is only asked, by the group, to stop."""
+
+    def entitled(self, partitions: Iterable[Partition]) -> bool:
+        """See `Outbox.entitled`: the group takes positions only from a member of its present generation."""
+        held = {partition.number: position(partition, self._topic_id) for partition in partitions}
+        return self._source.still_member(self._requests_topic, held)
 
     @property
     def undelivered(self) -> int:
@@ -157,10 +184,6 @@ class Publisher:
         """Send the comparisons of closed mailboxes."""
         self._own("comparisons", partition.number, comparisons, lambda _: partition.compared(comparisons.offsets))
 
-    def tell(self, event: ControlEvent) -> None:
-        """Append to control; it is in force once it is read back."""
-        self._own("control", 0, event, lambda _: None)
-
     def letter(self, letter: DeadLetter, partition: Partition | None) -> None:
         """Send a dead letter; `partition` owes it for the letter's offset."""
         if partition is None:
@@ -188,26 +211,30 @@ class Publisher:
         self._reports += 1
         self._records.send(self._topics[topic], encode(message), partition=number, delivered=delivered)
 
-    def check(self, now_us: int) -> None:
-        """Run the callbacks that are due, and send the answers whose topic has become known.
-
-        Raises:
-            LogError: a record of ours could not be delivered.
-        """
+    def turn(self, partitions: Mapping[int, Partition], now_us: int) -> list[int]:
+        """See `Outbox.turn`: run the callbacks that are due, send the answers whose topic has become known."""
+        del partitions
         for ready in self._parking.due(now_us):
             self._send(ready)
         self._answers.serve()
         self._records.serve()
         if self.failed is not None:
             raise LogError(f"{self.failed}: stopping; a restart resumes from the last commit and loses nothing")
+        return []
 
-    def gone(self, partition: Partition) -> None:
-        """A partition is somebody else's: what waits here for it is theirs to send."""
-        self._gone.add(partition)
-        self._parking.forget(partition)
+    def commit(self, partitions: Iterable[Partition]) -> None:
+        """See `Outbox.commit`."""
+        self._commit(partitions, wait=False)
 
-    def flush(self, timeout_s: float) -> None:
-        """Wait for what is under way, decisions that follow answers and letters included."""
+    def _commit(self, partitions: Iterable[Partition], *, wait: bool) -> None:
+        for partition in partitions:
+            committed = position(partition, self._topic_id)
+            if committed.offset > 0 and self._committed.get(partition.number) != committed:
+                self._source.commit(self._requests_topic, partition.number, committed, wait=wait)
+                self._committed[partition.number] = committed
+
+    def finish(self, partitions: Mapping[int, Partition], timeout_s: float) -> None:
+        """See `Outbox.finish`; decisions that follow answers and letters are waited for too."""
         give_up_s = time.monotonic() + min(timeout_s, PARK_US / 1e6)
         while self._parking.parked:
             for ready in self._parking.due(NEVER_US if time.monotonic() < give_up_s else FOREVER_US):
@@ -217,6 +244,13 @@ class Publisher:
         self._answers.flush(timeout_s)  # their reports send decisions and letters
         self._records.flush(timeout_s)  # letters' reports send decisions
         self._records.flush(timeout_s)
+        self._commit(partitions.values(), wait=True)
+
+    def gone(self, partition: Partition) -> None:
+        """See `Outbox.gone`."""
+        self._gone.add(partition)
+        self._parking.forget(partition)
+        self._committed.pop(partition.number, None)
 
 
 class _Batch:

@@ -8,19 +8,20 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from rendezvous.log.records import Committed, Record, Source, Start
+from rendezvous.log.records import Committed, Record, Sink, Source, Start
 from rendezvous.log.roles import SESSION_MS
 from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Reason
+from rendezvous.registry.events import ControlEvent
 from rendezvous.server.hearing import Hearing
 from rendezvous.server.intake import Intake, dead_letter
+from rendezvous.server.outbox import Outbox
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
-from rendezvous.server.publishing import Publisher
 from rendezvous.server.recovery import take_over
 from rendezvous.server.steering import Steering
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
-from rendezvous.wire import Codec
+from rendezvous.wire import Codec, encode
 
 MAX_RECORDS = 1_000
 """In one turn of the loop: bounds how long an answer that is due waits behind arrivals."""
@@ -51,7 +52,8 @@ class Service:
         self,
         endpoint: Endpoint,
         source: Source,
-        publisher: Publisher,
+        outbox: Outbox,
+        control: Sink,
         clock_us: Callable[[], int],
         steady_us: Callable[[], int],
         metrics: ServerMetrics,
@@ -69,10 +71,10 @@ class Service:
         features = Codec(endpoint.features_schema, endpoint.older_features_schemas)
         self._intake = Intake(features, endpoint.request.max_bytes, len(endpoint.output.default))
         self._hearing = Hearing(self._intake)
-        self._publisher = publisher
+        self._outbox = outbox
+        self._control_sink = control
         self._partitions: dict[int, Partition] = {}
         self._positions: dict[tuple[str, int], int] = {}
-        self._committed: dict[int, Committed] = {}
         self._close_at_us = 0
         self._commit_at_us = 0
         self._held = False
@@ -82,6 +84,7 @@ class Service:
         self._sure = True
         self._untaken: list[Record] = []
         self._joined = False
+        self._in_doubt: set[int] = set()
         source.subscribe(self._requests_topic, self)
 
     # ------------------------------------------------------------------------------------------------- the loop
@@ -93,7 +96,8 @@ class Service:
         A member without partitions is ready: it takes over when another one goes. Whoever lost all of them to its
         session's end is not, until the group has taken it in again.
         """
-        return self._joined and self._sure and all(partition.live for partition in self._partitions.values())
+        well = self._joined and self._sure and not self._in_doubt
+        return well and all(partition.live for partition in self._partitions.values())
 
     @property
     def over(self) -> bool:
@@ -117,16 +121,19 @@ class Service:
             self._note_progress()
         for partition in list(self._partitions.values()):
             for verdicts in partition.tick(now_us):
-                self._publisher.answer(partition, verdicts)
+                self._outbox.answer(partition, verdicts)
                 self._steering.answered(partition, verdicts.decisions)
                 self._count_answers(verdicts)
         if now_us >= self._close_at_us:
             self._close_at_us = now_us + CLOSE_EVERY_US
             self._close(now_us)
-        self._publisher.check(now_us)
+        lost = self._outbox.turn(self._partitions, now_us)
+        self._in_doubt.update(lost)
+        self._forget(lost)
         if now_us >= self._commit_at_us:
             self._commit_at_us = now_us + COMMIT_EVERY_US
-            self._commit(wait=False)
+            self._outbox.commit(self._partitions.values())
+            self._take_over_again()
         self._turned_us = self._steady_us()
 
     def _entitled(self) -> bool:
@@ -143,16 +150,15 @@ class Service:
             )
             self._sure = False
         if not self._sure:
-            held = {number: self._position(partition) for number, partition in self._partitions.items()}
-            self._sure = self._source.still_member(self._requests_topic, held)
+            self._sure = self._outbox.entitled(self._partitions.values())
             if self._sure:
-                _logger.warning("%s: going on with partitions %s", self._requests_topic, sorted(held))
+                _logger.warning("%s: going on with partitions %s", self._requests_topic, sorted(self._partitions))
         return self._sure
 
     def _patience_us(self, longest_us: int) -> int:
         if not self._sure:
             return DOUBT_US
-        if self._publisher.undelivered:
+        if self._outbox.undelivered:
             longest_us = min(longest_us, REPORT_US)
         due_us = min((p.next_due_us for p in self._partitions.values() if p.live), default=None)
         if due_us is not None:
@@ -161,8 +167,7 @@ class Service:
 
     def stop(self) -> None:
         """Finish what is under way, commit, and leave the group at once."""
-        self._publisher.flush(FLUSH_S)
-        self._commit(wait=True)
+        self._outbox.finish(self._partitions, FLUSH_S)
         self._source.close()
 
     # ---------------------------------------------------------------------------------------------- what arrives
@@ -189,7 +194,7 @@ class Service:
     def _hear(self, records: Sequence[Record], now_us: int) -> None:
         heard = self._hearing.hear(records, self._partitions, self._steering.control, now_us)
         for record, fault in heard.faults:
-            self._publisher.letter(dead_letter(record, fault, now_us), None)
+            self._outbox.letter(dead_letter(record, fault, now_us), None)
         for partition, tally, messages in heard.tallies:
             self._metrics.tally(partition.plan.models, tally.by_fate(), messages)
         for writer, count in heard.shut.items():
@@ -210,7 +215,7 @@ class Service:
             self._metrics.requests.inc()
             self._metrics.append_age.set((now_us - request.appended_us) / 1e6)
         if fault is not None:
-            self._publisher.letter(dead_letter(record, fault, now_us), partition)
+            self._outbox.letter(dead_letter(record, fault, now_us), partition)
 
     def _note_progress(self) -> None:
         ends = self._source.ends()
@@ -244,15 +249,24 @@ class Service:
         for partition in self._partitions.values():
             for comparisons in partition.close(now_us):
                 self._bury_unreadable(partition, comparisons, now_us)
-                self._publisher.compare(partition, comparisons)
+                self._outbox.compare(partition, comparisons)
+        self._control_sink.serve()
         owned = self._partitions.values()
         for event in self._steering.say(owned, now_us):
-            _logger.warning("%s: %s", self._control_topic, event)
-            self._publisher.tell(event)
-        self._metrics.undelivered.set(self._publisher.undelivered)
+            self._tell(event)
+        self._metrics.undelivered.set(self._outbox.undelivered)
         self._metrics.in_flight.set(sum(partition.in_flight for partition in owned))
         self._metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
         self._metrics.partitions.labels("held").set(sum(not partition.live for partition in owned))
+
+    def _tell(self, event: ControlEvent) -> None:
+        """Append to control, outside any transaction: everybody reads it as it is written."""
+        _logger.warning("%s: %s", self._control_topic, event)
+        self._control_sink.send(self._control_topic, encode(event), partition=0, delivered=self._told)
+
+    def _told(self, error: str | None, _: int) -> None:
+        if error is not None:
+            _logger.error("%s: what was said there is lost: %s", self._control_topic, error)
 
     def _bury_unreadable(self, partition: Partition, comparisons: Comparisons, now_us: int) -> None:
         appended = dict(zip(comparisons.offsets.tolist(), comparisons.appended_us.tolist(), strict=True))
@@ -270,17 +284,7 @@ class Service:
                 value=b"",
                 size_bytes=0,
             )
-            self._publisher.letter(letter, partition)
-
-    def _commit(self, *, wait: bool) -> None:
-        for number, partition in self._partitions.items():
-            committed = self._position(partition)
-            if committed.offset > 0 and self._committed.get(number) != committed:
-                self._source.commit(self._requests_topic, number, committed, wait=wait)
-                self._committed[number] = committed
-
-    def _position(self, partition: Partition) -> Committed:
-        return Committed(partition.committable, partition.resume(self._topic_id).text())
+            self._outbox.letter(letter, partition)
 
     # ------------------------------------------------------------------------------------- what control says now
 
@@ -302,6 +306,7 @@ class Service:
         """Partitions were gained: learn what their predecessor left, and read on from there."""
         starts = [] if self._follows else [Start(self._control_topic, 0, self._steering.control.position)]
         self._follows = True
+        self._outbox.gained(partitions)
         for number in partitions:
             plan = self._steering.gained(number)
             takeover = take_over(self._source, self._endpoint, plan, number, self._topic_id)
@@ -317,24 +322,37 @@ class Service:
 
     def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
         """Partitions go away: what is under way is finished and committed, unless they are lost already."""
-        stops = []
         self._joined = not lost
-        self._untaken = [
-            record
-            for record in self._untaken
-            if record.topic == self._control_topic or record.partition not in partitions
-        ]
         if not lost:
-            self._publisher.flush(FLUSH_S)
-            self._commit(wait=True)
+            self._outbox.finish(self._partitions, FLUSH_S)
         for number in partitions:
             _logger.info("%s-%d: %s", self._requests_topic, number, "lost" if lost else "given away")
-            partition = self._partitions.pop(number, None)
+        self._in_doubt.difference_update(partitions)
+        self._forget(partitions)
+        return [(topic, number) for number in partitions for topic in (self._requests_topic, self._scores_topic)]
+
+    def _forget(self, numbers: Sequence[int]) -> None:
+        if not numbers:
+            return
+        self._untaken = [
+            record for record in self._untaken if record.topic == self._control_topic or record.partition not in numbers
+        ]
+        for number in numbers:
             self._steering.gone(number)
-            if partition is not None:
-                self._publisher.gone(partition)
-            self._committed.pop(number, None)
+            if partition := self._partitions.pop(number, None):
+                self._outbox.gone(partition)
             for topic in (self._requests_topic, self._scores_topic):
                 self._positions.pop((topic, number), None)
-                stops.append((topic, number))
-        return stops
+
+    def _take_over_again(self) -> None:
+        """Partitions whose last records are in doubt, from their last commit: if the group still has us as a member.
+
+        If it has not, it will say so, or whoever it gave them to has fenced us.
+        """
+        for number in sorted(self._in_doubt):
+            committed = self._source.committed(self._requests_topic, number)
+            if committed is None:
+                committed = Committed(self._source.bounds(self._requests_topic, number)[0], "")
+            if self._source.still_member(self._requests_topic, {number: committed}):
+                self._in_doubt.discard(number)
+                self._source.reread(self.assigned([number]))

@@ -29,14 +29,17 @@ from rendezvous.server.ledger import Ledger
 from rendezvous.server.partition import Partition
 from rendezvous.server.recovery import take_over
 from rendezvous.server.service import Service
+from rendezvous.server.transactional import TransactionalOutbox
 from rendezvous.topics import topics_of
 from rendezvous.wire import Codec, decode, encode
-from worlds import server_of
+from worlds import memory_server
 
 SEEDS = 300
 EVENTS = 45
 PARTITIONS = 2
 STEP_MS, DEADLINE_MS, LONGEST_MS, MARGIN_MS, CLOSE_MS, TURN_MS = 100, 300, 600, 60, 700, 20
+ABORTS = 0.03
+"""Share of transactions."""
 GROUP = "server"
 RING = 1_024
 SMALL_RING = 16
@@ -150,12 +153,13 @@ class Server:
 class Run:
     """One seed's story, and what must be true of it afterwards."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, exactly_once: bool = False) -> None:
         self.chance = Random(seed)  # noqa: S311 - a story, no secret
         self.ring = self.chance.choice((SMALL_RING, RING, RING))
         self.limit = self.chance.choice((1, 3, AMPLE, AMPLE))
         self.clock = FakeClock()
         self.endpoint = endpoint(
+            exactly_once=exactly_once,
             topics={"partitions": PARTITIONS},
             mailbox={"close_ms": CLOSE_MS, "silent_ms": 200, "capacity": self.ring},
             request={
@@ -174,6 +178,7 @@ class Run:
         self.log = MemoryLog(self.clock, {topic.name: PARTITIONS for topic in topics_of(self.endpoint)})
         for event in genesis(self.endpoint):
             self.log.append(self.endpoint.topic("control"), 0, encode(event))
+        self.log.aborts = self.aborts
         self.servers: list[Server] = []
         self.asked: dict[Place, tuple[str, int, int]] = {}
         self.rubbish: set[Place] = set()
@@ -271,7 +276,7 @@ class Run:
         self.interrupted_us.append(self.clock())
         source = ShufflingSource(self.log, self.chance, self.limit)
         answers, records = (SlowSink(self.log, self.chance, self.sent_us) for _ in range(2))
-        service = server_of(self.endpoint, source, answers, records, self.clock, "topic-id")
+        service = memory_server(self.endpoint, self.log, source, (answers, records))
         self.servers.append(Server(service, source, (answers, records)))
 
     def stop(self) -> None:
@@ -287,6 +292,8 @@ class Run:
             server = self._one()
             for sink in server.sinks:
                 sink.crash()
+            for transactor in self.log.transactors.values():
+                transactor.crash(server.source, committed=self.chance.random() < 0.5)
             server.source.close()
             self.in_doubt.update(set(self.answers()) - set(self.decided()))
 
@@ -309,6 +316,13 @@ class Run:
         self.servers.append(server)
         self.interrupted_us.append(self.clock())
 
+    def aborts(self) -> bool:
+        """Now and then the broker aborts a transaction; the answers in it come later."""
+        aborted = self.chance.random() < ABORTS
+        if aborted:
+            self.interrupted_us.append(self.clock())
+        return aborted
+
     def _one(self) -> Server:
         return self.servers.pop(self.chance.randrange(len(self.servers)))
 
@@ -324,17 +338,18 @@ class Run:
         found: dict[Place, list[Answer]] = {}
         for record in self.records("responses"):
             response = decode(record.value, Response)
-            answer = Answer(response, dict(record.headers)["ce_id"], self.sent_us[record.value])
+            sent_us = self.sent_us.get(record.value, record.timestamp_ms * 1_000)
+            answer = Answer(response, dict(record.headers)["ce_id"], sent_us)
             found.setdefault((response.partition, response.offset), []).append(answer)
         return found
 
-    def decided(self) -> dict[Place, set[int]]:
-        """The reasons decided of each request."""
-        found: dict[Place, set[int]] = {}
+    def decided(self) -> dict[Place, list[int]]:
+        """The reasons decided of each request, in the log's order."""
+        found: dict[Place, list[int]] = {}
         for record in self.records("decisions"):
             decisions = decode(record.value, Decisions)
             for offset, reason in zip(decisions.offsets.tolist(), decisions.reasons.tolist(), strict=True):
-                found.setdefault((record.partition, offset), set()).add(reason)
+                found.setdefault((record.partition, offset), []).append(reason)
         return found
 
     def compared(self) -> set[Place]:
@@ -360,13 +375,16 @@ class Run:
         assert self.rubbish <= self.buried(), "what is no request is a dead letter"
         for place, (name, appended_us, deadline_us) in self.asked.items():
             self._check_answers(place, name, answers[place])
+            if self.endpoint.exactly_once:
+                assert len(decided[place]) == 1, f"{place}: decided twice"
             self._check_time(appended_us, deadline_us, answers[place][0].sent_us)
         self._check_compared(decided)
         self._check_committed()
 
     def _check_answers(self, place: Place, name: str, answers: list[Answer]) -> None:
         number, offset = place
-        assert len(answers) <= 1 + self.in_doubt[place], f"{place}: answered twice, and no crash is to blame"
+        doubts = 0 if self.endpoint.exactly_once else self.in_doubt[place]
+        assert len(answers) <= 1 + doubts, f"{place}: answered twice, and no crash is to blame"
         assert {answer.response.request_id for answer in answers} == {name}
         assert {answer.ce_id for answer in answers} == {f"{number}-{offset}".encode()}, "a repetition is recognisable"
 
@@ -376,7 +394,7 @@ class Run:
         if self.limit == AMPLE and not interrupted:
             assert sent_us <= deadline_us, "an answer left too late"
 
-    def _check_compared(self, decided: dict[Place, set[int]]) -> None:
+    def _check_compared(self, decided: dict[Place, list[int]]) -> None:
         compared = self.compared()
         assert compared <= self.asked.keys(), "what is no request is not compared"
         for place in self.asked.keys() - compared:
@@ -392,9 +410,9 @@ class Run:
                 assert committed.offset == max(offsets) + 1, "all is done, and committed"
 
 
-def play(seeds: int) -> list[Run]:
+def play(seeds: int, *, exactly_once: bool = False) -> list[Run]:
     """So many runs, each checked."""
-    runs = [Run(seed) for seed in range(seeds)]
+    runs = [Run(seed, exactly_once=exactly_once) for seed in range(seeds)]
     for run in runs:
         run.play()
         run.check()
@@ -407,6 +425,11 @@ def test_promises_hold() -> None:
     repeated = sum(len(answers) - 1 for run in runs for answers in run.answers().values())
     assert repeated > 0, "the runs never killed a server between an answer and its decision"
     assert repeated < 0.1 * sum(len(run.asked) for run in runs)
+
+
+def test_exactly_once_holds() -> None:
+    """With transactions nothing is answered or decided twice, whatever dies or freezes when."""
+    play(SEEDS, exactly_once=True)
 
 
 # --------------------------------------------------------------------------------------------------- the mutants
@@ -453,6 +476,29 @@ def look_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
 def trust_the_past(monkeypatch: pytest.MonkeyPatch) -> None:
     """Goes on after a freeze as if nothing had happened."""
     monkeypatch.setattr(Service, "_entitled", lambda _: True)
+
+
+def settle_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forgets a bundle that was aborted, as if it had been committed."""
+    real = TransactionalOutbox._settle  # noqa: SLF001 - the place of the fault
+    monkeypatch.setattr(
+        TransactionalOutbox,
+        "_settle",
+        lambda outbox, desk, outcome, now_us: real(outbox, desk, outcome._replace(done=True), now_us),
+    )
+
+
+TRANSACTIONAL_MUTANTS = {forget_the_decisions: "answered twice", settle_for_good: "every request is answered"}
+
+
+@pytest.mark.parametrize(("mutant", "broken"), TRANSACTIONAL_MUTANTS.items(), ids=lambda mutant: str(mutant)[:30])
+def test_a_transactional_mutant_is_caught(
+    mutant: Callable[[pytest.MonkeyPatch], None], broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same, with transactions."""
+    mutant(monkeypatch)
+    with pytest.raises(AssertionError, match=broken):
+        play(SEEDS // 3, exactly_once=True)
 
 
 MUTANTS = {
