@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -89,14 +90,7 @@ def _steady(options: argparse.Namespace, environs: Environment, console: Console
     )
     console.print(tables.latencies(report))
     console.print(tables.targets(report))
-    others = report["most_other_cores"]
-    if others is not None and others > QUIET_CORES:
-        console.print(
-            f"Other work kept up to {others:.1f} of {report['machine']['cores']} cores busy meanwhile: it weighs on "
-            "these figures, met and not met alike. Measure again when the machine is quiet.",
-            style="bold",
-            highlight=False,
-        )
+    _warn_of_others(report, console)
     return lost
 
 
@@ -107,7 +101,19 @@ def _failover(options: argparse.Namespace, environs: Environment, console: Conso
     for table in tables.faults(report):
         console.print(table)
     console.print(tables.targets(report))
+    _warn_of_others(report, console)
     return lost
+
+
+def _warn_of_others(report: Mapping[str, Any], console: Console) -> None:
+    others = report["most_other_cores"]
+    if others is not None and others > QUIET_CORES:
+        console.print(
+            f"Other work kept up to {others:.1f} of {report['machine']['cores']} cores busy meanwhile: it weighs on "
+            "these figures, met and not met alike. Measure again when the machine is quiet.",
+            style="bold",
+            highlight=False,
+        )
 
 
 if __name__ == "__main__":

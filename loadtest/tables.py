@@ -49,9 +49,8 @@ def targets(report: Mapping[str, Any]) -> Table:
     for heading, justify in (("target", "left"), ("value", "right"), ("limit", "right"), ("", "left")):
         table.add_column(heading, justify="right" if justify == "right" else "left")
     for target in report["targets"]:
-        met = "met" if target["met"] else "NOT MET"
-        if not target["met"] and target.get("first_second") is not None:
-            met += f"\n{target['first_second']:.0f} for a second"
         value = "never" if target["value"] is None else f"{target['value']:.2f}"
-        table.add_row(target["name"], value, f"{target['limit']:.2f}", met)
+        if not target["met"] and target.get("first_second") is not None:
+            value += f"\nfor 1 s: {target['first_second']:.2f}"
+        table.add_row(target["name"], value, f"{target['limit']:.2f}", "met" if target["met"] else "NOT MET")
     return table

@@ -15,6 +15,8 @@ WARM_UP, QUIET = "warm-up", "quiet"
 """Before the first fault: connections and caches settle; then what the machine does by itself, the control."""
 STEADY_MS = 1_000.0
 """`first_second` asks for no more than this: what another process on the machine disturbs later is not in it."""
+EXAMPLES = 20
+"""Lost or answered twice: enough to see what they have in common."""
 PREFERRED = frozenset({Reason.PREFERRED})
 
 
@@ -84,7 +86,20 @@ def fault_figures(history: History, number: int) -> dict[str, Any]:
         "longest_gap_without_preferred_ms": _rounded(
             [longest_gap_ms(part, fault.begun_ms, PREFERRED) for part in by_partition]
         ),
+        "examples": [_told(case) for case in found if case.lost or case.repeats][:EXAMPLES],
         **fault.notes,
+    }
+
+
+def _told(case: Case) -> dict[str, Any]:
+    """One request that was lost or answered twice, and how long after it was due each answer was appended."""
+    return {
+        "partition": case.asked.partition,
+        "offset": case.asked.offset,
+        "answers": [
+            {"reason": answer.reason.name.lower(), "after_ms": round(answer.appended_ms - case.asked.due_ms, 1)}
+            for answer in case.answers
+        ],
     }
 
 
@@ -131,6 +146,12 @@ def mode_figures(history: History) -> dict[str, Any]:
     }
 
 
+def most_other_cores(modes: Sequence[Mapping[str, Any]]) -> float | None:
+    """Cores that other work kept busy in the quiet time of the most disturbed mode; None where nobody can say."""
+    found = [fault.get("other_cores") for mode in modes for fault in mode["faults"]]
+    return max((cores for cores in found if cores is not None), default=None)
+
+
 def targets(mode: Mapping[str, Any], clock: str) -> list[dict[str, Any]]:
     """What is promised of one mode, each with its figure; recovery by `clock`."""
     totals, name = mode["totals"], mode["mode"]
@@ -139,7 +160,7 @@ def targets(mode: Mapping[str, Any], clock: str) -> list[dict[str, Any]]:
     found = [_target(f"{name}: lost", totals["lost"], 0), _target(f"{name}: {what}", twice, 0)]
     for fault in mode["faults"]:
         found += [
-            _target(f"{name}: recovery ms, {entry['after']}", entry["worst"], entry["bound"])
+            _target(f"{name}: {entry['after']}, ms", entry["worst"], entry["bound"])
             | {"first_second": entry["first_second"]}
             for entry in fault["recovery_ms"][clock]
             if entry["bound"] is not None

@@ -13,7 +13,7 @@ from loadtest.failover.books import cases
 from loadtest.failover.faults import FAULTS
 from loadtest.failover.home import check_modes
 from loadtest.failover.picture import draw
-from loadtest.failover.report import QUIET, WARM_UP, Fault, History, clock_of, mode_figures, targets
+from loadtest.failover.report import QUIET, WARM_UP, Fault, History, clock_of, mode_figures, most_other_cores, targets
 from loadtest.failover.stage import SERVERS, Stage, running_stage
 from loadtest.failover.traffic import CALM_MS, Traffic, now_ms
 from loadtest.machine import machine, versions
@@ -48,7 +48,7 @@ class Running:
     def play(self) -> None:
         """Every fault, and calm after each."""
         time.sleep(WARM_UP_S)
-        self.calm()
+        self.calm(first_choice=True)
         self._begin(QUIET)
         before = spent()
         time.sleep(QUIET_S)
@@ -68,11 +68,11 @@ class Running:
         self.fault = Fault(name, now_ms())
         self.faults.append(self.fault)
 
-    def calm(self) -> None:
-        """Wait until all services are ready and answers have been normal for some seconds."""
+    def calm(self, *, first_choice: bool = False) -> None:
+        """Wait until all services are ready and all was answered in time for some seconds."""
         time.sleep(LEAST_S)
         give_up = time.monotonic() + CALM_S
-        while not (self.traffic.calm() and self.stage.services.ready()):
+        while not (self.traffic.calm(first_choice=first_choice) and self.stage.services.ready()):
             if time.monotonic() > give_up:
                 self.say(f"{self.fault.name}: not calm after {CALM_S:.0f} s, going on")
                 return
@@ -113,6 +113,7 @@ def run(
         "deadline_ms": histories[0].deadline_ms,
         "machine": where,
         "versions": versions(""),
+        "most_other_cores": most_other_cores(entries),
         "modes": entries,
         "targets": [target for entry, clock in zip(entries, clocks, strict=True) for target in targets(entry, clock)],
     }

@@ -14,11 +14,11 @@ from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtest.failover.home import FACTORS, write_home
+from loadtest.failover.home import write_home
 from loadtest.failover.supervisor import Supervisor
 from rendezvous import topics
 from rendezvous.local.broker import running_broker
-from rendezvous.local.failure import LocalStackError
+from rendezvous.local.failure import LocalStackError, tail
 from rendezvous.local.lock import stack_lock
 from rendezvous.local.ports import LOOPBACK, free_port
 from rendezvous.local.process import Reachable
@@ -146,8 +146,13 @@ def running_stage(folder: Path, data: Path, mode: str, say: Say) -> Iterator[Sta
 
 
 def _commands(endpoint: Endpoint) -> dict[str, list[str]]:
-    scorers = {name: ["scorer", "--model", name, "--endpoint", endpoint.name] for name in FACTORS}
+    """By the names that the schedule uses: three servers, and a scorer for each alias."""
+    scorers = {name: ["scorer", "--model", name, "--endpoint", endpoint.name] for name in _scheduled(endpoint)}
     return {name: ["server", "--endpoint", endpoint.name] for name in SERVERS} | scorers
+
+
+def _scheduled(endpoint: Endpoint) -> list[str]:
+    return sorted({name for step in endpoint.schedule for name in step.models})
 
 
 def _create_topics(kafka: str, endpoint: Endpoint) -> None:
@@ -160,7 +165,9 @@ def _create_topics(kafka: str, endpoint: Endpoint) -> None:
 def _await(services: Supervisor, logs: Path) -> None:
     give_up = time.monotonic() + READY_S
     while not services.ready():
-        if time.monotonic() > give_up or services.deaths:
-            died = f"; died: {[death.name for death in services.deaths]}" if services.deaths else ""
-            raise LocalStackError(f"not all services are ready after {READY_S:.0f} s{died}. Logs: {logs}")
+        if services.deaths:
+            death = services.deaths[0]
+            raise LocalStackError(f"{death.name} ended with {death.code} while it started. {tail(death.log)}")
+        if time.monotonic() > give_up:
+            raise LocalStackError(f"not all services are ready after {READY_S:.0f} s. Logs: {logs}")
         time.sleep(LOOK_EVERY_S)

@@ -31,6 +31,7 @@ class Death:
     name: str
     at_ms: float
     code: int
+    log: Path
 
 
 class Supervisor:
@@ -83,8 +84,9 @@ class Supervisor:
     def stop(self, name: str) -> None:
         """Stop it cleanly: SIGTERM, and wait for its end; it stays down."""
         with self._lock:
+            service = self._alive(name)
             self._down.add(name)
-            service = self._running.pop(name)
+            del self._running[name]
         service.process.stop()
 
     def kill(self, name: str) -> None:
@@ -101,7 +103,12 @@ class Supervisor:
 
     def _signal(self, name: str, number: signal.Signals) -> None:
         with self._lock:
-            os.kill(self._running[name].process.pid, number)
+            os.kill(self._alive(name).process.pid, number)
+
+    def _alive(self, name: str) -> RunningService:
+        if name not in self._running:
+            raise LocalStackError(f"{name} has died by itself, so nothing can be done to it. Logs: {self._logs}")
+        return self._running[name]
 
     def ready(self) -> bool:
         """Whether all services but the stopped ones run and say that they do their work."""
@@ -126,5 +133,5 @@ class Supervisor:
     def _note_death(self, name: str, service: RunningService, code: int) -> None:
         del self._running[name]
         service.process.stop()
-        self.deaths.append(Death(name, time.time() * 1e3, code))
+        self.deaths.append(Death(name, time.time() * 1e3, code, service.log))
         self._due[name] = time.monotonic() + BACK_OFF_S

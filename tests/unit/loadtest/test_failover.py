@@ -10,9 +10,20 @@ import pytest
 
 from loadtest.failover import home, picture
 from loadtest.failover.books import CLOCKS, Answer, Asked, Case, Recovery, cases, counts, longest_gap_ms, within
-from loadtest.failover.report import EXACTLY_ONCE, QUIET, WARM_UP, Fault, History, Moment, mode_figures, targets
+from loadtest.failover.report import (
+    EXACTLY_ONCE,
+    QUIET,
+    WARM_UP,
+    Fault,
+    History,
+    Moment,
+    mode_figures,
+    most_other_cores,
+    targets,
+)
 from loadtest.failover.stage import live_partitions
 from rendezvous.messages import Reason
+from rendezvous.scoring.card import load_card
 from rendezvous.settings import SettingsError
 from rendezvous.telemetry import ServerMetrics, Telemetry
 
@@ -183,6 +194,21 @@ def test_each_request_belongs_to_one_fault() -> None:
     assert sum(fault["sent"] for fault in figures["faults"]) == figures["totals"]["sent"] == 80
 
 
+def test_what_went_wrong_is_shown_by_example() -> None:
+    """Where a request stands, and its answers; those that went well are not."""
+    found = history()
+    twice = found.cases[3]
+    again = Case(twice.asked, [*twice.answers, answer(3, 10_900, place=(1, 3))], buried=False)
+    found = replace(found, cases=[*found.cases[:3], again, *found.cases[4:]])
+    assert mode_figures(found)["faults"][0]["examples"] == [
+        {
+            "partition": 1,
+            "offset": 3,
+            "answers": [{"reason": "preferred", "after_ms": 5.0}, {"reason": "preferred", "after_ms": 800.0}],
+        }
+    ]
+
+
 def test_recovery_is_told_for_each_partition_and_the_worst() -> None:
     """Partition 0 never noticed; the first in time on 1 was due at 12.5 s and is answered at 13 s."""
     entry = mode_figures(history())["faults"][2]
@@ -207,7 +233,7 @@ def test_targets_are_met_or_not_and_never_asserted() -> None:
     assert {target["name"]: target["met"] for target in targets(figures, "appended")} == {
         "default: lost": True,
         "default: duplicates that are not recognisable": True,
-        "default: recovery ms, SIGSTOP": True,
+        "default: SIGSTOP, ms": True,
     }
     figures["faults"][2]["recovery_ms"]["appended"][0]["worst"] = None
     assert targets(figures, "appended")[-1]["met"] is False
@@ -234,6 +260,14 @@ def test_a_recognisable_duplicate_is_one_too_many_with_exactly_once(mode: str, m
 def test_a_request_has_one_fate(found: Case, name: str) -> None:
     """By the broker's clock and by when it was due."""
     assert picture.fate(found, DEADLINE_MS, "appended") == name
+
+
+def test_what_others_did_is_told_of_the_quiet_time() -> None:
+    """Nobody says it where /proc does not."""
+    figures = mode_figures(history())
+    assert most_other_cores([figures]) is None
+    figures["faults"][1]["other_cores"] = 0.7
+    assert most_other_cores([figures]) == 0.7
 
 
 def test_every_request_is_drawn_once() -> None:
@@ -269,7 +303,7 @@ def test_the_endpoint_is_one_that_services_accept(tmp_path: Path) -> None:
     endpoint = home.write_home(tmp_path, "default")
     assert endpoint.topics.partitions == home.PARTITIONS
     assert endpoint.schedule[0].models == ("champion",)
-    assert all((endpoint.folder / model / "card.json").exists() for model in endpoint.models)
+    assert len({load_card(endpoint.folder / model).version for model in endpoint.models}) == len(endpoint.models)
 
 
 def test_a_mode_that_endpoints_do_not_know_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
