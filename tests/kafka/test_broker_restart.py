@@ -106,6 +106,7 @@ def supervise(services: Services) -> list[str]:
     """Start again what has ended, as a supervisor would; returns what that was."""
     ended = [name for name, service in services.running.items() if service.process.poll() is not None]
     for name in ended:
+        _logger.info("%s ended: %s", name, services[name].log.read_text().splitlines()[-1])
         services.running.pop(name).process.stop()
     services.start(*ended)
     return ended
