@@ -27,7 +27,7 @@ from rendezvous.settings import environment, load_endpoint
 
 ORDER = (False, True, True, False)
 RATES = (100.0, 500.0)
-WARM_UP_S, SECONDS = 4.0, 12.0
+WARM_UP_S, SECONDS = 3.0, 10.0
 SAMPLE_ROWS = 2_000
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
