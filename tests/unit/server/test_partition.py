@@ -165,7 +165,7 @@ def test_held_closes_nothing() -> None:
     desk.say("champion", 0)
     desk.partition.read_to(1, 1)
     (row,) = compared(desk.partition.close(_us(0)))
-    assert row.said[0].status == Status.OK
+    assert row.said["champion", CHAMPION].status == Status.OK
 
 
 # ------------------------------------------------------------------------------------------------ already decided
@@ -181,7 +181,10 @@ def test_already_decided() -> None:
     assert desk.tick() == [(1, Reason.PREFERRED)]
     desk.partition.decided(column(1), 6)
     rows = compared(desk.partition.close(_us(CLOSE_MS)))
-    assert [(row.offset, row.winner, row.reason) for row in rows] == [(0, 2, Reason.FALLBACK), (1, 0, Reason.PREFERRED)]
+    assert [(row.offset, row.winner, row.reason) for row in rows] == [
+        (0, ("baseline", BASELINE), Reason.FALLBACK),
+        (1, ("champion", CHAMPION), Reason.PREFERRED),
+    ]
 
 
 def test_already_decided_owes_its_comparison_alone() -> None:
@@ -363,7 +366,8 @@ def test_scores_tell_what_became_of_them() -> None:
     desk.ask(5)
     scores = Scores("baseline", BASELINE, 1, 2, column(4, 5, 9**9), np.ones(3, np.uint8), np.ones((3, 1), np.float32))
     tally = desk.partition.scores([(scores, 0), (scores, 1)], _us(0))
-    assert fates(tally) == ({2: 1}, {2: 1}, {2: 2}, {2: 2})
+    said = "baseline", BASELINE
+    assert fates(tally, PLAN.axis) == ({said: 1}, {said: 1}, {said: 2}, {said: 2})
 
 
 # -------------------------------------------------------------------------------------------------- unreadable
