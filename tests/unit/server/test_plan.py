@@ -137,6 +137,7 @@ def test_a_paused_version_is_passed_by() -> None:
     """On every partition."""
     found = plan_after(deployed("champion", "c1", State.PAUSED), partition=3)
     assert [step.pairs for step in found.steps] == [(("challenger", "c2"), ("baseline", "b1"))]
+    assert set(found.watched) == {("challenger", "c2"), ("baseline", "b1")}, "who rests misses nothing"
 
 
 def test_the_last_step_stays_though_nobody_is_left_in_it() -> None:
@@ -171,9 +172,16 @@ def test_weights_come_from_the_document_or_from_control() -> None:
     best = plan_after(known, schedule=[{"models": ["champion", "challenger"], "policy": "best"}])
     np.testing.assert_array_equal(best.steps[0].weights, [np.nan, 0.5])
     assert best.first_choice == 1
-    wild = Weights(Quality.HEDGE, ("challenger", "champion"), ("c2", "c1"), (np.inf, -1.0), by="monitor", at_us=0)
+
+
+@pytest.mark.parametrize(
+    ("values", "weights"), [((np.inf, -1.0), [0.0, np.nan]), ((1e308, 1e308), [1e6, 1e6])], ids=["not a share", "huge"]
+)
+def test_wild_weights_are_tamed(values: tuple[float, float], weights: list[float]) -> None:
+    """Whatever the monitor says, a mean of finite scores is finite."""
+    wild = Weights(Quality.HEDGE, ("challenger", "champion"), ("c2", "c1"), values, by="monitor", at_us=0)
     hedge = plan_after(wild, schedule=[{"models": ["champion", "challenger"], "policy": "hedge"}])
-    np.testing.assert_array_equal(hedge.steps[0].weights, [0.0, np.nan])
+    np.testing.assert_array_equal(hedge.steps[0].weights, weights)
 
 
 def test_the_first_choice_is_one_model_or_depends_on_the_request() -> None:
