@@ -23,6 +23,7 @@ from rendezvous.demo.scene import ENDPOINT, FIRST_DAY, LAST_DAY
 from rendezvous.demo.traffic import drive
 from rendezvous.local.services import running_services, train
 from rendezvous.local.stack import running_stack
+from rendezvous.registry.deploy import deploy
 from rendezvous.settings import environment, load_endpoint
 
 ORDER = (False, True, True, False)
@@ -50,9 +51,11 @@ def main(rates: list[float]) -> None:
     logs = own.data / "loadtest" / "logs"
     with tempfile.TemporaryDirectory() as folder, running_stack(own, report=_say, fresh=True) as addresses:
         topics.create(addresses.kafka, endpoint)
+        control = deploy(addresses.kafka, endpoint, report=_say)
         homes = {mode: _home(own.home, Path(folder) / str(mode), exactly_once=mode) for mode in (False, True)}
         bench = Bench(
             endpoint=endpoint,
+            control=control,
             home=own.home,
             kafka=addresses.kafka,
             logs=logs,

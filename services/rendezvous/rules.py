@@ -20,7 +20,10 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 MAX_FLOAT32 = 3.4028234e38
 Number = Annotated[float, Field(ge=-MAX_FLOAT32, le=MAX_FLOAT32, allow_inf_nan=False)]
 """A finite float32: what models answer."""
-Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+MAX_WEIGHT = 1e6
+Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
+MAX_MS = 86_400_000
+"""A day: larger times overflow when they are added to one in microseconds."""
 
 
 MAX_STEPS = 64
@@ -92,9 +95,9 @@ class Rules(Document):
     schedule: tuple[Step, ...] = Field(min_length=1, max_length=MAX_STEPS)
     expected: tuple[Name, ...] = ()
     default: tuple[Number, ...] = Field(min_length=1)
-    deadline_ms: int = Field(gt=0)
+    deadline_ms: int = Field(gt=0, le=MAX_MS)
     max_deadline_ms: int = Field(gt=0, le=MAX_MS)
-    reply_margin_ms: int = Field(ge=0)
+    reply_margin_ms: int = Field(ge=0, le=MAX_MS)
 
     @model_validator(mode="after")
     def _consistent(self) -> Rules:

@@ -41,7 +41,9 @@ class Broker:
 
     def start(self) -> None:
         """Start it, on its files if there are any; returns when it works."""
-        self.address = self._running.enter_context(running_broker(self._folder, self._port, self._lock, lambda _: None))
+        self.address = self._running.enter_context(
+            running_broker(self._folder, self._port, self._lock, lambda _: None)
+        ).address
 
     def kill(self) -> None:
         """SIGKILL, as a machine that fails."""

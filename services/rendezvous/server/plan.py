@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rendezvous.messages import Floats, Int64s
 from rendezvous.registry.events import Quality, State
 from rendezvous.registry.state import Control, Pair
-from rendezvous.rules import Rules, Step
+from rendezvous.rules import MAX_WEIGHT, Rules, Step
 from rendezvous.server.policies import POLICIES, Policy, fault_of
 from rendezvous.settings import Endpoint, SettingsError
 
@@ -45,10 +45,10 @@ class Plan:
     """Who is compared (the model axis), who answers when, and how long things may take.
 
     expected: bits of those whose reports close a mailbox early; 0 for everybody who is alive. watched: for each pair
-    that the rules schedule, suspended or not, the end of its first step in µs from the append. suspended: who is
-    passed by on this partition. first: whom the rules would rather have than all others, suspended or not; None when
-    that depends on the request. policy is a hash of what decides an answer besides scores, control how far control had
-    been read.
+    that the rules schedule and that is active, suspended or not, the end of its first step in µs from the append.
+    suspended: who is passed by on this partition. first: whom the rules would rather have than all others, suspended
+    or not; None when that depends on the request. policy is a hash of what decides an answer besides scores, control
+    how far control had been read.
     """
 
     axis: Axis
@@ -191,7 +191,7 @@ def _planned(step: Step, named: Mapping[Pair, float], control: Control, axis: Ax
         columns=np.empty(0, np.int64),
         mask=np.uint64(0),
         policy=policy,
-        weights=finite if policy.weights == "best" else np.maximum(finite, 0.0),
+        weights=finite if policy.weights == "best" else np.clip(finite, 0.0, MAX_WEIGHT),
     )
     return _placed(unplaced, axis)
 
@@ -228,7 +228,7 @@ def _watched(control: Control, rules: Rules) -> dict[Pair, int]:
     for step in rules.schedule:
         for name in step.models:
             pair = control.resolve(name)
-            if pair is not None:
+            if pair is not None and control.versions[pair].state is State.ACTIVE:
                 watched.setdefault(pair, (end_ms if step.until_ms is None else step.until_ms) * MS_US)
     return watched
 

@@ -7,16 +7,13 @@ from collections.abc import Iterable
 from rendezvous.log.records import Record
 from rendezvous.messages import Decisions
 from rendezvous.registry.events import ControlEvent, Shedding, Suspension
-from rendezvous.registry.state import Control, Pair
+from rendezvous.registry.state import Control
 from rendezvous.server.following import followed
 from rendezvous.server.load import LEVELS, Load, level_of
 from rendezvous.server.partition import Partition
 from rendezvous.server.plan import Plan, plan_for
 from rendezvous.server.watching import Judgement
 from rendezvous.settings import Endpoint
-
-REPEAT_US = 5_000_000
-"""What was said and is not in force yet is not said again sooner: control may be slow, or have lost it."""
 
 
 class Steering:
@@ -32,7 +29,6 @@ class Steering:
         self._endpoint = endpoint
         self._by = by
         self._loads: dict[int, Load] = {}
-        self._said_us: dict[tuple[int, Pair], int] = {}
         self.control, _ = followed(endpoint, Control(), records)
         plan_for(endpoint, self.control, 0)
 
@@ -54,8 +50,6 @@ class Steering:
     def gone(self, number: int) -> None:
         """A partition is someone else's."""
         self._loads.pop(number, None)
-        for about in [about for about in self._said_us if about[0] == number]:
-            del self._said_us[about]
 
     def answered(self, partition: Partition, decisions: Decisions) -> None:
         """A partition's requests were answered."""
@@ -67,11 +61,7 @@ class Steering:
         """Who is passed by or trusted again, and who rests or works again; in force once it is read back."""
         events: list[ControlEvent] = []
         for partition in partitions:
-            for judged in partition.judge(now_us):
-                about = partition.number, judged.pair
-                if now_us - self._said_us.get(about, -REPEAT_US) >= REPEAT_US:
-                    self._said_us[about] = now_us
-                    events.append(self._suspension(partition.number, judged, now_us))
+            events += [self._suspension(partition.number, judged, now_us) for judged in partition.judge(now_us)]
             level = self._loads[partition.number].change(now_us) if partition.live else None
             if level is not None:
                 candidates, challengers = LEVELS[level]

@@ -137,6 +137,7 @@ def test_a_paused_version_is_passed_by() -> None:
     """On every partition."""
     found = plan_after(deployed("champion", "c1", State.PAUSED), partition=3)
     assert [step.pairs for step in found.steps] == [(("challenger", "c2"), ("baseline", "b1"))]
+    assert set(found.watched) == {("challenger", "c2"), ("baseline", "b1")}, "who rests misses nothing"
 
 
 def test_the_last_step_stays_though_nobody_is_left_in_it() -> None:
