@@ -260,6 +260,8 @@ class Service:
         """Partitions were gained: learn what their predecessor left, and read on from there."""
         starts = [] if self._follows else [Start(self._control_topic, 0, self._control.position)]
         self._follows = True
+        if starts:
+            self._source.bounds(self._control_topic, 0)  # asks for its leader: librdkafka would look once a second
         for number in partitions:
             plan = plan_for(self._endpoint, self._control, number)
             takeover = take_over(self._source, self._endpoint, plan, number, self._topic_id)
