@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import uuid
@@ -27,6 +28,7 @@ from rendezvous.messages import (
     Scores,
     Status,
 )
+from rendezvous.registry.events import Cause, ControlEvent, HandOff, Move, RulesChange
 from rendezvous.running import clock_us, kafka_outbox, steady_us
 from rendezvous.server.outbox import Outbox
 from rendezvous.server.publishing import Publisher
@@ -39,6 +41,8 @@ from rendezvous.wire import Codec, decode, encode
 
 TOPIC_ID = "topic-id"
 """Of the requests topic, in memory."""
+QUICK = {"requests": 5, "window_s": 1.0, "recover_s": 1.0}
+"""Versions are passed by, and trusted again, within a scenario."""
 
 M = TypeVar("M", Scores, Response, Decisions, Comparisons, Label, DeadLetter)
 
@@ -48,7 +52,7 @@ class World(Protocol):
 
     endpoint: Endpoint
 
-    def put(self, topic: str, value: bytes, headers: Headers = ()) -> int:
+    def put(self, topic: str, value: bytes, headers: Headers = (), key: bytes | None = None) -> int:
         """Write a record to one of the endpoint's topics; returns its offset once it is there."""
 
     def read(self, topic: str) -> list[bytes]:
@@ -99,7 +103,7 @@ class MemoryWorld:
     STEP_MS = 5.0
 
     def __init__(self, **changes: object) -> None:
-        self.endpoint = endpoint("tests", **changes)
+        self.endpoint = endpoint("tests", **{"fallback": QUICK} | changes)
         self.clock = FakeClock()
         self.log = MemoryLog(self.clock, {topic.name: 1 for topic in topics_of(self.endpoint)})
         self.service: Service | None = None
@@ -108,9 +112,9 @@ class MemoryWorld:
         for event in genesis(self.endpoint):
             self.put("control", encode(event))
 
-    def put(self, topic: str, value: bytes, headers: Headers = ()) -> int:
+    def put(self, topic: str, value: bytes, headers: Headers = (), key: bytes | None = None) -> int:
         """See `World.put`."""
-        offset = self.log.append(self.endpoint.topic(topic), 0, value, headers)
+        offset = self.log.append(self.endpoint.topic(topic), 0, value, headers, key)
         self.turn()
         return offset
 
@@ -159,7 +163,7 @@ class KafkaWorld:
     START_S = 20.0
 
     def __init__(self, bootstrap: str, **changes: object) -> None:
-        self.endpoint = endpoint(f"t-{uuid.uuid4().hex[:10]}", **changes)
+        self.endpoint = endpoint(f"t-{uuid.uuid4().hex[:10]}", **{"fallback": QUICK} | changes)
         self._bootstrap = bootstrap
         self._sink = KafkaSink(bootstrap)
         create(bootstrap, self.endpoint)
@@ -169,13 +173,14 @@ class KafkaWorld:
         for event in genesis(self.endpoint):
             self.put("control", encode(event))
 
-    def put(self, topic: str, value: bytes, headers: Headers = ()) -> int:
+    def put(self, topic: str, value: bytes, headers: Headers = (), key: bytes | None = None) -> int:
         """See `World.put`."""
         offsets: list[int] = []
         self._sink.send(
             self.endpoint.topic(topic),
             value,
             partition=0,
+            key=key,
             headers=headers,
             delivered=lambda _, offset: offsets.append(offset),
         )
@@ -242,10 +247,16 @@ def features(world: World, x: float | None = 1.0) -> bytes:
 
 
 def ask(
-    world: World, name: str, *, deadline_ms: int | None = None, reply: ReplyAddress | None = None, x: float = 1.0
+    world: World,
+    name: str,
+    *,
+    deadline_ms: int | None = None,
+    reply: ReplyAddress | None = None,
+    x: float = 1.0,
+    key: bytes | None = None,
 ) -> int:
     """Put a request; returns its offset."""
-    return world.put("requests", features(world, x), write_envelope(Envelope(name, "tests", deadline_ms, reply)))
+    return world.put("requests", features(world, x), write_envelope(Envelope(name, "tests", deadline_ms, reply)), key)
 
 
 def say(
@@ -268,6 +279,23 @@ def say(
         outputs=np.full((rows, 1), output, np.float32),
     )
     return world.put("scores", encode(scores))
+
+
+def tell(world: World, *events: ControlEvent) -> None:
+    """Write to control."""
+    for event in events:
+        world.put("control", encode(event))
+
+
+def move(alias: str, model: str, version: str) -> HandOff:
+    """An alias moves."""
+    return HandOff((Move(alias, model, version),), Cause.PROMOTE, (), seen=10**6, by="tests", at_us=0)
+
+
+def follow(world: World, *schedule: dict[str, object]) -> RulesChange:
+    """The endpoint's rules with another schedule."""
+    rules = world.endpoint.rules.model_dump(mode="json") | {"schedule": schedule}
+    return RulesChange(json.dumps(rules), by="tests", at_us=0)
 
 
 def seen(world: World, topic: str, kind: type[M]) -> list[M]:

@@ -307,6 +307,8 @@ class Service:
         starts = [] if self._follows else [Start(self._control_topic, 0, self._steering.control.position)]
         self._follows = True
         self._outbox.gained(partitions)
+        if starts:
+            self._source.bounds(self._control_topic, 0)  # asks for its leader: librdkafka would look once a second
         for number in partitions:
             plan = self._steering.gained(number)
             takeover = take_over(self._source, self._endpoint, plan, number, self._topic_id)
