@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from rendezvous.registry.cache import Cache
 from rendezvous.registry.changes import Author, promotion, rollback
 from rendezvous.registry.commands import Desk
 from rendezvous.registry.control import ControlLog
-from rendezvous.registry.events import ControlEvent, Deployment, HandOff, Shedding, State
+from rendezvous.registry.events import ControlEvent, Deployment, HandOff, Shedding, State, Suspension
 from rendezvous.registry.naming import RegistryError, named
 from rendezvous.registry.state import Control, Pair
 from rendezvous.registry.store import folder_of
@@ -378,6 +379,23 @@ def test_wiping_redis_between_commands_loses_nothing(home: Home, operator: Opera
             operator.does(*command)
             assert cache.get() == read(home), command
     assert named(read(home), "champion") == pair_of(home, "quick")
+
+
+def test_the_cache_is_used_while_it_is_current_and_only_then(home: Home, operator: Operator, desk: Desk) -> None:
+    """What stands at control's end is believed; once control has moved on, the log is."""
+    control, quick = read(home), pair_of(home, "quick")
+    told = replace(control, versions={pair: replace(known, by="cache") for pair, known in control.versions.items()})
+    desk.cache.put(told)
+    assert operator.does("list").count("cache") == len(home.endpoint.models)
+    desk.cache.put(replace(told, position=control.position + 1))
+    assert "cache" not in operator.does("list")
+    desk.cache.put(told)
+    away = Suspension(0, *quick, suspended=True, missed=1.0, failed=0.0, requests=9, by="server", at_us=1)
+    desk.log.append([away], control)
+    listed = operator.does("list")
+    assert "cache" not in listed
+    assert desk.cache.get() == read(home)
+    assert quick in read(home).suspended[0]
 
 
 def test_without_redis_the_log_is_read(operator: Operator) -> None:

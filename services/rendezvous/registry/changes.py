@@ -12,7 +12,6 @@ from rendezvous.rules import Rules, read_rules
 from rendezvous.settings import Endpoint
 
 CHAMPION = "champion"
-CHALLENGER = "challenger"
 PREVIOUS = "previous"
 
 

@@ -18,7 +18,7 @@ from rendezvous.scoring.card import load_card
 OF = endpoint(
     models={"trees": {}, "forest": {}},
     aliases={"champion": "trees", "challenger": "forest"},
-    schedule=[{"models": ["champion", "challenger"]}],
+    schedule=[{"until_ms": 100, "models": ["champion"]}, {"models": ["challenger", "champion"]}],
 )
 OLD, NEW, FOREST = ("trees", "v1"), ("trees", "v2"), ("forest", "v1")
 FIRST = first_deployment(OF)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -128,13 +129,15 @@ def test_what_is_not_deployed_is_not_run(of: Endpoint) -> None:
         deployed_version(of, deployed(of), "slow")
 
 
-def test_what_rests_is_not_run(of: Endpoint) -> None:
-    """Paused."""
+def test_what_rests_is_started_and_what_is_retired_is_not(of: Endpoint) -> None:
+    """A scorer that was paused and died comes back, to rest on."""
     control = deployed(of)
     (pair,) = control.versions
     paused = control_after(change_of_state(control, pair, State.PAUSED, AUTHOR), control)
-    with pytest.raises(RegistryError, match=rf"is paused: `rendezvous models resume {'/'.join(pair)}` first"):
-        deployed_version(of, paused, "/".join(pair))
+    assert deployed_version(of, paused, "/".join(pair)) == (pair, folder_of(of, pair))
+    gone = replace(paused, versions={pair: replace(paused.versions[pair], state=State.RETIRED)})
+    with pytest.raises(RegistryError, match=rf"{'/'.join(pair)} is retired: `rendezvous models list` shows"):
+        deployed_version(of, gone, "/".join(pair))
 
 
 def test_a_version_that_is_kept_elsewhere(of: Endpoint) -> None:
