@@ -183,7 +183,7 @@ class MemorySource:
 class MemorySink:
     """A producer whose delivery reports wait for `serve`.
 
-    `broken` topics report a failure, `silent` ones report nothing, `refused` ones cannot be sent to, and whether
+    `broken` topics report `failure`, `silent` ones report nothing, `refused` ones cannot be sent to, and whether
     `unknown` ones are there has not been learnt yet.
     """
 
@@ -191,6 +191,7 @@ class MemorySink:
         self._log = log
         self._reports: list[tuple[Delivered, str | None, int]] = []
         self.broken: set[str] = set()
+        self.failure = "broken"
         self.silent: set[str] = set()
         self.refused: set[str] = set()
         self.unknown: set[str] = set()
@@ -210,7 +211,7 @@ class MemorySink:
             raise LogError(f"producing to {topic}: refused")
         if topic in self.silent:
             return
-        error = f"{topic} is broken" if topic in self.broken else None
+        error = self.failure if topic in self.broken else None
         offset = -1 if error else self._log.append(topic, partition or 0, value, headers, key)
         if delivered is not None:
             self._reports.append((delivered, error, offset))

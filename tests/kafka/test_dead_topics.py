@@ -13,6 +13,7 @@ from endpoints import endpoint, plan_of
 from homes import until
 from rendezvous.local.stack import Addresses
 from rendezvous.log import KafkaReader, KafkaSink, KafkaSource, Start, Topic, create_topics, read_to_end, roles
+from rendezvous.log.records import TIMED_OUT
 from rendezvous.messages import DeadLetter, ReplyAddress, Request, Response
 from rendezvous.server.partition import Partition, Takeover
 from rendezvous.server.publishing import Publisher
@@ -97,7 +98,7 @@ def test_a_dead_reply_topic_stalls_no_other(stack: Addresses, monkeypatch: pytes
     assert len(latencies_ms) == offset - len(lost)
     assert sorted(letter.offset for letter in letters) == lost
     assert all(dead in letter.detail for letter in letters)
-    waited = sum("timed out" in letter.detail.lower() for letter in letters)
+    waited = sum(TIMED_OUT in letter.detail for letter in letters)
     assert 0 < waited < len(letters), "some were sent before the topic was known to be gone, later ones were not"
     assert beside < 1.5 * alone + 5, f"{beside:.1f} ms beside a dead topic, {alone:.1f} ms before"
     assert max(latencies_ms.values()) < GIVEN_UP_MS / 3

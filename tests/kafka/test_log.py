@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import struct
 import subprocess
@@ -28,6 +29,7 @@ from rendezvous.log import (
     Start,
     Topic,
     create_topics,
+    last_records,
     read_to_end,
     roles,
     starts_at_end,
@@ -236,6 +238,53 @@ def test_starts(stack: Addresses) -> None:
     until(both_ended, "both ends")
     reader.close()
     assert found == [b"a", b"b"]
+
+
+@contextlib.contextmanager
+def busy(stack: Addresses, topic: str) -> Iterator[None]:
+    """Somebody who writes to partition 0 every few milliseconds, so that no fetch finds nothing."""
+    sink, done = KafkaSink(stack.kafka), threading.Event()
+
+    def write() -> None:
+        while not done.wait(0.005):
+            sink.send(topic, b"news", partition=0)
+            sink.serve()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        sink.flush(10.0)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_reading_ends_although_others_go_on_writing(last: bool, stack: Addresses) -> None:  # noqa: FBT001 - a parameter of the test
+    """At the end as it was at the beginning: the broker never says that there is nothing more."""
+    topic = new_topic(stack)
+    with busy(stack, topic):
+        until(lambda: starts_at_end(stack.kafka, topic)[0].offset > 50, "there is something to read")
+        begun = time.monotonic()
+        end = starts_at_end(stack.kafka, topic)[0].offset
+        reading = last_records(stack.kafka, topic, 10) if last else read_to_end(stack.kafka, topic, 0, 0)
+        records = list(itertools.islice(reading, 2_000))  # ten seconds' worth
+        assert time.monotonic() - begun < 5.0
+    offsets = [record.offset for record in records]
+    assert offsets == list(range(offsets[0], offsets[-1] + 1))
+    assert offsets[-1] >= end - 1
+    assert offsets[0] >= end - 10 if last else offsets[0] == 0
+
+
+def test_the_last_records(stack: Addresses) -> None:
+    """Of each partition, as many as it has; none of an empty one, and none of an empty topic."""
+    topic = new_topic(stack, partitions=3)
+    assert list(last_records(stack.kafka, topic, 5)) == []
+    put(stack, topic, [b"%d" % number for number in range(9)], partition=0)
+    put(stack, topic, [b"a", b"b"], partition=2)
+    found = sorted((record.partition, record.value) for record in last_records(stack.kafka, topic, 5))
+    assert found == [(0, b"4"), (0, b"5"), (0, b"6"), (0, b"7"), (0, b"8"), (2, b"a"), (2, b"b")]
 
 
 def test_a_topic_that_is_not_there(stack: Addresses) -> None:

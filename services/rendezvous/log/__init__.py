@@ -6,7 +6,7 @@ tests/memory_log.py keeps the same promises in memory under a fake clock.
 
 from rendezvous.log.kafka import KafkaSink, KafkaSource
 from rendezvous.log.known import KnownTopics, ask_cluster
-from rendezvous.log.reading import KafkaReader, read_to_end, starts_at_end
+from rendezvous.log.reading import KafkaReader, bounds_of, last_records, read_to_end, starts_at_end
 from rendezvous.log.records import (
     Bundle,
     Committed,
@@ -46,8 +46,10 @@ __all__ = [
     "Topic",
     "Transactor",
     "ask_cluster",
+    "bounds_of",
     "create_topics",
     "describe_topics",
+    "last_records",
     "probe",
     "read_to_end",
     "starts_at_end",

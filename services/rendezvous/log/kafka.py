@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from rendezvous.log.known import KnownTopics, ask_cluster
 from rendezvous.log.patience import patiently
 from rendezvous.log.reading import heals, on_client_error, read_to_end, record_of, waiting
-from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record, Start
+from rendezvous.log.records import TIMED_OUT, Committed, Delivered, Headers, LogError, Owner, Record, Start
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, MEMBER, PRODUCER
 
 GATHER_BYTES = 1_048_576
@@ -241,6 +241,8 @@ def _reporter(delivered: Delivered) -> Callable[[KafkaError | None, Message], No
     def report(error: KafkaError | None, message: Message) -> None:
         if error is None:
             delivered(None, message.offset() or 0)
+        elif error.code() == KafkaError._MSG_TIMED_OUT:  # noqa: SLF001 - the client's own name for it
+            delivered(TIMED_OUT, -1)
         else:
             delivered(error.str(), -1)
 

@@ -9,6 +9,9 @@ Headers: TypeAlias = Sequence[tuple[str, bytes]]
 Delivered: TypeAlias = Callable[[str | None, int], None]
 """Called once a record's fate is known: (None, its offset), or (what went wrong, -1)."""
 
+TIMED_OUT = "nothing was acknowledged in time"
+"""What `Delivered` is told when nobody refused the record, and nobody took it."""
+
 
 class LogError(Exception):
     """The log refused or failed; the message says what, where, and what to do."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rendezvous.registry.events import Cause, ControlEvent, Deployment, HandOff, Move, RulesChange, State
 from rendezvous.registry.naming import RegistryError, written
 from rendezvous.registry.state import Control, Pair
-from rendezvous.rules import Rules
+from rendezvous.rules import Rules, read_rules
 from rendezvous.settings import Endpoint
 
 CHAMPION = "champion"
@@ -164,7 +164,7 @@ def told(event: ControlEvent) -> str:
         case HandOff():
             return ", ".join(f"{move.alias} is {move.model}/{move.version}" for move in event.moves)
         case RulesChange():
-            return f"the schedule is {schedule_in_words(Rules.model_validate_json(event.rules))}"
+            return f"the schedule is {schedule_in_words(read_rules(event.rules))}"
         case _:
             return str(event)
 

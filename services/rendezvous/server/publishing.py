@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from weakref import WeakSet
 
-from rendezvous.log.records import Committed, LogError, Sink, Source
+from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source
 from rendezvous.messages import Comparisons, DeadLetter, Message, Request, Response
 from rendezvous.server.outbox import position
 from rendezvous.server.outcomes import Verdicts
@@ -84,9 +84,10 @@ class Publisher:
     """The outbox of the default mode (see `Outbox`): `answers` have a deadline, our `records` have not.
 
     A record of ours that cannot be delivered (decision, comparison, dead letter) is kept in `failed`, and the service
-    stops: its successor resumes from the last commit, so nothing is lost. An answer that cannot be delivered is a
-    dead letter: its reply topic is the application's. Its decision waits for the letter as it would for the answer,
-    so that a successor writes the letter if we die before it is there.
+    stops: its successor resumes from the last commit, so nothing is lost. So it does when nobody takes the answers on
+    our own reply topic. Any other answer that cannot be delivered is a dead letter: its topic is the application's.
+    The decision waits for the letter as it would for the answer, so that a successor writes the letter if we die before
+    it is there.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Publisher:
         self._records = records
         self._on_letter = on_letter
         self._topics = {name: endpoint.topic(name) for name in ("decisions", "comparisons", "dead-letters")}
+        self._responses = endpoint.topic("responses")
         self._replies = Replies(endpoint, answers.partitions)
         self._parking = Parking(self._replies)
         self._outstanding = Outstanding()
@@ -154,6 +156,10 @@ class Publisher:
             self._outstanding.reported(address, size)
             if error is None:
                 batch.one_less()
+            elif error == TIMED_OUT and address.topic == self._responses:
+                self._fail(
+                    f"{address.topic}: {error}"
+                )  # ours: the cluster is away, and a letter would not arrive either
             else:
                 self._refuse(request, response, Refusal(f"{address.topic}: {error}"), batch)
 
@@ -205,11 +211,15 @@ class Publisher:
             self._reports -= 1
             if error is None:
                 done(position)
-            elif self.failed is None:
-                self.failed = f"{self._topics[topic]}: {error}"
+            else:
+                self._fail(f"{self._topics[topic]}: {error}")
 
         self._reports += 1
         self._records.send(self._topics[topic], encode(message), partition=number, delivered=delivered)
+
+    def _fail(self, what: str) -> None:
+        """The first failure is the one that is told."""
+        self.failed = self.failed or what
 
     def turn(self, partitions: Mapping[int, Partition], now_us: int) -> list[int]:
         """See `Outbox.turn`: run the callbacks that are due, send the answers whose topic has become known."""

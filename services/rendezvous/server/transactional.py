@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -104,8 +105,9 @@ class TransactionalOutbox:
 
     def gained(self, numbers: Sequence[int]) -> None:
         """See `Outbox.gained`: the predecessor is fenced, and what it left open is aborted."""
-        for number in numbers:
-            self._desks[number] = _Desk(self._transactor(f"{self._name}-{number}"))
+        with ThreadPoolExecutor(max(1, len(numbers))) as pool:  # each waits half a second for its id
+            made = pool.map(self._transactor, [f"{self._name}-{number}" for number in numbers])
+            self._desks |= {number: _Desk(transactor) for number, transactor in zip(numbers, made, strict=True)}
 
     def entitled(self, partitions: Iterable[Partition]) -> bool:
         """See `Outbox.entitled`: a transaction with the position of a member that is none cannot be committed."""

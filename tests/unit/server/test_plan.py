@@ -23,7 +23,7 @@ from rendezvous.registry.events import (
 )
 from rendezvous.registry.state import Control
 from rendezvous.server.plan import Plan, plan_for, set_bits
-from rendezvous.server.policies import COMBINED, POLICIES
+from rendezvous.server.policies import POLICIES
 from rendezvous.settings import SettingsError
 
 MODELS = tuple(VERSIONS)
@@ -127,6 +127,7 @@ def test_a_suspended_version_is_passed_by_on_its_partition_alone() -> None:
     found = plan_after(suspension("champion", "c1"))
     assert [step.pairs for step in found.steps] == [(("challenger", "c2"), ("baseline", "b1"))]
     assert found.watched[("champion", "c1")] == STEP_MS * 1_000
+    assert found.first_choice == 0, "what others answer meanwhile is no first choice"
     assert plan_after(suspension("champion", "c1"), partition=1).policy == plan().policy
     again = plan_after(suspension("champion", "c1"), suspension("champion", "c1", suspended=False))
     assert again.policy == plan().policy
@@ -176,8 +177,8 @@ def test_the_first_choice_is_one_model_or_depends_on_the_request() -> None:
     """`split` draws it, and what is combined is nobody's."""
     weights = {"champion": 1.0, "challenger": 1.0}
     step = {"models": ["champion", "challenger"]}
-    assert plan(schedule=[step | {"policy": "split", "weights": weights}]).first_choice == COMBINED
-    assert plan(schedule=[step | {"policy": "mean"}]).first_choice == COMBINED
+    assert plan(schedule=[step | {"policy": "split", "weights": weights}]).first_choice is None
+    assert plan(schedule=[step | {"policy": "mean"}]).first_choice is None
     assert plan(schedule=[step]).first_choice == 0
 
 
