@@ -26,7 +26,7 @@ QUIET_S = 6.0
 """As long as the control lasts."""
 LEAST_S = CALM_MS / 1e3 + 1.0
 """Between the end of a fault and the first look whether service is calm: all that is looked at has come after it."""
-CALM_S = 60.0
+CALM_S = 40.0
 """As long as calm is waited for; then the next fault comes anyway, and the figures tell."""
 SETTLE_S = 20.0
 """After the last request: as long as an answer is waited for before the request is lost."""
