@@ -31,6 +31,7 @@ from rendezvous.messages import (
 from rendezvous.registry.events import Cause, ControlEvent, HandOff, Move, RulesChange
 from rendezvous.running import clock_us, kafka_outbox, steady_us
 from rendezvous.server.outbox import Outbox
+from rendezvous.server.podium import Podium
 from rendezvous.server.publishing import Publisher
 from rendezvous.server.service import Service
 from rendezvous.server.transactional import TransactionalOutbox
@@ -86,7 +87,8 @@ def memory_server(endpoint: Endpoint, log: MemoryLog, source: MemorySource, sink
     """A server on the log in memory; one clock tells it both the time and how long it was away."""
     metrics = ServerMetrics(CollectorRegistry())
     outbox = memory_outbox(endpoint, log, source, sinks, metrics)
-    return Service(endpoint, source, outbox, MemorySink(log), log.clock, log.clock, metrics, TOPIC_ID)
+    podium = Podium(MemorySink(log), endpoint.topic("control"), lambda _: None)
+    return Service(endpoint, source, outbox, podium, log.clock, log.clock, metrics, TOPIC_ID)
 
 
 def kafka_server(bootstrap: str, endpoint: Endpoint, source: KafkaSource) -> Service:
@@ -94,7 +96,8 @@ def kafka_server(bootstrap: str, endpoint: Endpoint, source: KafkaSource) -> Ser
     metrics, topics = ServerMetrics(CollectorRegistry()), check(bootstrap, endpoint)
     outbox = kafka_outbox(bootstrap, endpoint, source, topics, metrics)
     topic_id = topics[endpoint.topic("requests")].id
-    return Service(endpoint, source, outbox, KafkaSink(bootstrap), clock_us, steady_us, metrics, topic_id)
+    podium = Podium(KafkaSink(bootstrap), endpoint.topic("control"), lambda _: None)
+    return Service(endpoint, source, outbox, podium, clock_us, steady_us, metrics, topic_id)
 
 
 class MemoryWorld:

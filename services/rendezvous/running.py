@@ -78,6 +78,9 @@ def start_logging() -> None:
 
 def run_server(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
     """Run one rendezvous server until SIGTERM or SIGINT."""
+    from rendezvous.registry.cache import Cache  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.registry.follower import Follower  # noqa: PLC0415
+    from rendezvous.server.podium import Podium  # noqa: PLC0415
     from rendezvous.server.service import Service  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
@@ -88,8 +91,11 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     source = KafkaSource(bootstrap, f"{endpoint.name}.server")
     outbox = kafka_outbox(bootstrap, endpoint, source, topics, metrics)
     requests = topics[endpoint.topic("requests")].id
-    control = KafkaSink(bootstrap)
-    loop(Service(endpoint, source, outbox, control, clock_us, steady_us, metrics, requests), telemetry)
+    control = endpoint.topic("control")
+    follower = Follower(Cache(environment.redis, endpoint.name, topics[control].id))
+    podium = Podium(KafkaSink(bootstrap), control, follower.offer)
+    loop(Service(endpoint, source, outbox, podium, clock_us, steady_us, metrics, requests), telemetry)
+    follower.stop()
 
 
 def kafka_outbox(

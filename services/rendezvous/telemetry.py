@@ -110,6 +110,18 @@ class ServerMetrics:
             ["state"],
             registry=registry,
         )
+        self.suspended = Gauge(
+            "rendezvous_server_suspended",
+            "owned partitions on which a scheduled model is passed by, because it misses its step or fails",
+            ["model"],
+            registry=registry,
+        )
+        self.shed = Gauge(
+            "rendezvous_server_shed_share",
+            "share of requests that candidates, or challengers, leave out under load (of the partition pressed most)",
+            ["kind"],
+            registry=registry,
+        )
         self.append_age = Gauge(
             "rendezvous_server_append_age_seconds",
             "age of the last request when it was read: negative means this clock is behind the broker's",

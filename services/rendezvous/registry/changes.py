@@ -92,7 +92,7 @@ def previous_of(alias: str) -> str:
 def promotion(
     control: Control, endpoint: Endpoint, alias: str, pair: Pair, skipped: Sequence[str], author: Author
 ) -> HandOff:
-    """Move an alias; who held it becomes its `previous`.
+    """Move an alias; who held it becomes its `previous`, and takes the place that the version had in the schedule.
 
     Raises:
         RegistryError: there is no such alias, or the version is not active.
@@ -124,9 +124,16 @@ def _move(control: Control, alias: str, pair: Pair, cause: Cause, skipped: tuple
     moves = [Move(alias, *pair)]
     former = control.aliases.get(alias)
     # a version that does not score is no way back: then `previous` goes on naming whom it named
-    if former is not None and control.versions[former].state is State.ACTIVE:
+    if former is not None and former != pair and control.versions[former].state is State.ACTIVE:
         moves.append(Move(previous_of(alias), *former))
+        moves += [Move(other, *former) for other in _scheduled_for(control, pair) if other != alias]
     return HandOff(tuple(moves), cause, skipped, control.position, author.by, author.at_us)
+
+
+def _scheduled_for(control: Control, pair: Pair) -> tuple[str, ...]:
+    """The aliases in the schedule that a version leaves free when it moves: else it would be its own fallback."""
+    scheduled = control.rules.names if control.rules is not None else frozenset()
+    return tuple(alias for alias in control.aliases_of(pair) if alias in scheduled)
 
 
 def change_of_state(control: Control, pair: Pair, state: State, author: Author) -> tuple[ControlEvent, ...]:

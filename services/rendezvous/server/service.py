@@ -5,23 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections import Counter
 from collections.abc import Callable, Sequence
 
-from rendezvous.log.records import Committed, Record, Sink, Source, Start
+from rendezvous.log.records import Committed, Record, Source, Start
 from rendezvous.log.roles import SESSION_MS
-from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Reason
-from rendezvous.registry.events import ControlEvent
+from rendezvous.messages import Comparisons
+from rendezvous.server.counting import count_answers, count_scores, show_partitions
 from rendezvous.server.hearing import Hearing
-from rendezvous.server.intake import Intake, dead_letter
+from rendezvous.server.intake import Intake, dead_letter, undecodable
 from rendezvous.server.outbox import Outbox
-from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
+from rendezvous.server.podium import Podium
 from rendezvous.server.recovery import take_over
 from rendezvous.server.steering import Steering
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
-from rendezvous.wire import Codec, encode
+from rendezvous.wire import Codec
 
 MAX_RECORDS = 1_000
 """In one turn of the loop: bounds how long an answer that is due waits behind arrivals."""
@@ -53,7 +52,7 @@ class Service:
         endpoint: Endpoint,
         source: Source,
         outbox: Outbox,
-        control: Sink,
+        podium: Podium,
         clock_us: Callable[[], int],
         steady_us: Callable[[], int],
         metrics: ServerMetrics,
@@ -72,13 +71,14 @@ class Service:
         self._intake = Intake(features, endpoint.request.max_bytes, len(endpoint.output.default))
         self._hearing = Hearing(self._intake)
         self._outbox = outbox
-        self._control_sink = control
+        self._podium = podium
         self._partitions: dict[int, Partition] = {}
         self._positions: dict[tuple[str, int], int] = {}
         self._close_at_us = 0
         self._commit_at_us = 0
         self._held = False
         self._steering = Steering(endpoint, source.read(self._control_topic, 0, 0), BY)
+        podium.show(self._steering.control)
         self._follows = False
         self._turned_us = steady_us()
         self._sure = True
@@ -123,7 +123,7 @@ class Service:
             for verdicts in partition.tick(now_us):
                 self._outbox.answer(partition, verdicts)
                 self._steering.answered(partition, verdicts.decisions)
-                self._count_answers(verdicts)
+                count_answers(self._metrics, verdicts)
         if now_us >= self._close_at_us:
             self._close_at_us = now_us + CLOSE_EVERY_US
             self._close(now_us)
@@ -195,16 +195,7 @@ class Service:
         heard = self._hearing.hear(records, self._partitions, self._steering.control, now_us)
         for record, fault in heard.faults:
             self._outbox.letter(dead_letter(record, fault, now_us), None)
-        for partition, tally, messages in heard.tallies:
-            self._metrics.tally(partition.plan.models, tally.by_fate(), messages)
-        for writer, count in heard.shut.items():
-            self._metrics.shut_out.labels(writer.decode() or "stranger").inc(count)
-        for writer in heard.flooding:
-            _logger.warning(
-                "%s: %s floods it with what is of no use: not read for a second",
-                self._scores_topic,
-                writer.decode() or "a stranger",
-            )
+        count_scores(self._metrics, heard)
 
     def _take_request(self, partition: Partition, record: Record, now_us: int) -> None:
         request, fault = self._intake.request(record, partition.plan)
@@ -233,57 +224,22 @@ class Service:
 
     # ---------------------------------------------------------------------------------------------- what leaves
 
-    def _count_answers(self, verdicts: Verdicts) -> None:
-        decisions = verdicts.decisions
-        counts = Counter(zip(decisions.winners.tolist(), decisions.reasons.tolist(), strict=True))
-        for (winner, reason), count in counts.items():
-            nobody = "several" if reason == Reason.COMBINED else "default"
-            self._metrics.answered(decisions.models[winner] if winner >= 0 else nobody, reason, count)
-        for request, slack_us in zip(verdicts.requests, decisions.slacks_us.tolist(), strict=True):
-            self._metrics.slack.observe(slack_us / 1e6)
-            self._metrics.latency.observe((decisions.decided_us - request.appended_us) / 1e6)
-            if slack_us < 0:
-                self._metrics.late.inc()
-
     def _close(self, now_us: int) -> None:
         for partition in self._partitions.values():
             for comparisons in partition.close(now_us):
                 self._bury_unreadable(partition, comparisons, now_us)
                 self._outbox.compare(partition, comparisons)
-        self._control_sink.serve()
+        self._podium.turn()
         owned = self._partitions.values()
         for event in self._steering.say(owned, now_us):
-            self._tell(event)
+            self._podium.tell(event)
         self._metrics.undelivered.set(self._outbox.undelivered)
-        self._metrics.in_flight.set(sum(partition.in_flight for partition in owned))
-        self._metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
-        self._metrics.partitions.labels("held").set(sum(not partition.live for partition in owned))
-
-    def _tell(self, event: ControlEvent) -> None:
-        """Append to control, outside any transaction: everybody reads it as it is written."""
-        _logger.warning("%s: %s", self._control_topic, event)
-        self._control_sink.send(self._control_topic, encode(event), partition=0, delivered=self._told)
-
-    def _told(self, error: str | None, _: int) -> None:
-        if error is not None:
-            _logger.error("%s: what was said there is lost: %s", self._control_topic, error)
+        show_partitions(self._metrics, owned, self._steering.control)
 
     def _bury_unreadable(self, partition: Partition, comparisons: Comparisons, now_us: int) -> None:
         appended = dict(zip(comparisons.offsets.tolist(), comparisons.appended_us.tolist(), strict=True))
         for offset in partition.unreadable(comparisons).tolist():
-            letter = DeadLetter(
-                reason=DeadLetterReason.UNREADABLE,
-                detail="no model could decode the value; it stands at its position and is not repeated here",
-                topic=self._requests_topic,
-                partition=partition.number,
-                offset=offset,
-                appended_us=appended[offset],
-                written_us=now_us,
-                headers=(),
-                key=None,
-                value=b"",
-                size_bytes=0,
-            )
+            letter = undecodable(self._requests_topic, partition.number, offset, appended[offset], now_us)
             self._outbox.letter(letter, partition)
 
     # ------------------------------------------------------------------------------------- what control says now
@@ -292,6 +248,7 @@ class Service:
         """Versions came or went, aliases moved, rules changed: in force for requests that are read from now on."""
         for refusal in self._steering.follow(news):
             _logger.warning("%s", refusal)
+        self._podium.show(self._steering.control)
         for number, partition in self._partitions.items():
             plan = self._steering.plan(number)
             if plan.changes(partition.plan):

@@ -219,3 +219,15 @@ def test_events_in_words(of: Endpoint, control: Control) -> None:
 def test_names_of_previous_aliases() -> None:
     """The champion's is short."""
     assert (previous_of("champion"), previous_of("challenger")) == ("previous", "challenger-previous")
+
+
+def test_a_challenger_that_becomes_champion_leaves_its_place_to_the_former_one(of: Endpoint, control: Control) -> None:
+    """Else it would be its own fallback, and who was proven would rest; a rollback swaps them back."""
+    promoted = control_after([promotion(control, of, "champion", FOREST, (), AUTHOR)], control)
+    assert {alias: promoted.aliases[alias] for alias in ("champion", "challenger", "previous")} == {
+        "champion": FOREST,
+        "challenger": OLD,
+        "previous": OLD,
+    }
+    back = control_after([rollback(promoted, "champion", AUTHOR)], promoted)
+    assert (back.aliases["champion"], back.aliases["challenger"], back.aliases["previous"]) == (OLD, FOREST, FOREST)
