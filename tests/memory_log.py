@@ -71,6 +71,7 @@ class MemorySource:
         self._topic = ""
         self._owner: Owner | None = None
         self._owned: set[int] = set()
+        self._members: list[MemorySource] = []
         self._positions: dict[tuple[str, int], int] = {}
         self._ends: dict[tuple[str, int], int] = {}
 
@@ -85,6 +86,9 @@ class MemorySource:
         self._rebalance()
         found: list[Record] = []
         for (topic, number), position in self._positions.items():
+            if self._log.end(topic, number) <= position:
+                self._ends[topic, number] = self._log.end(topic, number)
+                continue
             waiting = [r for r in self._log.records[topic, number] if r.offset >= position and r.value]
             taken = waiting[: max_records - len(found)]
             found += taken
@@ -95,8 +99,9 @@ class MemorySource:
         return found
 
     def _rebalance(self) -> None:
-        if self._owner is None:
+        if self._owner is None or self._members == self._log.members[self._group]:
             return
+        self._members = list(self._log.members[self._group])
         share = self._log.share(self._group, self._topic, self)
         if gone := sorted(self._owned - share):
             self._owned -= set(gone)
