@@ -78,6 +78,7 @@ class MemorySource:
         self._topic = ""
         self._owner: Owner | None = None
         self._owned: set[int] = set()
+        self._members: list[MemorySource] = []
         self._positions: dict[tuple[str, int], int] = {}
         self._ends: dict[tuple[str, int], int] = {}
         self._told = False
@@ -94,6 +95,9 @@ class MemorySource:
         self._rebalance()
         found: list[Record] = []
         for (topic, number), position in self._positions.items():
+            if self._log.end(topic, number) <= position:
+                self._ends[topic, number] = self._log.end(topic, number)
+                continue
             waiting = [r for r in self._log.records[topic, number] if r.offset >= position and r.value]
             taken = waiting[: max_records - len(found)]
             found += taken
@@ -111,11 +115,14 @@ class MemorySource:
             return
         if self.expelled:
             self.expelled = False
-            gone, self._owned = sorted(self._owned), set()
+            gone, self._owned, self._members = sorted(self._owned), set(), []
             self._stop(self._owner.revoked(gone, lost=True))
             self._log.members[self._group].append(self)
             self._told = False
             return
+        if self._members == self._log.members[self._group]:
+            return  # nobody came or went
+        self._members = list(self._log.members[self._group])
         share = self._log.share(self._group, self._topic, self)
         if gone := sorted(self._owned - share):
             self._owned -= set(gone)

@@ -452,7 +452,7 @@ def frozen_champion(world: World) -> None:
     assert max(slacks("trusted")) <= DEADLINE_MS - STEP_MS
     events = [decode_any(value, KINDS) for value in world.read("control")]
     suspensions = [event for event in events if isinstance(event, Suspension)]
-    assert [(event.model, event.suspended) for event in suspensions] == [("champion", True), ("champion", False)]
+    assert [(event.model, event.suspended) for event in suspensions][:2] == [("champion", True), ("champion", False)]
     assert suspensions[0].missed > 0.5
 
 
