@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rendezvous.messages import Bytes, Floats, Int32s, Int64s
+from rendezvous.messages import Bytes, Floats, Int32s, Int64s, Reason
 from rendezvous.registry.state import Pair
 from rendezvous.server.arrivals import first_of_its_kind
 from rendezvous.server.columns import Columns
@@ -18,6 +18,8 @@ from rendezvous.server.plan import Axis
 ROWS = 1 << 14
 """Offsets in a block: NumPy's price is by the call, and memory by the block (about 5 MB with five models)."""
 NEVER = -1
+MAX_REPEATS = 8
+"""Kept for one request."""
 ONE = np.uint64(1)
 
 
@@ -28,6 +30,15 @@ class Terms:
     control: int
     policy: str
     axis: Axis
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeat:
+    """A later score of a version that had scored the request already, and that says something else."""
+
+    column: int
+    status: int
+    output: Floats
 
 
 class Asked:
@@ -71,7 +82,8 @@ SUBSTANCE = ("terms", "winners", "reasons", "outputs")
 class Block:
     """Rows of the offsets from `first` on; models are columns in the order in which they were met.
 
-    closed_us, status, latency_us: the comparison's; scores: from the scores topic, arrival_us being their append time.
+    closed_us, status, latency_us: the comparison's; scores: the first ones on the scores topic,
+    arrival_us being their append time. repeats: by row, later ones that say something else.
     """
 
     def __init__(self, first: int, width: int) -> None:
@@ -84,6 +96,7 @@ class Block:
         self.status: Bytes = np.zeros((ROWS, 0), np.uint8)
         self.latency_us: Int32s = np.zeros((ROWS, 0), np.int32)
         self.scores = Columns(ROWS, 0, width)
+        self.repeats: dict[int, list[Repeat]] = {}
 
     def places(self, pairs: Sequence[Pair]) -> Int64s:
         """The columns of some pairs, which are given one where they have none."""
@@ -103,9 +116,20 @@ class Block:
         rows = offsets - self.first
         fresh = self.scores.reported[rows] & (ONE << columns.astype(np.uint64)) == 0
         fresh &= first_of_its_kind(rows * len(self.axis) + columns)
-        rows, columns = rows[fresh], columns[fresh]
-        self.scores.keep(rows, columns, statuses[fresh], outputs[fresh], 0)
-        self.scores.arrival_us[rows, columns] = appended_us[fresh]
+        kept, at = rows[fresh], columns[fresh]
+        self.scores.keep(kept, at, statuses[fresh], outputs[fresh], 0)
+        self.scores.arrival_us[kept, at] = appended_us[fresh]
+        if not fresh.all():
+            self._note_repeats(rows[~fresh], columns[~fresh], statuses[~fresh], outputs[~fresh])
+
+    def _note_repeats(self, rows: Int64s, columns: Int64s, statuses: Bytes, outputs: Floats) -> None:
+        other = (self.scores.status[rows, columns] != statuses) | (self.scores.output[rows, columns] != outputs).any(
+            axis=1
+        )
+        for at in np.flatnonzero(other).tolist():
+            noted = self.repeats.setdefault(int(rows[at]), [])
+            if len(noted) < MAX_REPEATS:
+                noted.append(Repeat(int(columns[at]), int(statuses[at]), outputs[at]))
 
     def take_comparisons(
         self, pairs: Sequence[Pair], offsets: Int64s, closed_us: Int64s, statuses: Bytes, latencies_us: Int32s
@@ -142,5 +166,6 @@ class Block:
     def waiting(self) -> bool:
         """Whether a request that was read still lacks its decision or its comparison."""
         asked = self.asked
-        lacks = (self.said.decided_us == NEVER) | (self.closed_us == NEVER)
+        compared = (self.closed_us != NEVER) | (self.said.reasons == Reason.OVERLOADED)  # these owe none
+        lacks = (self.said.decided_us == NEVER) | ~compared
         return bool(((asked.appended_us != NEVER) & ~asked.no_request & lacks).any())

@@ -37,7 +37,7 @@ def columns_of(plan: Plan, appended_us: Int64s, deadline_us: Int64s, draw: Float
 
 
 def bits_of(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """bool [rows, models] to bits, the first model's the lowest."""
+    """Bool [rows, models] to bits, the first model's the lowest."""
     weights = ONE << np.arange(flags.shape[1], dtype=np.uint64)
     bits: NDArray[np.uint64] = np.where(flags, weights, np.uint64(0)).sum(axis=1, dtype=np.uint64)
     return bits
@@ -92,7 +92,8 @@ def told(block: Block, plan: Plan, rows: Int64s, deadline_us: Int64s) -> Cells:
     step = np.minimum(said.steps[rows].astype(np.int64), ends.shape[1] - 1)
     every = np.arange(len(rows))
     end, before = ends[every, step], ends[every, np.maximum(step - 1, 0)]
-    late = (step > 0) & (decided >= before) & (before < end)
+    final = step == ends.shape[1] - 1  # the last step takes all that is in hand, however late it came
+    late = (step > 0) & (decided >= before) & ((before < end) | final)
     arrival = np.repeat(np.where(late, before, np.minimum(appended, decided))[:, None], len(plan.axis), axis=1)
     statuses = np.where(arrived, np.uint8(OK), np.where(failed, status, np.uint8(NONE)))
     return Cells(statuses, arrival, block.scores.output[rows[:, None], places])

@@ -21,7 +21,6 @@ from rendezvous.replay.span import Span
 from rendezvous.server.arrivals import Arrivals
 from rendezvous.server.intake import Fault, Intake
 from rendezvous.server.plan import MS_US
-from rendezvous.settings import Endpoint
 from rendezvous.wire import Codec, WireError, decode
 
 M = TypeVar("M", Decisions, Comparisons)
@@ -30,8 +29,6 @@ CHUNK = 4_000
 """Records that are put into blocks together."""
 LEAD_MS = 60_000
 """How much earlier than the first request the others are read: clocks of servers differ."""
-AHEAD_MS = 1_000
-"""Requests are read before what is said of them."""
 PATIENCE_MS = 900_000
 """How long after its last request a block waits for what is said of it: bounds memory when something never comes.
 A server that was away longer has decided too late for replay to see it."""
@@ -87,21 +84,26 @@ class Found:
 
 
 class Tape:
-    """One topic's partition, a chunk at a time; `time_ms` of its last record, FOREVER once there is none."""
+    """One topic's partition, a chunk at a time. until_ms, done_ms: the times of the next chunk's last record, and of the
+    last record taken; FOREVER once there is none."""
 
     def __init__(self, records: Iterator[Record], take: Callable[[Sequence[Record]], None]) -> None:
         self._records = records
         self._take = take
-        self.time_ms = 0
+        self.until_ms = self.done_ms = 0
+        self._load()
+
+    def _load(self) -> None:
+        self._chunk = list(islice(self._records, CHUNK))
+        self.until_ms = max(self.until_ms, self._chunk[-1].timestamp_ms) if self._chunk else FOREVER
 
     def advance(self) -> None:
         """Take a chunk."""
-        chunk = list(islice(self._records, CHUNK))
-        if chunk:
-            self._take(chunk)
-            self.time_ms = max(self.time_ms, chunk[-1].timestamp_ms)
-        if len(chunk) < CHUNK:
-            self.time_ms = FOREVER
+        self._take(self._chunk)
+        self.done_ms = self.until_ms
+        self._load()
+        if not self._chunk:
+            self.done_ms = FOREVER
 
 
 class Gathering:
@@ -111,7 +113,12 @@ class Gathering:
     """
 
     def __init__(
-        self, records: Records, history: History, partition: int, span: Span, tell: Callable[[int], None] = lambda _: None
+        self,
+        records: Records,
+        history: History,
+        partition: int,
+        span: Span,
+        tell: Callable[[int], None] = lambda _: None,
     ) -> None:
         endpoint = history.endpoint
         self.found = Found()
@@ -144,16 +151,16 @@ class Gathering:
                 ("comparisons", self._comparisons),
             )
         ]
-        while requests.time_ms < FOREVER or self._blocks:
-            behind = min(others, key=lambda tape: tape.time_ms)
-            next_one = requests if requests.time_ms < min(behind.time_ms + AHEAD_MS, FOREVER) else behind
-            if next_one.time_ms == FOREVER:
-                break
-            next_one.advance()
-            if requests.time_ms == FOREVER:
+        while requests.until_ms < FOREVER or self._blocks:
+            behind = min(others, key=lambda tape: tape.until_ms)
+            # requests before what is said of them, so that a score's offset is known to be near the present
+            (requests if requests.until_ms < FOREVER and requests.done_ms <= behind.until_ms else behind).advance()
+            if requests.until_ms == FOREVER:
                 self._position = self._last
-            yield from self._done(min(tape.time_ms for tape in others))
-        yield from self._done(FOREVER)
+            done_ms = min(FOREVER if tape.until_ms == FOREVER else tape.done_ms for tape in others)
+            yield from self._done(done_ms)
+            if requests.until_ms == done_ms == FOREVER:
+                break
 
     # -------------------------------------------------------------------------------------------------- what is read
 
@@ -205,7 +212,7 @@ class Gathering:
         return self._blocks[number]
 
     def _parts(self, offsets: Int64s, until: int) -> Iterator[tuple[Block, Int64s]]:
-        """Blocks that some offsets lie in, and which of them; those out of range, or of blocks handed on, are left out."""
+        """Blocks that some offsets lie in, and which of them; not those out of range, nor of blocks handed on."""
         inside = np.flatnonzero((offsets >= self._least) & (offsets < until))
         numbers = offsets[inside] // ROWS
         for number in np.unique(numbers).tolist():
@@ -293,7 +300,9 @@ class Gathering:
             block = self._blocks[number]
             if self._position < min(block.first + ROWS, self._last) and time_ms < FOREVER:
                 continue
-            known_ms = int(max(block.closed_us.max(), block.said.decided_us.max(), block.asked.appended_us.max())) // MS_US
+            known_ms = (
+                int(max(block.closed_us.max(), block.said.decided_us.max(), block.asked.appended_us.max())) // MS_US
+            )
             complete = not block.waiting
             if time_ms < FOREVER and time_ms < known_ms + (SETTLED_MS if complete else PATIENCE_MS):
                 continue

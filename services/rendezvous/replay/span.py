@@ -26,7 +26,12 @@ def span_of(first: str | None, last: str | None, now_us: int) -> Span:
     Raises:
         SettingsError: one is no time, or they leave nothing between them.
     """
-    span = Span(*(None if text is None else moment(text, now_us, option) for text, option in ((first, "--from"), (last, "--to"))))
+    span = Span(
+        *(
+            None if text is None else moment(text, now_us, option)
+            for text, option in ((first, "--from"), (last, "--to"))
+        )
+    )
     if span.first_us is not None and span.last_us is not None and span.first_us >= span.last_us:
         raise SettingsError(f"--from {first} is not before --to {last}")
     return span

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rendezvous.messages import Bytes, Floats, Int64s, Reason, Status
-from rendezvous.replay.block import NEVER, Block, Terms
-from rendezvous.replay.evidence import columns_of, deadlines, flags_of, seen, told
+from rendezvous.replay.block import NEVER, Block, Repeat, Terms
+from rendezvous.replay.evidence import Cells, columns_of, deadlines, flags_of, seen, told
 from rendezvous.replay.gathering import Found
 from rendezvous.replay.history import History, HistoryError
 from rendezvous.server.choosing import choose, reasons
@@ -24,6 +25,8 @@ BY_SCHEDULE = (Reason.PREFERRED, Reason.FALLBACK, Reason.DEFAULT, Reason.COMBINE
 KINDS = ("policy", "draw", "deadline", "reason", "winner", "output", "step", "arrived", "propensity", "score")
 """What may differ, in the order in which a row's differences are told."""
 OK = int(Status.OK)
+MAX_COMBINATIONS = 64
+"""Of scores that are not the first, tried for one decision."""
 WAITING = 255
 """Stands for a reason where replay would not have answered yet."""
 
@@ -48,13 +51,14 @@ class Verdict:
     """What came of all of them.
 
     checked, agreeing: decisions. by_word: of those checked, the ones where only the decision itself says what had
-    arrived (its server died before it compared). differences: by kind; a row may have several. unchecked: why, and how
-    many.
+    arrived (its server died before it compared). by_later_score: of those agreeing, the ones that hold only with a
+    score that was not its version's first. differences: by kind; a row may have several. unchecked: why, and how many.
     """
 
     checked: int = 0
     agreeing: int = 0
     by_word: int = 0
+    by_later_score: int = 0
     differences: Counter[str] = field(default_factory=Counter)
     unchecked: Counter[str] = field(default_factory=Counter)
     first: Difference | None = None
@@ -80,10 +84,12 @@ class _Replayed:
         self.arrived: NDArray[np.uint64] = np.zeros(rows, np.uint64)
         self.propensities: Floats = np.ones(rows, np.float32)
         self.outputs: Floats = np.repeat(plan.default[None, :], rows, axis=0)
+        self.deadline_us: Int64s = np.zeros(rows, np.int64)
+        self.by_word: NDArray[np.bool_] = np.zeros(rows, np.bool_)
 
-    def put(self, at: Int64s, other: _Replayed) -> None:
-        """Take over another's rows."""
-        for name, values in vars(other).items():
+    def put(self, at: Int64s, walked: Mapping[str, NDArray[Any]]) -> None:
+        """Columns by their names, for some rows."""
+        for name, values in walked.items():
             getattr(self, name)[at] = values
 
 
@@ -121,33 +127,59 @@ UNDER_WAY_MS = 60_000
 """A request of the log's last minute may still be under way."""
 
 
-def _verify(block: Block, found: Found, plan: Plan, terms: Terms, partition: int, rows: Int64s, verdict: Verdict) -> None:
-    said = block.said
+def _verify(
+    block: Block, found: Found, plan: Plan, terms: Terms, partition: int, rows: Int64s, verdict: Verdict
+) -> None:
     gone = _scores_gone(block, plan, rows, found)
     if gone.any():
         verdict.unchecked["scores that they name were deleted"] += int(np.count_nonzero(gone))
         rows = rows[~gone]
     if not len(rows):
         return
-    deadline_us = deadlines(block, plan, rows)
-    replayed = _Replayed(plan, len(rows))
-    scheduled = np.isin(said.reasons[rows], BY_SCHEDULE)
-    rejected = np.array([row in block.asked.fault for row in rows.tolist()], np.bool_)
-    by_word = _schedule(block, plan, rows, deadline_us, np.flatnonzero(scheduled & ~rejected), replayed)
-    at = np.flatnonzero(~scheduled | rejected)
-    replayed.reasons[at] = _at_once(block, rows[at], deadline_us[at], rejected[at])
-    differ = _differences(block, plan, terms, rows, deadline_us, replayed)
+    replayed = _replay(block, plan, rows)
+    differ = _differences(block, plan, terms, rows, replayed)
     wrong = np.logical_or.reduce(list(differ.values()))
+    for at in np.flatnonzero(wrong).tolist():
+        if int(rows[at]) in block.repeats and _by_a_later_score(block, plan, terms, int(rows[at])):
+            verdict.by_later_score += 1
+            for flags in differ.values():
+                flags[at] = wrong[at] = False
     verdict.checked += len(rows)
     verdict.agreeing += int(np.count_nonzero(~wrong))
-    verdict.by_word += by_word
+    verdict.by_word += int(np.count_nonzero(replayed.by_word))
     for kind, flags in differ.items():
         if flags.any():
             verdict.differences[kind] += int(np.count_nonzero(flags))
     if wrong.any():
         at = int(np.argmax(wrong))
         kinds = tuple(kind for kind in KINDS if differ[kind][at])
-        verdict.note(_told(block, plan, terms, partition, int(rows[at]), at, kinds, replayed, deadline_us))
+        verdict.note(_told(block, plan, terms, partition, int(rows[at]), at, kinds, replayed))
+
+
+def _by_a_later_score(block: Block, plan: Plan, terms: Terms, row: int) -> bool:
+    """Whether the decision holds when other scores than the first ones are taken.
+
+    A mailbox can miss a first score only where it spoke of a request beyond its window, or before the request was
+    there and the server was another one.
+    """
+    rows, scores = np.array([row]), block.scores
+    first = [Repeat(c, int(scores.status[row, c]), scores.output[row, c].copy()) for c in range(len(block.axis))]
+    by_column = [[kept, *(r for r in block.repeats[row] if r.column == kept.column)] for kept in first]
+    for choice in islice(product(*by_column), 1, MAX_COMBINATIONS):
+        _substitute(block, row, choice)
+        differ = _differences(block, plan, terms, rows, _replay(block, plan, rows))
+        if not any(flags.any() for flags in differ.values()):
+            break
+    else:
+        _substitute(block, row, first)
+        return False
+    return True
+
+
+def _substitute(block: Block, row: int, scores: Sequence[Repeat]) -> None:
+    for score in scores:
+        block.scores.status[row, score.column] = score.status
+        block.scores.output[row, score.column] = score.output
 
 
 def _scores_gone(block: Block, plan: Plan, rows: Int64s, found: Found) -> NDArray[np.bool_]:
@@ -158,39 +190,47 @@ def _scores_gone(block: Block, plan: Plan, rows: Int64s, found: Found) -> NDArra
 
 
 def _unfounded(block: Block, plan: Plan, rows: Int64s) -> NDArray[np.bool_]:
-    """bool [rows, models]: the decision says that it had arrived, and the log has no usable score."""
+    """The decision says that it had arrived, and the log has no usable score: bool [rows, models]."""
     places = block.places(plan.axis)
     status = block.scores.status[rows[:, None], places]
-    return flags_of(block.said.arrived[rows], len(plan.axis)) & (status != OK)
+    unfounded: NDArray[np.bool_] = flags_of(block.said.arrived[rows], len(plan.axis)) & (status != OK)
+    return unfounded
 
 
-def _schedule(
-    block: Block, plan: Plan, rows: Int64s, deadline_us: Int64s, at: Int64s, replayed: _Replayed
-) -> int:
-    """Walk the schedule; returns for how many rows the decision alone says what had arrived."""
-    if not len(at):
-        return 0
-    some = rows[at]
-    decided_us, appended_us = block.said.decided_us[some], block.asked.appended_us[some]
-    cells, own = seen(block, plan.axis, some)
-    draw = block.asked.draw[some]
-    replayed.put(at, _walked(plan, columns_of(plan, appended_us, deadline_us[at], draw, cells), decided_us))
-    alone = np.flatnonzero(~own)
-    if len(alone):
-        cells = told(block, plan, some[alone], deadline_us[at[alone]])
-        columns = columns_of(plan, appended_us[alone], deadline_us[at[alone]], draw[alone], cells)
-        replayed.put(at[alone], _walked(plan, columns, decided_us[alone]))
-    return len(alone)
-
-
-def _walked(plan: Plan, columns: Any, decided_us: Int64s) -> _Replayed:  # noqa: ANN401
-    chosen = choose(columns, plan, np.arange(len(decided_us)), decided_us)
-    replayed = _Replayed(plan, 0)
-    replayed.winners, replayed.reasons = np.maximum(chosen.winners, NOBODY), reasons(plan, chosen)
-    replayed.steps, replayed.arrived = chosen.steps, chosen.arrived
-    replayed.propensities, replayed.outputs = chosen.propensities, chosen.outputs
-    replayed.reasons[~chosen.settled] = WAITING
+def _replay(block: Block, plan: Plan, rows: Int64s) -> _Replayed:
+    said, asked = block.said, block.asked
+    replayed = _Replayed(plan, len(rows))
+    replayed.deadline_us = deadlines(block, plan, rows)
+    rejected = np.array([row in asked.fault for row in rows.tolist()], np.bool_)
+    walks = np.isin(said.reasons[rows], BY_SCHEDULE) & ~rejected
+    at = np.flatnonzero(~walks)
+    replayed.reasons[at] = _at_once(block, rows[at], replayed.deadline_us[at], rejected[at])
+    at = np.flatnonzero(walks)
+    if len(at):
+        cells, own = seen(block, plan.axis, rows[at])
+        replayed.put(at, _walked(block, plan, rows[at], replayed.deadline_us[at], cells))
+        at = at[~own]
+        replayed.by_word[at] = True
+    if len(at):
+        cells = told(block, plan, rows[at], replayed.deadline_us[at])
+        replayed.put(at, _walked(block, plan, rows[at], replayed.deadline_us[at], cells))
     return replayed
+
+
+def _walked(block: Block, plan: Plan, rows: Int64s, deadline_us: Int64s, cells: Cells) -> dict[str, NDArray[Any]]:
+    """The schedule's word at the moments of decision."""
+    columns = columns_of(plan, block.asked.appended_us[rows], deadline_us, block.asked.draw[rows], cells)
+    chosen = choose(columns, plan, np.arange(len(rows)), block.said.decided_us[rows])
+    why = reasons(plan, chosen)
+    why[~chosen.settled] = WAITING
+    return {
+        "winners": np.maximum(chosen.winners, NOBODY),
+        "reasons": why,
+        "steps": chosen.steps,
+        "arrived": chosen.arrived,
+        "propensities": chosen.propensities,
+        "outputs": chosen.outputs,
+    }
 
 
 def _at_once(block: Block, rows: Int64s, deadline_us: Int64s, rejected: NDArray[np.bool_]) -> Bytes:
@@ -202,14 +242,14 @@ def _at_once(block: Block, rows: Int64s, deadline_us: Int64s, rejected: NDArray[
 
 
 def _differences(
-    block: Block, plan: Plan, terms: Terms, rows: Int64s, deadline_us: Int64s, replayed: _Replayed
+    block: Block, plan: Plan, terms: Terms, rows: Int64s, replayed: _Replayed
 ) -> dict[str, NDArray[np.bool_]]:
     said = block.said
     outputs = said.outputs[rows].view(np.uint32) != replayed.outputs.view(np.uint32)
     return {
         "policy": np.full(len(rows), terms.policy != plan.policy),
         "draw": said.draws[rows] != block.asked.draw[rows],
-        "deadline": said.decided_us[rows] + said.slacks_us[rows] != deadline_us,
+        "deadline": said.decided_us[rows] + said.slacks_us[rows] != replayed.deadline_us,
         "reason": said.reasons[rows] != replayed.reasons,
         "winner": said.winners[rows] != replayed.winners,
         "output": np.logical_or.reduce(outputs, axis=1),
@@ -229,10 +269,9 @@ def _told(
     at: int,
     kinds: tuple[str, ...],
     replayed: _Replayed,
-    deadline_us: Int64s,
 ) -> Difference:
     said, asked = block.said, block.asked
-    slack_us = int(deadline_us[at] - said.decided_us[row])
+    slack_us = int(replayed.deadline_us[at] - said.decided_us[row])
     return Difference(
         partition=partition,
         offset=block.first + row,
@@ -267,7 +306,9 @@ def _scores(block: Block, plan: Plan, row: int) -> dict[str, str]:
     told_by: dict[str, str] = {}
     for pair, place in zip(plan.axis, block.places(plan.axis).tolist(), strict=True):
         status = Status(int(block.scores.status[row, place]))
-        score = f"{status.name.lower()} {block.scores.output[row, place].tolist() if status is Status.OK else ''}".strip()
+        score = (
+            f"{status.name.lower()} {block.scores.output[row, place].tolist() if status is Status.OK else ''}".strip()
+        )
         latency_us = int(block.latency_us[row, place])
         arrival = "no arrival on record" if latency_us < 0 else f"arrived {latency_us / 1e3:.3f} ms after the append"
         told_by["/".join(pair)] = f"{score}, {arrival}"
