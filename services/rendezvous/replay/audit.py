@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
-from rendezvous.replay.gathering import Found, Gathering, Records
+from rendezvous.replay.gathering import Found, Gathering, Records, Span
 from rendezvous.replay.history import History
-from rendezvous.replay.span import Span
 from rendezvous.replay.verifying import Difference, Verdict, verify
 from rendezvous.server.plan import MS_US, Plan
 from rendezvous.server.policies import POLICIES

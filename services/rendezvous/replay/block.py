@@ -82,7 +82,7 @@ SUBSTANCE = ("terms", "winners", "reasons", "outputs")
 class Block:
     """Rows of the offsets from `first` on; models are columns in the order in which they were met.
 
-    closed_us, status, latency_us: the comparison's; scores: the first ones on the scores topic,
+    closed_us, status, latency_us, output: the comparison's; scores: the first ones on the scores topic,
     arrival_us being their append time. repeats: by row, later ones that say something else.
     """
 
@@ -95,6 +95,7 @@ class Block:
         self.closed_us: Int64s = np.full(ROWS, NEVER, np.int64)
         self.status: Bytes = np.zeros((ROWS, 0), np.uint8)
         self.latency_us: Int32s = np.zeros((ROWS, 0), np.int32)
+        self.output: Floats = np.full((ROWS, 0, width), np.nan, np.float32)
         self.scores = Columns(ROWS, 0, width)
         self.repeats: dict[int, list[Repeat]] = {}
 
@@ -107,6 +108,7 @@ class Block:
             more = ((0, 0), (0, len(new)))
             self.status = np.pad(self.status, more)
             self.latency_us = np.pad(self.latency_us, more, constant_values=-1)
+            self.output = np.pad(self.output, (*more, (0, 0)), constant_values=np.nan)
         return np.array([self.axis.index(pair) for pair in pairs], np.int64)
 
     def take_scores(
@@ -132,7 +134,13 @@ class Block:
                 noted.append(Repeat(int(columns[at]), int(statuses[at]), outputs[at]))
 
     def take_comparisons(
-        self, pairs: Sequence[Pair], offsets: Int64s, closed_us: Int64s, statuses: Bytes, latencies_us: Int32s
+        self,
+        pairs: Sequence[Pair],
+        offsets: Int64s,
+        closed_us: Int64s,
+        statuses: Bytes,
+        latencies_us: Int32s,
+        outputs: Floats,
     ) -> None:
         """What a server saw arrive. Of two the first that closed after the decision is the decider's own."""
         places, rows = self.places(pairs), offsets - self.first
@@ -144,6 +152,7 @@ class Block:
         self.status[rows], self.latency_us[rows] = 0, -1
         self.status[rows[:, None], places] = statuses[first]
         self.latency_us[rows[:, None], places] = latencies_us[first]
+        self.output[rows[:, None], places] = outputs[first]
 
     def take_decisions(self, offsets: Int64s, facts: Mapping[str, NDArray[Any]]) -> tuple[Int64s, Int64s]:
         """Facts by their names in `Said`. The first decision about a request stands.

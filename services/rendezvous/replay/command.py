@@ -6,21 +6,30 @@ import json
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rendezvous import running, topics
 from rendezvous.log import KafkaSource
-from rendezvous.replay.audit import audit, figures, lines
-from rendezvous.replay.gathering import Records
+from rendezvous.replay import audit, judging, telling
+from rendezvous.replay.contrast import Contrast, Contrasting
+from rendezvous.replay.gathering import Gathering, Records, Span
 from rendezvous.replay.history import History
-from rendezvous.replay.span import Span, span_of, written
+from rendezvous.replay.labels import read_labels
+from rendezvous.replay.rules_file import read_rules
+from rendezvous.replay.span import duration_us, span_of, written
+from rendezvous.rules import Rules
 from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
 
 TELL_EVERY_S = 2.0
+SEED = 20131
+"""Of the resamples: the same log gives the same intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class Stage:
     history: History
     partitions: tuple[int, ...]
     span: Span
+    label_partitions: int
 
 
 @contextmanager
@@ -44,7 +54,8 @@ def on_stage(options: Namespace, environs: Environment) -> Iterator[Stage]:
     endpoint = load_endpoint(options.endpoint, environs.home)
     bootstrap = running.bootstrap_of(environs)
     span = span_of(options.since, options.until, running.clock_us())
-    count = topics.check(bootstrap, endpoint)[endpoint.topic("requests")].partitions
+    found = topics.check(bootstrap, endpoint)
+    count = found[endpoint.topic("requests")].partitions
     if options.partition is not None and not 0 <= options.partition < count:
         raise SettingsError(f"--partition {options.partition}: {endpoint.topic('requests')} has 0 to {count - 1}")
     partitions = tuple(range(count)) if options.partition is None else (options.partition,)
@@ -54,7 +65,8 @@ def on_stage(options: Namespace, environs: Environment) -> Iterator[Stage]:
         low, _ = source.bounds(control, 0)
         if low:
             raise SettingsError(f"{control} begins at {low}: what stood before decides who could answer, and is gone")
-        yield Stage(endpoint, source, History(endpoint, source.read(control, 0, 0)), partitions, span)
+        history = History(endpoint, source.read(control, 0, 0))
+        yield Stage(endpoint, source, history, partitions, span, found[endpoint.topic("labels")].partitions)
     finally:
         source.close()
 
@@ -85,15 +97,76 @@ class Progress:
 
 
 def replay(options: Namespace, environs: Environment) -> int:
-    """Verify the decisions of a span; the exit code says what came of it."""
+    """Verify the decisions of a span, or ask what other rules would have answered; returns the exit code.
+
+    Raises:
+        SettingsError, LogError: a setting is wrong, or there is no such log.
+    """
     with on_stage(options, environs) as stage:
-        progress = Progress()
-        result = audit(stage.records, stage.history, stage.partitions, stage.span, progress)
-    say(*lines(result))
+        return _verify(stage, options) if options.policy is None else _contrast(stage, options)
+
+
+def _verify(stage: Stage, options: Namespace) -> int:
+    if options.picture or options.labels_older:
+        raise SettingsError("--picture and --labels-older are about other rules: they need --policy")
+    progress = Progress()
+    result = audit.audit(stage.records, stage.history, stage.partitions, stage.span, progress)
+    say(*audit.lines(result))
     say(f"{progress.read} decisions in {progress.seconds:.1f} s")
     if options.json:
-        write(options.json, figures(result) | _asked(stage) | {"seconds": round(progress.seconds, 3)})
+        write(options.json, audit.figures(result) | _asked(stage) | {"seconds": round(progress.seconds, 3)})
     return result.exit_code
+
+
+def _contrast(stage: Stage, options: Namespace) -> int:
+    control = stage.history.at(stage.history.last)
+    if control.rules is None:
+        raise SettingsError(f"{stage.endpoint.topic('control')} holds no rules: there is nothing to compare with")
+    names = {*(model for model, _ in control.versions), *control.aliases}
+    rules = read_rules(options.policy, stage.endpoint, control.rules, names)
+    older_us = None if options.labels_older is None else duration_us(options.labels_older, "--labels-older")
+    draw = drawing() if options.picture else None
+    contrasted = contrast(stage, rules, Progress())
+    result = contrasted.result()
+    if not len(result.appended_us):
+        raise SettingsError("no answered request in this span: nothing to answer again")
+    figures = judging.summary(result)
+    judged = judging.judge(
+        result, stage.endpoint.output.kind, contrasted.labels.as_of_us, older_us, np.random.default_rng(SEED)
+    )
+    say(*telling.lines(figures, contrasted.skipped, judged))
+    if options.json:
+        write(options.json, telling.report(figures, contrasted.skipped, judged) | _asked(stage))
+    if draw is not None:
+        draw(
+            result, f"{stage.endpoint.name}: {len(result.appended_us)} requests, {options.policy.name}", options.picture
+        )
+        say(f"drawn: {options.picture}")
+    return 0
+
+
+def contrast(stage: Stage, rules: Rules, progress: Progress) -> Contrasting:
+    """All blocks of the span, answered again."""
+    labels = read_labels(stage.records, stage.endpoint, stage.label_partitions, (stage.span.first_us or 0) // 1_000)
+    contrasting = Contrasting(stage.history, stage.history.under(rules), labels)
+    for partition in stage.partitions:
+        gathering = Gathering(stage.records, stage.history, partition, stage.span, partial(progress, partition))
+        for block in gathering.blocks():
+            contrasting.take(block, gathering.found, partition)
+    return contrasting
+
+
+def drawing() -> Callable[[Contrast, str, Path], None]:
+    """What draws, before hours of reading.
+
+    Raises:
+        SettingsError: matplotlib is not there.
+    """
+    try:
+        from rendezvous.replay.picture import draw  # noqa: PLC0415 - in the demo extra only
+    except ImportError as error:
+        raise SettingsError("--picture needs matplotlib: pip install 'rendezvous[demo]'") from error
+    return draw
 
 
 def _asked(stage: Stage) -> dict[str, Any]:

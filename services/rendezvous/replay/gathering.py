@@ -17,7 +17,6 @@ from rendezvous.messages import Comparisons, Decisions, Int64s, Scores
 from rendezvous.registry.state import Pair
 from rendezvous.replay.block import FACTS, ROWS, Block, Terms
 from rendezvous.replay.history import History
-from rendezvous.replay.span import Span
 from rendezvous.server.arrivals import Arrivals
 from rendezvous.server.intake import Fault, Intake
 from rendezvous.server.plan import MS_US
@@ -48,6 +47,14 @@ class Records(Protocol):
 
     def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
         """Records from `start` to the end as it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Requests appended at `first_us` or later and before `last_us`; None: wherever the log begins, or ends."""
+
+    first_us: int | None = None
+    last_us: int | None = None
 
 
 @dataclass(slots=True)
@@ -84,8 +91,10 @@ class Found:
 
 
 class Tape:
-    """One topic's partition, a chunk at a time. until_ms, done_ms: the times of the next chunk's last record, and of the
-    last record taken; FOREVER once there is none."""
+    """One topic's partition, a chunk at a time.
+
+    until_ms, done_ms: the times of the next chunk's last record, and of the last one taken; FOREVER without a next.
+    """
 
     def __init__(self, records: Iterator[Record], take: Callable[[Sequence[Record]], None]) -> None:
         self._records = records
@@ -278,8 +287,9 @@ class Gathering:
             closed_us = np.repeat([found.closed_us for found in batch], [len(found.offsets) for found in batch])
             statuses = np.concatenate([found.statuses for found in batch])
             latencies_us = np.concatenate([found.latencies_us for found in batch])
+            outputs = np.concatenate([found.outputs for found in batch])
             for block, at in self._parts(offsets, self._last):
-                block.take_comparisons(axis, offsets[at], closed_us[at], statuses[at], latencies_us[at])
+                block.take_comparisons(axis, offsets[at], closed_us[at], statuses[at], latencies_us[at], outputs[at])
 
     def _read(self, record: Record, kind: type[M]) -> M | None:
         try:

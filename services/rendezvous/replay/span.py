@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from rendezvous.replay.gathering import Span
 from rendezvous.settings import SettingsError
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Requests appended at `first_us` or later and before `last_us`; None: wherever the log begins, or ends."""
-
-    first_us: int | None = None
-    last_us: int | None = None
 
 
 def span_of(first: str | None, last: str | None, now_us: int) -> Span:
