@@ -12,6 +12,7 @@ from rendezvous import running, topics
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
 from rendezvous.registry.command_line import add_models
+from rendezvous.replay.command_line import add_replay
 from rendezvous.settings import Environment, SettingsError, environment, load_endpoint
 
 MENDABLE = 2
@@ -61,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
         service.add_argument("--endpoint", required=True)
         service.add_argument("--http-host", default="127.0.0.1", help="where /metrics, /healthz and /readyz are shown")
         service.add_argument("--http-port", type=int, default=0, help="a free one without it")
+
+    replay = commands.add_parser(
+        "replay", help="decide again what was decided; or ask what other rules would have said"
+    )
+    add_replay(replay, _replay)
 
     demo = commands.add_parser("demo", help="the main job on 2013's flights: see README.md")
     demo.add_argument("--requests", type=int, default=10_000)
@@ -128,6 +134,12 @@ def _run_scorer(options: argparse.Namespace, environs: Environment) -> int:
     name = options.model if options.version is None else f"{options.model}/{options.version}"
     running.run_scorer(environs, options.endpoint, name, options.http_host, options.http_port)
     return 0
+
+
+def _replay(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.replay import command  # noqa: PLC0415 - services need none of it
+
+    return command.replay(options, environs)
 
 
 def _demo(options: argparse.Namespace, environs: Environment) -> int:

@@ -106,6 +106,11 @@ def draw_of(key: bytes, person: bytes = DRAW_PERSON) -> float:
     return int.from_bytes(digest[:DRAW_BYTES], "big") / (1 << 8 * DRAW_BYTES)
 
 
+def draw_key(key: bytes | None, request_id: str) -> bytes:
+    """What a request is drawn by: its record's key (one of no bytes is a key), or its id."""
+    return request_id.encode() if key is None else key
+
+
 def write_envelope(envelope: Envelope) -> list[tuple[str, bytes]]:
     """The headers of a request: the opposite of `read_envelope`."""
     headers = [

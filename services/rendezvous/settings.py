@@ -253,7 +253,8 @@ def load_endpoint(name: str, home: Path) -> Endpoint:
     document = _read_toml(path, home)
     if given := [field for field in FROM_ELSEWHERE if field in document]:
         message = "; ".join(
-            f"{_place(path, (field,))}: comes from the folder and from features.avsc: remove it here" for field in given
+            f"{place_of(path, (field,))}: comes from the folder and from features.avsc: remove it here"
+            for field in given
         )
         raise SettingsError(message)
     schema_path = home / "schemas" / name / "features.avsc"
@@ -276,22 +277,22 @@ def load_endpoint(name: str, home: Path) -> Endpoint:
             }
         )
     except ValidationError as error:
-        message = "; ".join(_told(path, fault) for fault in error.errors())
+        message = "; ".join(told_fault(path, fault) for fault in error.errors())
         raise SettingsError(message) from error
     if endpoint.name != name:
-        message = f"{_place(path, ('name',))}: is {endpoint.name!r}, its folder is {name!r}: they must agree"
+        message = f"{place_of(path, ('name',))}: is {endpoint.name!r}, its folder is {name!r}: they must agree"
         raise SettingsError(message)
     return endpoint
 
 
-def _told(path: Path, fault: ErrorDetails) -> str:
+def told_fault(path: Path, fault: ErrorDetails) -> str:
     """One fault with its file, line and field."""
     raised = fault.get("ctx", {}).get("error")
     where = raised.where if isinstance(raised, FieldFaultError) else fault["loc"]
-    return f"{_place(path, where)}: {fault['msg'] if raised is None else raised}"
+    return f"{place_of(path, where)}: {fault['msg'] if raised is None else raised}"
 
 
-def _place(path: Path, where: Where) -> str:
+def place_of(path: Path, where: Where) -> str:
     """File, line (where it has one) and field."""
     line = line_of(path.read_text(encoding="utf-8"), where)
     return f"{path}{f':{line}' if line else ''}: {'.'.join(str(part) for part in where) or 'document'}"

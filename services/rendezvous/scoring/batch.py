@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rendezvous.envelope import EnvelopeError, read_envelope
+from rendezvous.envelope import EnvelopeError, draw_key, read_envelope
 from rendezvous.log.records import Record
 from rendezvous.messages import Bytes, Floats, Status
 from rendezvous.scoring.columns import Columns, Model, invalid_rows, take, to_columns
@@ -39,7 +39,7 @@ def take_up(records: Sequence[Record], endpoint: Endpoint, codec: Codec, now_us:
         except EnvelopeError:
             continue
         kept.append(record)
-        if duty.shed and duty.leaves_out(record.partition, record.key or envelope.request_id.encode()):
+        if duty.shed and duty.leaves_out(record.partition, draw_key(record.key, envelope.request_id)):
             statuses.append(Status.SHED)
             continue
         deadline_ms = envelope.deadline_ms

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rendezvous.messages import Bytes, Floats, Int64s, Status
+from rendezvous.messages import Bytes, Floats, Int64s, Reason, Status
 from rendezvous.server.columns import Columns
 from rendezvous.server.plan import Plan, PlannedStep
 from rendezvous.server.policies import COMBINED, NOBODY, Ballot
@@ -15,6 +15,7 @@ from rendezvous.server.policies import COMBINED, NOBODY, Ballot
 OK = int(Status.OK)
 NONE = int(Status.NONE)
 FAR_FUTURE = np.iinfo(np.int64).max
+PREFERRED, FALLBACK = np.uint8(Reason.PREFERRED), np.uint8(Reason.FALLBACK)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +68,7 @@ def choose(columns: Columns, plan: Plan, slots: Int64s, now_us: int | Int64s) ->
         if not len(at):
             continue
         here, final = slots[at], number == len(plan.steps) - 1
-        ends = _ends(columns, step, here)
+        ends = ends_of(columns, step, here)
         over = now[at] >= ends
         # a row alone gets what it gets among others, also when the clock was set back
         until = np.where(over, ends, FAR_FUTURE) if not final and over.any() else None
@@ -93,7 +94,16 @@ def choose(columns: Columns, plan: Plan, slots: Int64s, now_us: int | Int64s) ->
     return Chosen(winners, outputs, settled, columns.step[slots], arrived, propensities, due_us)
 
 
-def _ends(columns: Columns, step: PlannedStep, slots: Int64s) -> Int64s:
+def reasons(plan: Plan, chosen: Chosen) -> Bytes:
+    """Why these answers are what they are."""
+    winners = chosen.winners
+    preferred = (chosen.steps == 0) if plan.first_choice is None else winners == plan.first_choice
+    found = np.where(preferred, PREFERRED, FALLBACK)
+    found[winners == COMBINED], found[winners == NOBODY] = Reason.COMBINED, Reason.DEFAULT
+    return found.astype(np.uint8)
+
+
+def ends_of(columns: Columns, step: PlannedStep, slots: Int64s) -> Int64s:
     """When the step is over for each slot: at its own end, or at the request's."""
     ends: Int64s = columns.end_us[slots]
     return ends if step.until_us is None else np.minimum(ends, columns.appended_us[slots] + step.until_us)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
-from rendezvous.envelope import EnvelopeError, draw_of, read_envelope
+from rendezvous.envelope import EnvelopeError, draw_key, draw_of, read_envelope
 from rendezvous.log.records import Record
 from rendezvous.messages import DeadLetter, DeadLetterReason, Request, Scores
 from rendezvous.registry.state import Pair
@@ -41,7 +41,7 @@ class Intake:
             envelope = read_envelope(record.headers)
         except EnvelopeError as error:
             return None, Fault(error.reason, error.detail)
-        fault = self._value_fault(record.value)
+        fault = self.fault_of_value(record.value)
         budget_us = plan.deadline_us if envelope.deadline_ms is None else envelope.deadline_ms * MS_US
         appended_us = record.timestamp_ms * MS_US
         return Request(
@@ -51,10 +51,11 @@ class Intake:
             request_id=envelope.request_id,
             reply=envelope.reply,
             rejected=None if fault is None else fault.reason,
-            draw=draw_of(record.key or envelope.request_id.encode()),
+            draw=draw_of(draw_key(record.key, envelope.request_id)),
         ), fault
 
-    def _value_fault(self, value: bytes) -> Fault | None:
+    def fault_of_value(self, value: bytes) -> Fault | None:
+        """Why a request with this value cannot be scored, or None."""
         if len(value) > self.max_bytes:
             return Fault(DeadLetterReason.TOO_LARGE, f"{len(value)} bytes; request.max_bytes is {self.max_bytes}")
         if not self.features.knows(value):

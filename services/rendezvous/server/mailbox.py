@@ -27,13 +27,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rendezvous.messages import Bytes, Comparisons, Int64s, Reason, Request, Status
+from rendezvous.messages import Comparisons, Int64s, Reason, Request, Status
 from rendezvous.server.arrivals import Arrivals, Tally, first_of_its_kind
-from rendezvous.server.choosing import FAR_FUTURE, Chosen, choose
+from rendezvous.server.choosing import FAR_FUTURE, Chosen, choose, reasons
 from rendezvous.server.columns import Columns
 from rendezvous.server.outcomes import Verdicts, answers, comparisons, defaults
 from rendezvous.server.plan import Plan
-from rendezvous.server.policies import COMBINED, NOBODY
+from rendezvous.server.policies import NOBODY
 from rendezvous.settings import MAX_MODELS
 
 OK = int(Status.OK)
@@ -244,7 +244,7 @@ class Mailbox:
         columns, slots, chosen = self._columns, slots[settled], chosen.of(settled)
         columns.state[slots] = ANSWERED
         columns.winner[slots] = np.maximum(chosen.winners, NOBODY)
-        columns.reason[slots] = _reasons(plan, chosen)
+        columns.reason[slots] = reasons(plan, chosen)
         return answers(plan, columns, self._held(slots), slots, chosen, now_us)
 
     def _candidates(self, *, full_scan: bool) -> Int64s:
@@ -298,15 +298,3 @@ def _step_masks(plans: Sequence[Plan]) -> NDArray[np.uint64]:
     for number, plan in enumerate(plans):
         masks[number, : len(plan.steps)] = [step.mask for step in plan.steps]
     return masks
-
-
-def _reasons(plan: Plan, chosen: Chosen) -> Bytes:
-    """Why these answers are what they are."""
-    winners = chosen.winners
-    preferred = (chosen.steps == 0) if plan.first_choice is None else winners == plan.first_choice
-    reasons = np.where(preferred, PREFERRED, FALLBACK)
-    reasons[winners == COMBINED], reasons[winners == NOBODY] = Reason.COMBINED, Reason.DEFAULT
-    return reasons.astype(np.uint8)
-
-
-PREFERRED, FALLBACK = np.uint8(Reason.PREFERRED), np.uint8(Reason.FALLBACK)

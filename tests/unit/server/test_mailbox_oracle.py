@@ -444,12 +444,12 @@ HARD = [
 
 def a_score_at_the_end_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What arrives in the very microsecond in which a step ends is taken for in time."""
-    real = choosing._ends  # noqa: SLF001 - the fault is planted inside
+    real = choosing.ends_of
 
     def ends(*where: Any) -> Any:  # noqa: ANN401 - handed on
         return real(*where) + 1
 
-    monkeypatch.setattr(choosing, "_ends", ends)
+    monkeypatch.setattr(choosing, "ends_of", ends)
 
 
 def bits_stay_when_the_axis_turns(monkeypatch: pytest.MonkeyPatch) -> None:

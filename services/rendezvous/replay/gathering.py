@@ -1,0 +1,321 @@
+"""The log, read side by side by time, to blocks of requests with all that was said of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, takewhile
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rendezvous.envelope import EnvelopeError, draw_key, draw_of, read_envelope
+from rendezvous.log.records import Record
+from rendezvous.messages import Comparisons, Decisions, Int64s, Scores
+from rendezvous.registry.state import Pair
+from rendezvous.replay.block import FACTS, ROWS, Block, Terms
+from rendezvous.replay.history import History
+from rendezvous.server.arrivals import Arrivals
+from rendezvous.server.intake import Fault, Intake
+from rendezvous.server.plan import MS_US
+from rendezvous.wire import Codec, WireError, decode
+
+M = TypeVar("M", Decisions, Comparisons)
+
+CHUNK = 4_000
+"""Records that are put into blocks together."""
+LEAD_MS = 60_000
+"""How much earlier than the first request the others are read: clocks of servers differ."""
+PATIENCE_MS = 900_000
+"""How long after its last request a block waits for what is said of it: bounds memory when something never comes.
+A server that was away longer has decided too late for replay to see it."""
+SETTLED_MS = 60_000
+"""How long a block that lacks nothing waits for second decisions: a session timeout and a restart."""
+FOREVER = np.iinfo(np.int64).max
+
+
+class Records(Protocol):
+    """Where records come from: the log now, an archive when there is one."""
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset that is still there, and the position after the last."""
+
+    def position_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
+        """The first offset with at least this timestamp, or the end."""
+
+    def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
+        """Records from `start` to the end as it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Requests appended at `first_us` or later and before `last_us`; None: wherever the log begins, or ends."""
+
+    first_us: int | None = None
+    last_us: int | None = None
+
+
+@dataclass(slots=True)
+class Found:
+    """What was met on the way: terms of decisions, and what could not be used.
+
+    read: decisions. unreadable: records by topic, first_unreadable where the first stands. too_late: decisions that
+    came after their block had been given up. repeated: second decisions; contradicted: offsets of those that say
+    something else. scores_from_ms: what was scored before it is no longer in the log.
+    """
+
+    read: int = 0
+    terms: list[Terms] = field(default_factory=list)
+    unreadable: Counter[str] = field(default_factory=Counter)
+    first_unreadable: dict[str, int] = field(default_factory=dict)
+    too_late: int = 0
+    repeated: int = 0
+    contradicted: list[int] = field(default_factory=list)
+    scores_from_ms: int = 0
+    end_ms: int = 0
+    _places: dict[Terms, int] = field(default_factory=dict)
+
+    def place(self, terms: Terms) -> int:
+        """Where these terms are in the list."""
+        if terms not in self._places:
+            self._places[terms] = len(self.terms)
+            self.terms.append(terms)
+        return self._places[terms]
+
+    def spoilt(self, record: Record) -> None:
+        """A record that is not what it should be."""
+        self.unreadable[record.topic] += 1
+        self.first_unreadable.setdefault(record.topic, record.offset)
+
+
+class Tape:
+    """One topic's partition, a chunk at a time.
+
+    until_ms, done_ms: the times of the next chunk's last record, and of the last one taken; FOREVER without a next.
+    """
+
+    def __init__(self, records: Iterator[Record], take: Callable[[Sequence[Record]], None]) -> None:
+        self._records = records
+        self._take = take
+        self.until_ms = self.done_ms = 0
+        self._load()
+
+    def _load(self) -> None:
+        self._chunk = list(islice(self._records, CHUNK))
+        self.until_ms = max(self.until_ms, self._chunk[-1].timestamp_ms) if self._chunk else FOREVER
+
+    def advance(self) -> None:
+        """Take a chunk."""
+        self._take(self._chunk)
+        self.done_ms = self.until_ms
+        self._load()
+        if not self._chunk:
+            self.done_ms = FOREVER
+
+
+class Gathering:
+    """Blocks of one partition.
+
+    tell: called with the number of decisions read, now and then.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        history: History,
+        partition: int,
+        span: Span,
+        tell: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        endpoint = history.endpoint
+        self.found = Found()
+        self._records, self._partition, self._tell = records, partition, tell
+        self._endpoint, self._known = endpoint, history.versions
+        self._width = len(endpoint.output.default)
+        features = Codec(endpoint.features_schema, endpoint.older_features_schemas)
+        self._intake = Intake(features, endpoint.request.max_bytes, self._width)
+        self._blocks: dict[int, Block] = {}
+        self._passed: dict[int, bool] = {}
+        topic = endpoint.topic("requests")
+        self._low, self._last = records.bounds(topic, partition)
+        self._first = self._low
+        if span.first_us is not None:
+            self._first = records.position_at(topic, partition, -(-span.first_us // MS_US))
+        if span.last_us is not None:
+            self._last = min(self._last, records.position_at(topic, partition, -(-span.last_us // MS_US)))
+        self._position = self._first
+        # what was decided about requests that retention has taken is to be counted, not passed over
+        self._least = 0 if self._first == self._low else self._first
+
+    def blocks(self) -> Iterator[Block]:
+        """Each once no more is to be said of it, or the log ends; not quite in the order of offsets."""
+        requests = Tape(self._requests_to_last(), self._requests)
+        others = [
+            Tape(self._since(name), take)
+            for name, take in (
+                ("decisions", self._decisions),
+                ("scores", self._scores),
+                ("comparisons", self._comparisons),
+            )
+        ]
+        while requests.until_ms < FOREVER or self._blocks:
+            behind = min(others, key=lambda tape: tape.until_ms)
+            # requests before what is said of them, so that a score's offset is known to be near the present
+            (requests if requests.until_ms < FOREVER and requests.done_ms <= behind.until_ms else behind).advance()
+            if requests.until_ms == FOREVER:
+                self._position = self._last
+            done_ms = min(FOREVER if tape.until_ms == FOREVER else tape.done_ms for tape in others)
+            yield from self._done(done_ms)
+            if requests.until_ms == done_ms == FOREVER:
+                break
+
+    # -------------------------------------------------------------------------------------------------- what is read
+
+    def _requests_to_last(self) -> Iterator[Record]:
+        if self._first >= self._last:
+            return iter(())
+        topic = self._endpoint.topic("requests")
+        records = self._records.read(topic, self._partition, self._first)
+        return takewhile(lambda record: record.offset < self._last, records)
+
+    def _since(self, name: str) -> Iterator[Record]:
+        """A topic from a while before the first request on."""
+        topic = self._endpoint.topic(name)
+        low, _ = self._records.bounds(topic, self._partition)
+        start = low
+        if self._least and self._first < self._last:
+            first = next(self._records.read(self._endpoint.topic("requests"), self._partition, self._first), None)
+            if first is not None:
+                start = max(low, self._records.position_at(topic, self._partition, first.timestamp_ms - LEAD_MS))
+        if name == "scores" and low:
+            oldest = next(self._records.read(topic, self._partition, low), None)
+            self.found.scores_from_ms = 0 if oldest is None else oldest.timestamp_ms
+        return self._records.read(topic, self._partition, start)
+
+    def _requests(self, chunk: Sequence[Record]) -> None:
+        for record in chunk:
+            block = self._block(record.offset)
+            row, asked = record.offset - block.first, block.asked
+            asked.appended_us[row] = record.timestamp_ms * MS_US
+            try:
+                envelope = read_envelope(record.headers)
+            except EnvelopeError:
+                asked.no_request[row] = True
+                continue
+            if envelope.deadline_ms is not None:
+                asked.budget_us[row] = envelope.deadline_ms * MS_US
+            asked.draw[row] = draw_of(draw_key(record.key, envelope.request_id))
+            asked.request_id[row] = envelope.request_id
+            fault = self._intake.fault_of_value(record.value)
+            if fault is not None:
+                asked.fault[row] = fault.reason
+        self._position = chunk[-1].offset + 1
+        self.found.end_ms = max(self.found.end_ms, chunk[-1].timestamp_ms)
+
+    def _block(self, offset: int) -> Block:
+        number = offset // ROWS
+        if number not in self._blocks:
+            self._blocks[number] = Block(number * ROWS, self._width)
+        return self._blocks[number]
+
+    def _parts(self, offsets: Int64s, until: int) -> Iterator[tuple[Block, Int64s]]:
+        """Blocks that some offsets lie in, and which of them; not those out of range, nor of blocks handed on."""
+        inside = np.flatnonzero((offsets >= self._least) & (offsets < until))
+        numbers = offsets[inside] // ROWS
+        for number in np.unique(numbers).tolist():
+            if number not in self._passed:
+                yield self._block(number * ROWS), inside[numbers == number]
+
+    def _decisions(self, chunk: Sequence[Record]) -> None:
+        batch = [(record, found) for record in chunk if (found := self._read(record, Decisions)) is not None]
+        if not batch:
+            return
+        rows = [len(found.offsets) for _, found in batch]
+        terms = [Terms(f.control, f.policy, tuple(zip(f.models, f.versions, strict=True))) for _, f in batch]
+        facts: dict[str, NDArray[Any]] = {
+            "decided_us": np.repeat([found.decided_us for _, found in batch], rows),
+            "record": np.repeat([record.offset for record, _ in batch], rows),
+            "terms": np.repeat([self.found.place(some) for some in terms], rows),
+        }
+        facts |= {name: np.concatenate([getattr(found, name) for _, found in batch]) for name in FACTS}
+        offsets = np.concatenate([found.offsets for _, found in batch])
+        self._count_late(offsets)
+        for block, at in self._parts(offsets, self._last):
+            again, otherwise = block.take_decisions(offsets[at], {name: values[at] for name, values in facts.items()})
+            self.found.repeated += len(again)
+            self.found.contradicted += otherwise.tolist()
+        self.found.read += len(offsets)
+        self._tell(self.found.read)
+
+    def _count_late(self, offsets: Int64s) -> None:
+        inside = offsets[(offsets >= self._least) & (offsets < self._last)] // ROWS
+        for number, count in zip(*(part.tolist() for part in np.unique(inside, return_counts=True)), strict=True):
+            if number in self._passed:
+                if self._passed[number]:
+                    self.found.repeated += count
+                else:
+                    self.found.too_late += count
+
+    def _scores(self, chunk: Sequence[Record]) -> None:
+        batch: list[tuple[Record, Scores]] = []
+        for record in chunk:
+            said = self._intake.scores(record, self._known)
+            if not isinstance(said, Fault):  # the server has sent it to dead-letters
+                batch.append((record, said))
+        if not batch:
+            return
+        rows = [len(said.offsets) for _, said in batch]
+        pairs = list(dict.fromkeys((said.model, said.version) for _, said in batch))
+        arrivals = Arrivals.of([said for _, said in batch], {pair: place for place, pair in enumerate(pairs)})
+        appended_us = np.repeat([record.timestamp_ms * MS_US for record, _ in batch], rows)
+        window = min(self._last, self._position + self._endpoint.mailbox.capacity)
+        for block, at in self._parts(arrivals.offsets, window):
+            columns = block.places(pairs)[arrivals.columns[at]]
+            block.take_scores(
+                arrivals.offsets[at], columns, arrivals.statuses[at], arrivals.outputs[at], appended_us[at]
+            )
+
+    def _comparisons(self, chunk: Sequence[Record]) -> None:
+        by_axis: dict[tuple[Pair, ...], list[Comparisons]] = {}
+        for record in chunk:
+            if (found := self._read(record, Comparisons)) is not None:
+                by_axis.setdefault(tuple(zip(found.models, found.versions, strict=True)), []).append(found)
+        for axis, batch in by_axis.items():
+            offsets = np.concatenate([found.offsets for found in batch])
+            closed_us = np.repeat([found.closed_us for found in batch], [len(found.offsets) for found in batch])
+            statuses = np.concatenate([found.statuses for found in batch])
+            latencies_us = np.concatenate([found.latencies_us for found in batch])
+            outputs = np.concatenate([found.outputs for found in batch])
+            for block, at in self._parts(offsets, self._last):
+                block.take_comparisons(axis, offsets[at], closed_us[at], statuses[at], latencies_us[at], outputs[at])
+
+    def _read(self, record: Record, kind: type[M]) -> M | None:
+        try:
+            found = decode(record.value, kind)
+        except WireError:
+            self.found.spoilt(record)
+            return None
+        if found.outputs.shape[-1] != self._width:
+            self.found.spoilt(record)
+            return None
+        return found
+
+    # ---------------------------------------------------------------------------------------------------- what is done
+
+    def _done(self, time_ms: int) -> Iterator[Block]:
+        """Blocks of which no more is to be said when all but requests have been read up to `time_ms`."""
+        for number in sorted(self._blocks):
+            block = self._blocks[number]
+            if self._position < min(block.first + ROWS, self._last) and time_ms < FOREVER:
+                continue
+            known_ms = (
+                int(max(block.closed_us.max(), block.said.decided_us.max(), block.asked.appended_us.max())) // MS_US
+            )
+            complete = not block.waiting
+            if time_ms < FOREVER and time_ms < known_ms + (SETTLED_MS if complete else PATIENCE_MS):
+                continue
+            del self._blocks[number]
+            self._passed[number] = complete
+            yield block
