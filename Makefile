@@ -31,17 +31,18 @@ check: $(INSTALLED) ## formatting, lint and types, tests included
 up: $(INSTALLED) ## Kafka, Redis and the services of ENDPOINT=flights, until Ctrl-C
 	@$(BIN)/rendezvous up --endpoint $(or $(ENDPOINT),flights)
 
-loadtest: $(INSTALLED) ## latency against a floor, SCENARIO=steady; RATE="100 250" SECONDS=10 REPORT=folder change it
-	@$(BIN)/python -m loadtest $(or $(SCENARIO),steady)$(if $(RATE), --rate $(RATE))$(if $(SECONDS), --seconds $(SECONDS))$(if $(REPORT), --report $(REPORT))
+loadtest: $(INSTALLED) ## latency against a floor, RATE="100 250" SECONDS=10; or SCENARIO=failover RATE=200 MODE=default; REPORT=folder
+	@$(BIN)/python -m loadtest $(or $(SCENARIO),steady)$(if $(RATE), --rate $(RATE))$(if $(SECONDS), --seconds $(SECONDS))$(if $(MODE), --mode $(MODE))$(if $(REPORT), --report $(REPORT))
 
 lock: ## both lock files from pyproject.toml, with uv (UV=path/to/uv); keeps versions that still fit
 	@command -v $(UV) > /dev/null || { echo 'make lock needs uv: python3 -m pip install uv, or UV=path/to/uv' >&2; exit 1; }
 	@$(COMPILE) --output-file services/requirements.lock
 	@$(COMPILE) --group dev --constraint services/requirements.lock --output-file tests/requirements.lock
 
-clean: ## removes .venv, caches, .local, loadtest/report and the trained models
+clean: ## removes .venv, caches, .local, loadtest/report, the trained models and their versions
 	@rm -rf $(VENV) .local .hypothesis .mypy_cache .pytest_cache .ruff_cache dist loadtest/report
 	@rm -f models/*/*/model.onnx models/*/*/card.json models/*/*/*.part
+	@rm -rf models/*/*/versions
 	@find services tests models loadtest -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lock's packages: made anew whenever the lock changes, so that nothing lingers that it no longer names.

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from loadtest import steady
+from loadtest import steady, tables
+from loadtest.failover import scenario as failover
+from loadtest.failover.home import MODES, known_modes
 from rendezvous.cli import MENDABLE
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
 from rendezvous.running import start_logging
-from rendezvous.settings import SettingsError, environment
+from rendezvous.settings import Environment, SettingsError, environment
 
-SCENARIOS = {"steady": steady.run}
 RATES = (100.0, 250.0, 500.0)
 """Requests a second, up to the demo's."""
 SECONDS = 10.0
+FAILOVER_RATE = 200.0
+"""What a broker, six services and the driver do on two cores with room for those that start anew."""
 FOLDER = Path("loadtest") / "report"
 LOST = 1
 """Exit code when a request never had an answer; a target that is not met is a figure, not a failure."""
 QUIET_CORES = 0.3
 """A choice: what the targets leave the system at the median is three tenths of the floor."""
-MEANING = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,30 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     start_logging()
     console = Console()
+    run: Callable[[argparse.Namespace, Environment, Console], int] = options.run
     try:
-        report, lost = SCENARIOS[options.scenario](
-            environment(),
-            rates=options.rate,
-            seconds=options.seconds,
-            folder=options.report,
-            say=lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True),
-        )
+        lost = run(options, environment(), console)
     except (SettingsError, LogError, LocalStackError) as error:
         print(f"loadtest: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         return MENDABLE
     except KeyboardInterrupt:
         return 130
-    console.print(latencies(report))
-    console.print(targets(report))
     console.print(f"{options.report / options.scenario}.json, .png", highlight=False)
-    others = report["most_other_cores"]
-    if others is not None and others > QUIET_CORES:
-        console.print(
-            f"Other work kept up to {others:.1f} of {report['machine']['cores']} cores busy meanwhile: it weighs on "
-            "these figures, met and not met alike. Measure again when the machine is quiet.",
-            style="bold",
-            highlight=False,
-        )
     if lost:
         console.print(f"{lost} requests were lost", style="bold")
     return LOST if lost else 0
@@ -66,11 +52,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """What was asked for."""
-    parser = argparse.ArgumentParser(prog="python -m loadtest", description="Latency against a floor in the same run.")
-    parser.add_argument("scenario", choices=SCENARIOS)
-    parser.add_argument("--rate", type=_positive, nargs="+", default=RATES, help="requests a second, one or several")
-    parser.add_argument("--seconds", type=_positive, default=SECONDS, help="of measurement, for each rate and side")
-    parser.add_argument("--report", type=Path, default=FOLDER, help="folder for the JSON and the picture")
+    parser = argparse.ArgumentParser(prog="python -m loadtest", description="Real services on a real broker, measured.")
+    scenarios = parser.add_subparsers(required=True, metavar="SCENARIO", dest="scenario")
+    latency = scenarios.add_parser("steady", help="latency against a floor in the same run")
+    latency.add_argument("--rate", type=_positive, nargs="+", default=RATES, help="requests a second, one or several")
+    latency.add_argument("--seconds", type=_positive, default=SECONDS, help="of measurement, for each rate and side")
+    latency.set_defaults(run=_steady)
+    faults = scenarios.add_parser("failover", help="what is lost, answered twice or late when processes die")
+    faults.add_argument("--rate", type=_positive, default=FAILOVER_RATE, help="requests a second")
+    faults.add_argument(
+        "--mode",
+        choices=MODES,
+        nargs="+",
+        default=known_modes(),
+        help="of the endpoint, one or several; all without it",
+    )
+    faults.set_defaults(run=_failover)
+    for scenario in (latency, faults):
+        scenario.add_argument("--report", type=Path, default=FOLDER, help="folder for the JSON and the picture")
     return parser.parse_args(arguments)
 
 
@@ -81,29 +80,40 @@ def _positive(text: str) -> float:
     return number
 
 
-def latencies(report: dict[str, Any]) -> Table:
-    """System and floor at each rate."""
-    table = Table(title=f"{report['scenario']}: latency from due, ms")
-    for heading in ("requests/s", "", *MEANING.values(), "lost", "late"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for rate in report["rates"]:
-        for side in ("system", "floor"):
-            values = [f"{rate[side]['latency_ms'][name]:.2f}" for name in MEANING]
-            table.add_row(f"{rate['rate']:g}", side, *values, str(rate[side]["unanswered"]), str(rate[side]["late"]))
-        table.add_row("", "ratio", *(f"{rate['ratio'][name]:.2f}" for name in MEANING))
-        table.add_row("", "difference", *(f"{rate['difference_ms'][name]:.2f}" for name in MEANING), end_section=True)
-    return table
+def _say(console: Console) -> Callable[[str], None]:
+    return lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def targets(report: dict[str, Any]) -> Table:
-    """Each target, met or not."""
-    table = Table(title="targets")
-    for heading, justify in (("target", "left"), ("value", "right"), ("limit", "right"), ("", "left")):
-        table.add_column(heading, justify="right" if justify == "right" else "left")
-    for target in report["targets"]:
-        values = (f"{target['value']:.2f}", f"{target['limit']:.2f}")
-        table.add_row(target["name"], *values, "met" if target["met"] else "NOT MET")
-    return table
+def _steady(options: argparse.Namespace, environs: Environment, console: Console) -> int:
+    report, lost = steady.run(
+        environs, rates=options.rate, seconds=options.seconds, folder=options.report, say=_say(console)
+    )
+    console.print(tables.latencies(report))
+    console.print(tables.targets(report))
+    _warn_of_others(report, console)
+    return lost
+
+
+def _failover(options: argparse.Namespace, environs: Environment, console: Console) -> int:
+    report, lost = failover.run(
+        environs, rate=options.rate, modes=options.mode, folder=options.report, say=_say(console)
+    )
+    for table in tables.faults(report):
+        console.print(table)
+    console.print(tables.targets(report))
+    _warn_of_others(report, console)
+    return lost
+
+
+def _warn_of_others(report: Mapping[str, Any], console: Console) -> None:
+    others = report["most_other_cores"]
+    if others is not None and others > QUIET_CORES:
+        console.print(
+            f"Other work kept up to {others:.1f} of {report['machine']['cores']} cores busy meanwhile: it weighs on "
+            "these figures, met and not met alike. Measure again when the machine is quiet.",
+            style="bold",
+            highlight=False,
+        )
 
 
 if __name__ == "__main__":

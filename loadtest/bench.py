@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rendezvous.registry.naming import named
+from rendezvous.registry.state import Control, Pair
 from rendezvous.settings import Endpoint
 
 SOURCE = "loadtest"
@@ -16,18 +18,28 @@ SOURCE = "loadtest"
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One endpoint on one broker.
+    """One endpoint on one broker, and what is deployed there.
 
     rows and request_ids are a sample of real requests, repeated for as long as a run lasts.
     """
 
     endpoint: Endpoint
+    control: Control
     home: Path
     kafka: str
     logs: Path
     rows: Sequence[dict[str, Any]]
     request_ids: Sequence[str]
     warm_up_s: float
+
+    @property
+    def champion(self) -> Pair:
+        """The version that the schedule waits for first.
+
+        Raises:
+            RegistryError: nobody is deployed under that name.
+        """
+        return named(self.control, self.endpoint.schedule[0].models[0])
 
     def requests(self, rate: float, seconds: float) -> tuple[list[dict[str, Any]], list[str]]:
         """Rows and ids for `seconds` at `rate`, one at least."""

@@ -9,8 +9,9 @@ from loadtest.relay import REPLY_PARTITION, Hop, correlation_of
 from rendezvous.envelope import write_envelope
 from rendezvous.log import Topic
 from rendezvous.messages import Envelope, Reason, ReplyAddress, Response, Scores
+from rendezvous.registry.naming import active_names, is_live
+from rendezvous.registry.state import Pair
 from rendezvous.running import CANDIDATE_GATHER_MS
-from rendezvous.scoring.card import load_card
 from rendezvous.server.service import MAX_RECORDS
 from rendezvous.settings import Endpoint
 from rendezvous.topics import topics_of
@@ -28,11 +29,6 @@ def topics(endpoint: Endpoint) -> list[Topic]:
     own = {topic.name: topic for topic in topics_of(endpoint)}
     found = {name: own[endpoint.topic(name)] for name in JOINED}
     return [Topic(f"{NAME}.{name}", topic.partitions, topic.config) for name, topic in found.items()]
-
-
-def versions(endpoint: Endpoint) -> dict[str, str]:
-    """Each model's version, by its card."""
-    return {name: load_card(endpoint.folder / name).version for name in endpoint.models}
 
 
 def scores_bytes(endpoint: Endpoint, model: str, version: str) -> tuple[int, int]:
@@ -55,27 +51,32 @@ def scores_bytes(endpoint: Endpoint, model: str, version: str) -> tuple[int, int
     return length(1) - row_bytes, row_bytes
 
 
-def response_bytes(endpoint: Endpoint, version: str, request_id: str) -> int:
-    """Length of an answer by the schedule's first model, before the others have scored."""
-    first = endpoint.schedule[0].models[0]
+def response_bytes(bench: Bench) -> int:
+    """Length of an answer by the version that is waited for first, before the others have scored."""
+    endpoint, (first, version) = bench.endpoint, bench.champion
     response = Response(
-        request_id=request_id,
+        request_id=bench.request_ids[0],
         partition=0,
         offset=MAX_RECORDS,
         model=first,
         version=version,
         reason=Reason.PREFERRED,
         output=endpoint.output.default,
-        missing=tuple(sorted(endpoint.live - {first})),
+        missing=tuple(sorted({model for model, _ in live(bench)} - {first})),
         slack_ms=float(endpoint.request.deadline_ms),
         decided_us=SOME_TIME_US,
     )
     return len(encode(response))
 
 
+def live(bench: Bench) -> set[Pair]:
+    """The versions that may answer users."""
+    return {pair for pair in active_names(bench.control) if is_live(bench.control, pair)}
+
+
 def hops(bench: Bench) -> dict[str, Hop]:
     """The relays: one for each scorer, and one in the server's place."""
-    endpoint, version_of = bench.endpoint, versions(bench.endpoint)
+    endpoint, answering = bench.endpoint, live(bench)
 
     def hop(kind: str, name: str, way: tuple[str, str], size: tuple[int, int], reads: tuple[int, int]) -> Hop:
         source, target = (f"{NAME}.{topic}" for topic in way)
@@ -85,14 +86,14 @@ def hops(bench: Bench) -> dict[str, Hop]:
     found = {
         name: hop(
             "scorer",
-            f"scorer.{name}.{version_of[name]}",
+            "scorer." + ".".join(pair),
             ("requests", "scores"),
-            scores_bytes(endpoint, name, version_of[name]),
-            (model.max_batch, 0 if name in endpoint.live else CANDIDATE_GATHER_MS),
+            scores_bytes(endpoint, *pair),
+            (endpoint.models[pair[0]].max_batch, 0 if pair in answering else CANDIDATE_GATHER_MS),
         )
-        for name, model in endpoint.models.items()
+        for pair, name in active_names(bench.control).items()
     }
-    answer = response_bytes(endpoint, version_of[endpoint.schedule[0].models[0]], bench.request_ids[0])
+    answer = response_bytes(bench)
     return found | {"server": hop("server", "server", ("scores", "responses"), (answer, 0), (MAX_RECORDS, 0))}
 
 

@@ -23,6 +23,8 @@ from rendezvous.demo.scene import ENDPOINT, FIRST_DAY, LAST_DAY
 from rendezvous.local.services import train
 from rendezvous.local.stack import running_stack
 from rendezvous.log import create_topics
+from rendezvous.registry.deploy import deploy
+from rendezvous.registry.naming import active_names
 from rendezvous.settings import Environment, load_endpoint
 
 SAMPLE_ROWS = 5_000
@@ -55,9 +57,11 @@ def run(
     logs = environment.data / "loadtest" / "logs"
     with running_stack(environment, report=say, fresh=True) as addresses:
         topics.create(addresses.kafka, endpoint)
+        control = deploy(addresses.kafka, endpoint, report=say)
         create_topics(addresses.kafka, shape.topics(endpoint))
         bench = Bench(
             endpoint=endpoint,
+            control=control,
             home=environment.home,
             kafka=addresses.kafka,
             logs=logs,
@@ -71,7 +75,7 @@ def run(
         "scenario": "steady",
         "begun_utc": begun.isoformat(timespec="seconds"),
         "endpoint": endpoint.name,
-        "models": len(endpoint.models),
+        "models": len(active_names(control)),
         "partitions": endpoint.topics.partitions,
         "seconds": seconds,
         "warm_up_s": WARM_UP_S,
@@ -112,5 +116,4 @@ def _run(bench: Bench, side: str, rate: float, seconds: float, say: Say) -> Run:
 
 def _bare(bench: Bench, runs: Sequence[Run]) -> Bare:
     rows = max(round(mean_batch_rows(runs)), 1)
-    model = system.first_model(bench.endpoint)
-    return Bare(model, rows, batch_ms(bench.endpoint, model, bench.rows[:rows]))
+    return Bare(bench.champion[0], rows, batch_ms(bench.endpoint, bench.champion, bench.rows[:rows]))

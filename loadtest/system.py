@@ -15,15 +15,10 @@ from rendezvous.client import Client
 from rendezvous.demo.traffic import Asked, drive
 from rendezvous.local.ports import LOOPBACK
 from rendezvous.local.services import RunningService, running_services
-from rendezvous.settings import Endpoint
+from rendezvous.registry.naming import active_names
 
 PAGE_TIMEOUT_S = 5.0
 BATCH_METRIC = "rendezvous_scorer_batch_rows"
-
-
-def first_model(endpoint: Endpoint) -> str:
-    """The model that the schedule waits for first: the champion."""
-    return endpoint.schedule[0].models[0]
 
 
 def measure(bench: Bench, rate: float, seconds: float) -> Run:
@@ -33,7 +28,7 @@ def measure(bench: Bench, rate: float, seconds: float) -> Run:
         running_services(bench.endpoint, bench.home, bench.kafka, bench.logs, lambda _: None) as services,
         Client(bench.endpoint, bench.kafka, source=SOURCE, registry=registry) as client,
     ):
-        champion = services[first_model(bench.endpoint)]
+        champion = services[active_names(bench.control)[bench.champion]]
         drive(client, *bench.requests(rate, bench.warm_up_s), rate, lambda *_: None)
         counted, scored = _counts(registry), _batches(champion)
         sent_late_ms: list[float] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -14,6 +14,8 @@ from rendezvous.registry.state import Pair
 from rendezvous.server.plan import PlannedStep
 from rendezvous.server.policies import POLICIES
 
+DRAWS = 1 << 24
+"""Draws are whole numbers of this part of one."""
 Output: TypeAlias = tuple[float, ...]
 Usable: TypeAlias = Mapping[Pair, Output]
 
@@ -67,14 +69,6 @@ def name_of(step: PlannedStep) -> str:
     return name
 
 
-def first_choice(step: PlannedStep, axis: Collection[Pair]) -> Pair | None:
-    """The one model whose answer is `preferred`; None when the policy has no such model."""
-    weights = {pair: float(w) for pair, w in zip(step.pairs, step.weights, strict=True) if pair in axis}
-    if name_of(step) not in {"prefer", "best"} or not weights:
-        return None
-    return next(iter(weights if name_of(step) == "prefer" else _by_quality(list(weights), weights)))
-
-
 def _by_quality(pairs: Sequence[Pair], weights: Mapping[Pair, float]) -> list[Pair]:
     return sorted(pairs, key=lambda pair: math.inf if math.isnan(weights[pair]) else -weights[pair])
 
@@ -95,25 +89,28 @@ def _split(booth: Booth) -> Vote:
     total = sum(shares.values())
     if not total:
         return Vote(None, hopeless=True)
-    bounds = [Fraction(0)]
-    for share in shares.values():
-        bounds.append(bounds[-1] + share / total)
-    for pair, (low, high) in zip(booth.pairs, pairwise(bounds), strict=True):
-        if low <= Fraction(booth.draw) < high:
+    ends = [math.ceil(end / total * DRAWS) for end in accumulate(shares.values())]
+    for pair, (low, high) in zip(booth.pairs, pairwise([0, *ends]), strict=True):
+        if low <= booth.draw * DRAWS < high:
             if pair in booth.usable:
-                return Vote(pair, booth.usable[pair], propensity=float(np.float32(float(high - low))))
+                return Vote(pair, booth.usable[pair], propensity=float(np.float32((high - low) / DRAWS)))
             return Vote(None, hopeless=pair in booth.reported)
     raise AssertionError(f"the draw {booth.draw} is not below 1")
 
 
-def _patient(booth: Booth, voices: Mapping[Pair, Output], answer: Callable[[], list[Fraction]]) -> Vote:
-    """Nobody before the step is over or all have reported; then all who are there, together."""
-    if not (booth.over or booth.all_reported):
-        return Vote(None)
+def _patient(
+    booth: Booth, voices: Mapping[Pair, Output], eligible: Collection[Pair], answer: Callable[[], list[Fraction]]
+) -> Vote:
+    """Nobody before the step is over or all have reported; then all who are there, together, or one as it said it."""
+    closing = booth.over or booth.all_reported
     if not voices:
-        return Vote(None, hopeless=True)
-    output = tuple(float(np.float32(float(number))) for number in answer())
-    return Vote(next(iter(voices)) if len(voices) == 1 else None, output, combined=len(voices) > 1)
+        return Vote(None, hopeless=closing or set(eligible) <= set(booth.reported))
+    if not closing:
+        return Vote(None)
+    if len(voices) == 1:
+        ((pair, output),) = voices.items()
+        return Vote(pair, output)
+    return Vote(None, tuple(float(np.float32(float(number))) for number in answer()), combined=True)
 
 
 def _mean(booth: Booth) -> Vote:
@@ -128,7 +125,7 @@ def _mean(booth: Booth) -> Vote:
         columns = zip(*([Fraction(x) * weights[pair] for x in output] for pair, output in voices.items()), strict=True)
         return [sum(column, Fraction(0)) / total for column in columns]
 
-    return _patient(booth, voices, answer)
+    return _patient(booth, voices, [pair for pair, weight in weights.items() if weight > 0], answer)
 
 
 def _median(booth: Booth) -> Vote:
@@ -137,7 +134,7 @@ def _median(booth: Booth) -> Vote:
         columns = (sorted(map(Fraction, column)) for column in zip(*booth.usable.values(), strict=True))
         return [(column[(count - 1) // 2] + column[count // 2]) / 2 for column in columns]
 
-    return _patient(booth, booth.usable, answer)
+    return _patient(booth, booth.usable, booth.pairs, answer)
 
 
 def _vote(booth: Booth) -> Vote:
@@ -149,7 +146,7 @@ def _vote(booth: Booth) -> Vote:
         named = [max(range(width), key=lambda place: (output[place], -place)) for output in outputs]
         return [Fraction(named.count(place), len(named)) for place in range(width)]
 
-    return _patient(booth, booth.usable, answer)
+    return _patient(booth, booth.usable, booth.pairs, answer)
 
 
 _POLICIES: dict[str, Callable[[Booth], Vote]] = {

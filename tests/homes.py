@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import time
@@ -29,12 +30,15 @@ from rendezvous import topics
 from rendezvous.local.ports import LOOPBACK, free_port
 from rendezvous.local.process import GuardedProcess
 from rendezvous.local.services import RunningService
+from rendezvous.registry.deploy import deploy
 from rendezvous.scoring.card import VERSION_DIGITS, Card, Data, Metrics, Window, write_card
 from rendezvous.settings import Endpoint, load_endpoint
 
 PATIENCE_S = 40.0
 """For what takes a second, or a dead member's session of six, on a machine that may be busy."""
 LOOK_EVERY_S = 0.02
+
+_logger = logging.getLogger("tests.homes")
 
 DEFAULT = 0.25
 STEP_MS = 200
@@ -62,10 +66,13 @@ mailbox = {{ close_ms = {close_ms}, silent_ms = 1000, capacity = 4096 }}
 
 [[schedule]]
 until_ms = {step_ms}
-models = ["quick"]
+models = ["champion"]
 
 [[schedule]]
-models = ["quick", "failing", "slow"]
+models = ["champion", "failing", "slow"]
+
+[aliases]
+champion = "quick"
 
 [models]
 quick = {{ kind = "python" }}
@@ -124,8 +131,13 @@ def write_home(folder: Path, partitions: int = 1) -> Endpoint:
     return load_endpoint(name, folder)
 
 
+def rewrite_model(endpoint: Endpoint, model: str, code: str) -> None:
+    """What training does: another artefact and its card in the model's own folder."""
+    _write_model(endpoint.folder / model, endpoint.name, code)
+
+
 def _write_model(folder: Path, endpoint: str, code: str) -> None:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.py").write_text(code)
     digest = sha256(code.encode()).hexdigest()
     day = Window(first=date(2013, 1, 1), last=date(2013, 1, 1), rows=0)
@@ -149,7 +161,7 @@ def _write_model(folder: Path, endpoint: str, code: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A written home, its topics made, on a broker."""
+    """A written home, its topics made and its models deployed, on a broker."""
 
     folder: Path
     kafka: str
@@ -157,9 +169,10 @@ class Home:
 
     @classmethod
     def make(cls, folder: Path, kafka: str, partitions: int = 1) -> Home:
-        """Write a home and create its endpoint's topics."""
+        """Write a home, create its endpoint's topics, and deploy its models."""
         home = cls(folder, kafka, write_home(folder, partitions))
         topics.create(kafka, home.endpoint)
+        deploy(kafka, home.endpoint, report=_logger.info)
         return home
 
     def start(self, name: str) -> RunningService:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from elections import Output, Vote, first_choice, vote_in
+from elections import Output, Vote, vote_in
 from rendezvous.messages import Comparisons, Reason, Request, Scores, Status
 from rendezvous.registry.state import Pair
 from rendezvous.server.arrivals import Tally
@@ -275,7 +275,7 @@ class Oracle:
         elif vote.winner is None:
             slot.reason = Reason.DEFAULT
         else:
-            first = first_choice(slot.plan.steps[0], self.axis)
+            first = slot.plan.first
             preferred = slot.step == 0 if first is None else vote.winner == first
             slot.reason = Reason.PREFERRED if preferred else Reason.FALLBACK
         request = slot.request

@@ -7,15 +7,16 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 
 from endpoints import VERSIONS, endpoint, genesis
-from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
+from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource, MemoryTransactor
 from rendezvous.envelope import write_envelope
-from rendezvous.log import Headers, KafkaSink, KafkaSource, read_to_end
+from rendezvous.log import Headers, KafkaSink, KafkaSource, Sink, read_to_end
 from rendezvous.messages import (
     Comparisons,
     DeadLetter,
@@ -28,12 +29,18 @@ from rendezvous.messages import (
     Status,
 )
 from rendezvous.registry.events import Cause, ControlEvent, HandOff, Move, RulesChange
+from rendezvous.running import clock_us, kafka_outbox, steady_us
+from rendezvous.server.outbox import Outbox
+from rendezvous.server.publishing import Publisher
 from rendezvous.server.service import Service
+from rendezvous.server.transactional import TransactionalOutbox
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
 from rendezvous.topics import check, create, topics_of
 from rendezvous.wire import Codec, decode, encode
 
+TOPIC_ID = "topic-id"
+"""Of the requests topic, in memory."""
 QUICK = {"requests": 5, "window_s": 1.0, "recover_s": 1.0}
 """Versions are passed by, and trusted again, within a scenario."""
 
@@ -62,6 +69,32 @@ class World(Protocol):
 
     def stop(self) -> None:
         """The server is stopped as an operator would."""
+
+
+def memory_outbox(
+    endpoint: Endpoint, log: MemoryLog, source: MemorySource, sinks: Sequence[Sink], metrics: ServerMetrics
+) -> Outbox:
+    """The outbox of the endpoint's mode, on the log in memory."""
+    answers, records = sinks
+    if endpoint.exactly_once:
+        transactor = partial(MemoryTransactor, log, source=source)
+        return TransactionalOutbox(endpoint, answers.partitions, transactor, metrics.buried, TOPIC_ID)
+    return Publisher(endpoint, source, answers, records, metrics.buried, TOPIC_ID)
+
+
+def memory_server(endpoint: Endpoint, log: MemoryLog, source: MemorySource, sinks: Sequence[Sink]) -> Service:
+    """A server on the log in memory; one clock tells it both the time and how long it was away."""
+    metrics = ServerMetrics(CollectorRegistry())
+    outbox = memory_outbox(endpoint, log, source, sinks, metrics)
+    return Service(endpoint, source, outbox, MemorySink(log), log.clock, log.clock, metrics, TOPIC_ID)
+
+
+def kafka_server(bootstrap: str, endpoint: Endpoint, source: KafkaSource) -> Service:
+    """A server as `rendezvous run server` makes it."""
+    metrics, topics = ServerMetrics(CollectorRegistry()), check(bootstrap, endpoint)
+    outbox = kafka_outbox(bootstrap, endpoint, source, topics, metrics)
+    topic_id = topics[endpoint.topic("requests")].id
+    return Service(endpoint, source, outbox, KafkaSink(bootstrap), clock_us, steady_us, metrics, topic_id)
 
 
 class MemoryWorld:
@@ -108,15 +141,7 @@ class MemoryWorld:
         """See `World.start`."""
         self.source = MemorySource(self.log, "server")
         self.sink = MemorySink(self.log)
-        self.service = Service(
-            self.endpoint,
-            self.source,
-            self.sink,
-            self.sink,
-            self.clock,
-            ServerMetrics(CollectorRegistry()),
-            "topic-id",
-        )
+        self.service = memory_server(self.endpoint, self.log, self.source, (self.sink, self.sink))
         self.turn()
 
     def crash(self) -> None:
@@ -142,7 +167,6 @@ class KafkaWorld:
         self._bootstrap = bootstrap
         self._sink = KafkaSink(bootstrap)
         create(bootstrap, self.endpoint)
-        self._topic_id = check(bootstrap, self.endpoint)[self.endpoint.topic("requests")].id
         self._finish: Callable[[Service, KafkaSource], None] | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -185,15 +209,7 @@ class KafkaWorld:
     def _run(self, live: threading.Event) -> None:
         try:
             source = KafkaSource(self._bootstrap, f"{self.endpoint.name}.server")
-            service = Service(
-                self.endpoint,
-                source,
-                KafkaSink(self._bootstrap),
-                KafkaSink(self._bootstrap, linger_ms=20),
-                lambda: time.time_ns() // 1_000,
-                ServerMetrics(CollectorRegistry()),
-                self._topic_id,
-            )
+            service = kafka_server(self._bootstrap, self.endpoint, source)
             while self._finish is None:
                 service.turn()
                 if service.ready:

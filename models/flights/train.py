@@ -9,7 +9,6 @@ model. Longer than the house rule: it is the one script a newcomer copies for an
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,7 +96,7 @@ def _scaled() -> Any:  # noqa: ANN401 - scikit-learn has no types
 
 
 RECIPES = {
-    "champion": Recipe(
+    "trees": Recipe(
         HistGradientBoostingClassifier,
         {
             "learning_rate": 0.03,
@@ -112,14 +111,14 @@ RECIPES = {
         numbers=lambda: "passthrough",  # its trees know NaN
         notes="Gradient-boosted trees.",
     ),
-    "challenger": Recipe(
+    "forest": Recipe(
         RandomForestClassifier,
         {"n_estimators": 100, "max_depth": 12, "min_samples_leaf": 5, "n_jobs": -1, "random_state": SEED},
         text=_ordinal,
         numbers=_filled,
         notes="Random forest.",
     ),
-    "baseline": Recipe(
+    "logistic": Recipe(
         LogisticRegression,
         {"C": 1.0, "max_iter": 1000},
         text=_one_hot,
@@ -258,33 +257,6 @@ def train(workshop: Workshop, name: str) -> None:
     )
 
 
-def freeze(endpoint: Endpoint) -> None:
-    """Copy the champion's artefact and card to the canary, unless there is a canary: it is never overwritten.
-
-    Raises:
-        CardError: when a canary is there whose card is missing or does not fit; the owner decides what becomes of it.
-    """
-    source, folder = endpoint.folder / "champion", endpoint.folder / "canary"
-    card = load_card(source)
-    if (folder / card.artefact).exists():
-        kept = load_card(folder)
-        _say(f"{'canary':<10} kept: version {kept.version}, frozen {kept.created_utc:%Y-%m-%d}")
-        return
-    folder.mkdir(exist_ok=True)
-    frozen = card.model_copy(
-        update={
-            "model": "canary",
-            "created_utc": datetime.now(UTC),
-            "notes": "The first champion, frozen: its scores tell input shift from model fault.",
-        }
-    )
-    write_card(folder, frozen)
-    part = folder / f"{card.artefact}.part"
-    shutil.copyfile(source / card.artefact, part)
-    part.replace(folder / card.artefact)
-    _say(f"{'canary':<10} is the champion, version {card.version}, frozen")
-
-
 def describe_rule(workshop: Workshop) -> None:
     """Measure the rule on the held-out rows that it can score, and write its card."""
     path = workshop.endpoint.folder / "rule" / "model.py"
@@ -330,8 +302,7 @@ def run(
             else:
                 _say(f"{name:<10} training on {workshop.early.window.rows:,}, then {workshop.whole.window.rows:,} rows")
                 train(workshop, name)
-    freeze(endpoint)
-    for name in (*wanted, "canary"):
+    for name in wanted:
         loaded = load_model(endpoint, name)
         _say(f"{name:<10} {'ready' if name in stale else 'current'}: version {loaded.card.version}")
 
@@ -340,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1, and why on stderr, when a model could not be made."""
     parser = argparse.ArgumentParser(description="Train, verify and export the models of flights.")
     parser.add_argument("--home", type=Path, help="folder with models/ and schemas/ (RENDEZVOUS_HOME, else here)")
-    parser.add_argument("--force", action="store_true", help="train even what is current; never the canary")
+    parser.add_argument("--force", action="store_true", help="train even what is current")
     options = parser.parse_args(arguments)
     begun = perf_counter()
     try:

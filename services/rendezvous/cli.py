@@ -11,6 +11,7 @@ from pathlib import Path
 from rendezvous import running, topics
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
+from rendezvous.registry.command_line import add_models
 from rendezvous.settings import Environment, SettingsError, environment, load_endpoint
 
 MENDABLE = 2
@@ -45,12 +46,16 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--endpoint", required=True)
     create.set_defaults(command=_topics)
 
+    models = commands.add_parser("models", help="versions and aliases: list, show, deploy, promote, roll back, ...")
+    add_models(models, _models)
+
     run = commands.add_parser("run", help="run one service until SIGTERM or Ctrl-C")
     services = run.add_subparsers(required=True, metavar="SERVICE")
     server = services.add_parser("server", help="joins requests with scores and answers each by its deadline")
     server.set_defaults(command=_run_server)
-    scorer = services.add_parser("scorer", help="one model: scores every request")
-    scorer.add_argument("--model", required=True, help="its name in endpoint.toml")
+    scorer = services.add_parser("scorer", help="one version of a model: scores every request")
+    scorer.add_argument("--model", required=True, help="a model, MODEL/VERSION or an alias; resolved once, at start")
+    scorer.add_argument("--version", help="of the model; without it, the one that was deployed last")
     scorer.set_defaults(command=_run_scorer)
     for service in (server, scorer):
         service.add_argument("--endpoint", required=True)
@@ -72,6 +77,7 @@ def _say(line: str) -> None:
 def _up(options: argparse.Namespace, environs: Environment) -> int:
     from rendezvous.local.services import running_services, train  # noqa: PLC0415 - services need none of it
     from rendezvous.local.stack import running_stack  # noqa: PLC0415
+    from rendezvous.registry.deploy import deploy  # noqa: PLC0415
 
     with ExitStack() as stack:
         endpoint = load_endpoint(options.endpoint, environs.home) if options.endpoint else None
@@ -82,6 +88,7 @@ def _up(options: argparse.Namespace, environs: Environment) -> int:
         )
         if endpoint is not None:
             topics.create(addresses.kafka, endpoint)
+            deploy(addresses.kafka, endpoint, report=_say)
             logs = environs.data / "logs"
             stack.enter_context(running_services(endpoint, environs.home, addresses.kafka, logs, _say))
             _say(f"services' logs: {logs}")
@@ -100,13 +107,26 @@ def _topics(options: argparse.Namespace, environs: Environment) -> int:
     return 0
 
 
+def _models(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.registry.commands import Desk  # noqa: PLC0415 - services need none of it
+
+    endpoint = load_endpoint(options.endpoint, environs.home)
+    desk = Desk.at(running.bootstrap_of(environs), environs.redis, endpoint, _say)
+    try:
+        options.act(desk, options)
+    finally:
+        desk.cache.close()
+    return 0
+
+
 def _run_server(options: argparse.Namespace, environs: Environment) -> int:
     running.run_server(environs, options.endpoint, options.http_host, options.http_port)
     return 0
 
 
 def _run_scorer(options: argparse.Namespace, environs: Environment) -> int:
-    running.run_scorer(environs, options.endpoint, options.model, options.http_host, options.http_port)
+    name = options.model if options.version is None else f"{options.model}/{options.version}"
+    running.run_scorer(environs, options.endpoint, name, options.http_host, options.http_port)
     return 0
 
 

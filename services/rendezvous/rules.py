@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from rendezvous.server.policies import fault_of
 
 NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -25,6 +27,8 @@ MAX_MS = 86_400_000
 
 
 MAX_STEPS = 64
+MAX_MS = 3_600_000
+"""An hour: of whatever an application waits for."""
 
 
 class Document(BaseModel):
@@ -72,6 +76,15 @@ def fault_of_order(schedule: Sequence[Step]) -> tuple[int, str] | None:
     return None
 
 
+def fault_of_times(deadline_ms: int, max_deadline_ms: int, reply_margin_ms: int) -> str | None:
+    """Why a deadline does not fit its bounds, or None."""
+    if deadline_ms > max_deadline_ms:
+        return f"deadline_ms ({deadline_ms}) exceeds max_deadline_ms ({max_deadline_ms})"
+    if reply_margin_ms >= deadline_ms:
+        return f"reply_margin_ms ({reply_margin_ms}) leaves nothing of deadline_ms ({deadline_ms})"
+    return None
+
+
 class Rules(Document):
     """Everything that decides an answer besides scores, versions and aliases.
 
@@ -87,13 +100,34 @@ class Rules(Document):
     reply_margin_ms: int = Field(ge=0, le=MAX_MS)
 
     @model_validator(mode="after")
-    def _ordered(self) -> Rules:
+    def _consistent(self) -> Rules:
         if disorder := fault_of_order(self.schedule):
             message = f"schedule step {disorder[0] + 1}: {disorder[1]}"
             raise ValueError(message)
+        for number, step in enumerate(self.schedule, start=1):
+            if fault := fault_of(step.policy, None, weighted=bool(step.weights)):
+                message = f"schedule step {number}: {fault}"
+                raise ValueError(message)
+        if fault := fault_of_times(self.deadline_ms, self.max_deadline_ms, self.reply_margin_ms):
+            raise ValueError(fault)
         return self
 
     @property
     def names(self) -> frozenset[str]:
         """Models and aliases that may answer users."""
         return frozenset(name for step in self.schedule for name in step.models)
+
+
+def read_rules(text: str) -> Rules:
+    """Rules as they stand on control.
+
+    Raises:
+        ValueError: they do not hold; each fault with its field.
+    """
+    try:
+        return Rules.model_validate_json(text)
+    except ValidationError as error:
+        faults = (
+            f"{'.'.join(str(part) for part in fault['loc']) or 'rules'}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ValueError("; ".join(faults)) from error

@@ -9,13 +9,18 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from functools import partial
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rendezvous.log import KafkaSink, KafkaSource
-from rendezvous.settings import Environment, SettingsError, load_endpoint
+from rendezvous.log import KafkaSink, KafkaSource, KafkaTransactor, KnownTopics, Topic, ask_cluster
+from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
 from rendezvous.telemetry import ScorerMetrics, ServerMetrics, Telemetry
 from rendezvous.topics import check
+
+if TYPE_CHECKING:  # a scorer's imports are not the server's
+    from rendezvous.server.outbox import Outbox
 
 CANDIDATE_GATHER_MS = 20
 """A candidate answers nobody: it leaves CPU and broker to those who do."""
@@ -35,6 +40,10 @@ class Looping(Protocol):
     def ready(self) -> bool:
         """Joined, warm, caught up."""
 
+    @property
+    def over(self) -> bool:
+        """There is nothing more to do: it may end."""
+
     def turn(self) -> None:
         """Wait a little for what comes, and do what is due."""
 
@@ -45,6 +54,13 @@ class Looping(Protocol):
 def clock_us() -> int:
     """The wall clock, microseconds since the epoch: deadlines run on it."""
     return time.time_ns() // 1_000
+
+
+def steady_us() -> int:
+    """A clock that nobody sets, microseconds: it tells how long this process was frozen, or its machine slept."""
+    if sys.platform == "linux":
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000  # unlike CLOCK_MONOTONIC, it goes on in a sleep
+    return time.monotonic_ns() // 1_000
 
 
 def start_logging() -> None:
@@ -62,43 +78,72 @@ def start_logging() -> None:
 
 def run_server(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
     """Run one rendezvous server until SIGTERM or SIGINT."""
-    from rendezvous.server.service import Service  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.server.service import Service  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
     endpoint = load_endpoint(endpoint_name, environment.home)
     telemetry = _pages(host, port)
     topics = check(bootstrap, endpoint)
-    service = Service(
-        endpoint,
-        KafkaSource(bootstrap, f"{endpoint.name}.server"),
-        KafkaSink(bootstrap),
-        KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS),
-        clock_us,
-        ServerMetrics(telemetry.registry),
-        topics[endpoint.topic("requests")].id,
-    )
-    loop(service, telemetry)
+    metrics = ServerMetrics(telemetry.registry)
+    source = KafkaSource(bootstrap, f"{endpoint.name}.server")
+    outbox = kafka_outbox(bootstrap, endpoint, source, topics, metrics)
+    requests = topics[endpoint.topic("requests")].id
+    control = KafkaSink(bootstrap)
+    loop(Service(endpoint, source, outbox, control, clock_us, steady_us, metrics, requests), telemetry)
 
 
-def run_scorer(environment: Environment, endpoint_name: str, model: str, host: str, port: int) -> None:
-    """Run one model of one endpoint until SIGTERM or SIGINT; it is warm before it joins."""
+def kafka_outbox(
+    bootstrap: str,
+    endpoint: Endpoint,
+    source: KafkaSource,
+    topics: Mapping[str, Topic],
+    metrics: ServerMetrics,
+) -> Outbox:
+    """The outbox of the endpoint's mode; `topics` as they were described at the start."""
+    from rendezvous.server.publishing import Publisher  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.server.transactional import TransactionalOutbox  # noqa: PLC0415
+
+    responses, topic_id = endpoint.topic("responses"), topics[endpoint.topic("requests")].id
+    known = {responses: topics[responses].partitions}  # nobody waits for a cluster to say that it is there
+    if endpoint.exactly_once:
+        replies = KnownTopics(ask_cluster(bootstrap), known)
+        transactor = partial(KafkaTransactor, bootstrap, source=source)
+        return TransactionalOutbox(endpoint, replies.partitions, transactor, metrics.buried, topic_id)
+    answers = KafkaSink(bootstrap, room_s=0, known=known)  # an answer does not wait for room in the queue either
+    records = KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS)
+    return Publisher(endpoint, source, answers, records, metrics.buried, topic_id)
+
+
+def run_scorer(environment: Environment, endpoint_name: str, name: str, host: str, port: int) -> None:
+    """Run one version of one endpoint until SIGTERM or SIGINT; it is warm before it joins.
+
+    Args:
+        environment: where everything is.
+        endpoint_name: whose version.
+        name: MODEL/VERSION, an alias, or a model, whose version that was deployed last is run; resolved once, now.
+        host: of the pages.
+        port: of the pages; a free one when 0.
+    """
+    from rendezvous.registry.control import ControlLog  # noqa: PLC0415 - the server has its own way to read it
+    from rendezvous.registry.store import deployed_version  # noqa: PLC0415
     from rendezvous.scoring.models import load_model  # noqa: PLC0415 - onnxruntime is the scorer's alone
     from rendezvous.scoring.service import Scorer, group_of  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
     endpoint = load_endpoint(endpoint_name, environment.home)
     telemetry = _pages(host, port)
-    loaded = load_model(endpoint, model)
     check(bootstrap, endpoint)
+    control = ControlLog(bootstrap, endpoint).read()
+    pair, folder = deployed_version(endpoint, control, name)
+    model, version = pair
+    loaded = load_model(endpoint, model, folder)
+    _logger.info("%s is %s/%s", name, model, version)
+    group = group_of(endpoint, model, version)
     scorer = Scorer(
         endpoint,
-        model,
         loaded,
-        KafkaSource(
-            bootstrap,
-            group_of(endpoint, model, loaded.card.version),
-            gather_ms=0 if model in endpoint.live else CANDIDATE_GATHER_MS,
-        ),
+        control,
+        lambda live: KafkaSource(bootstrap, group, gather_ms=0 if live else CANDIDATE_GATHER_MS),
         KafkaSink(bootstrap),
         clock_us,
         ScorerMetrics(telemetry.registry),
@@ -117,11 +162,11 @@ def loop(service: Looping, telemetry: Telemetry) -> None:
         signal.signal(number, on_signal)
     gc.collect()
     gc.freeze()  # what was imported lives for ever: the collector need not walk it again
-    while not stopping:
+    while not stopping and not service.over:
         service.turn()
         telemetry.turned()
         telemetry.ready(is_ready=service.ready)
-    _logger.info("stopping: %s", signal.Signals(stopping[0]).name)
+    _logger.info("stopping: %s", signal.Signals(stopping[0]).name if stopping else "nothing more to do")
     telemetry.ready(is_ready=False)
     service.stop()
     telemetry.stop()

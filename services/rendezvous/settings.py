@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from rendezvous.rules import Document, Name, Number, Rules, Step, fault_of_order
+from rendezvous.rules import MAX_MS, MAX_STEPS, Document, Name, Number, Rules, Step, fault_of_order, fault_of_times
 from rendezvous.server.policies import fault_of
 from rendezvous.toml_lines import Where, line_of
 
@@ -43,18 +43,14 @@ class RequestLimits(Document):
     """What an application may ask. The budget of `deadline_ms` starts at the broker's append time."""
 
     deadline_ms: int = Field(gt=0, description="for a request that names none")
-    max_deadline_ms: int = Field(gt=0, le=3_600_000, description="a longer one is clamped to this")
+    max_deadline_ms: int = Field(gt=0, le=MAX_MS, description="a longer one is clamped to this")
     reply_margin_ms: int = Field(ge=0, description="the last step ends this long before the deadline")
     max_bytes: int = Field(default=65_536, gt=0, le=900_000, description="a larger value is rejected")
 
     @model_validator(mode="after")
     def _ordered(self) -> RequestLimits:
-        if self.deadline_ms > self.max_deadline_ms:
-            message = f"deadline_ms ({self.deadline_ms}) exceeds max_deadline_ms ({self.max_deadline_ms})"
-            raise ValueError(message)
-        if self.reply_margin_ms >= self.deadline_ms:
-            message = f"reply_margin_ms ({self.reply_margin_ms}) leaves nothing of deadline_ms ({self.deadline_ms})"
-            raise ValueError(message)
+        if fault := fault_of_times(self.deadline_ms, self.max_deadline_ms, self.reply_margin_ms):
+            raise ValueError(fault)
         return self
 
 
@@ -153,13 +149,16 @@ class Endpoint(Document):
     description: str
     request: RequestLimits
     output: Output
-    schedule: tuple[Step, ...] = Field(min_length=1)
+    schedule: tuple[Step, ...] = Field(min_length=1, max_length=MAX_STEPS)
     models: dict[Name, ModelSettings] = Field(min_length=1, max_length=MAX_MODELS)
     aliases: dict[Name, Name] = Field(default={}, description="what each names at first; `promote` moves them")
     mailbox: MailboxLimits = MailboxLimits()
     promotion: PromotionLimits = PromotionLimits()
     fallback: FallbackLimits = FallbackLimits()
     topics: TopicLimits = TopicLimits()
+    exactly_once: bool = Field(
+        default=False, description="answers, decisions and positions in transactions; docs/performance.md has the price"
+    )
     folder: Path
     features: tuple[Feature, ...] = Field(min_length=1)
     features_schema: str = Field(description="the Avro schema of a request's value, as JSON")
@@ -171,24 +170,22 @@ class Endpoint(Document):
         known = {feature.name for feature in self.features}
         for name, model in self.models.items():
             if unknown := sorted(set(model.required) - known):
-                message = f"models.{name}.required names unknown features {unknown}; known: {sorted(known)}"
-                raise ValueError(message)
+                message = f"names unknown features {unknown}; known: {sorted(known)}"
+                raise FieldFaultError(message, ("models", name, "required"))
         if self.mailbox.close_ms < self.request.max_deadline_ms:
             message = (
-                f"mailbox.close_ms ({self.mailbox.close_ms}) is shorter than request.max_deadline_ms "
+                f"close_ms ({self.mailbox.close_ms}) is shorter than request.max_deadline_ms "
                 f"({self.request.max_deadline_ms}): a mailbox would close before its answer is due"
             )
-            raise ValueError(message)
+            raise FieldFaultError(message, ("mailbox", "close_ms"))
         return self
 
     def _check_names(self) -> None:
-        if both := sorted(set(self.aliases) & set(self.models)):
-            message = f"aliases {both} are names of models: choose others"
-            raise ValueError(message)
         for alias, name in self.aliases.items():
+            if alias in self.models:
+                raise FieldFaultError("is the name of a model: choose another", ("aliases", alias))
             if name not in self.models:
-                message = f"aliases.{alias} names {name!r}; models are {sorted(self.models)}"
-                raise ValueError(message)
+                raise FieldFaultError(f"names {name!r}; models are {sorted(self.models)}", ("aliases", alias))
         known = {*self.models, *self.aliases}
         if disorder := fault_of_order(self.schedule):
             raise FieldFaultError(disorder[1], ("schedule", disorder[0], "until_ms"))
@@ -199,8 +196,8 @@ class Endpoint(Document):
             if fault := fault_of(step.policy, self.output.kind, weighted=bool(step.weights)):
                 raise FieldFaultError(fault, ("schedule", number, "policy"))
         if unknown := sorted(set(self.mailbox.expected) - known):
-            message = f"mailbox.expected names {unknown}; models and aliases are {sorted(known)}"
-            raise ValueError(message)
+            message = f"names {unknown}; models and aliases are {sorted(known)}"
+            raise FieldFaultError(message, ("mailbox", "expected"))
 
     @property
     def rules(self) -> Rules:
@@ -255,7 +252,9 @@ def load_endpoint(name: str, home: Path) -> Endpoint:
     path = folder / "endpoint.toml"
     document = _read_toml(path, home)
     if given := [field for field in FROM_ELSEWHERE if field in document]:
-        message = f"{path}: {given} come from the folder and from features.avsc: remove them here"
+        message = "; ".join(
+            f"{_place(path, (field,))}: comes from the folder and from features.avsc: remove it here" for field in given
+        )
         raise SettingsError(message)
     schema_path = home / "schemas" / name / "features.avsc"
     try:
@@ -280,7 +279,7 @@ def load_endpoint(name: str, home: Path) -> Endpoint:
         message = "; ".join(_told(path, fault) for fault in error.errors())
         raise SettingsError(message) from error
     if endpoint.name != name:
-        message = f"{path}: name is {endpoint.name!r}, its folder is {name!r}: they must agree"
+        message = f"{_place(path, ('name',))}: is {endpoint.name!r}, its folder is {name!r}: they must agree"
         raise SettingsError(message)
     return endpoint
 
@@ -289,9 +288,13 @@ def _told(path: Path, fault: ErrorDetails) -> str:
     """One fault with its file, line and field."""
     raised = fault.get("ctx", {}).get("error")
     where = raised.where if isinstance(raised, FieldFaultError) else fault["loc"]
+    return f"{_place(path, where)}: {fault['msg'] if raised is None else raised}"
+
+
+def _place(path: Path, where: Where) -> str:
+    """File, line (where it has one) and field."""
     line = line_of(path.read_text(encoding="utf-8"), where)
-    place = f"{path}:{line}" if line else str(path)
-    return f"{place}: {'.'.join(str(part) for part in where) or 'document'}: {fault['msg']}"
+    return f"{path}{f':{line}' if line else ''}: {'.'.join(str(part) for part in where) or 'document'}"
 
 
 def _read_toml(path: Path, home: Path) -> dict[str, object]:

@@ -76,6 +76,11 @@ class ServerMetrics:
         self.faults = counter(
             "row_faults_total", "rows in which a model gave no usable score, by status", "model", "status"
         )
+        self.shut_out = counter(
+            "shut_out_records_total",
+            "scores records not read, because their writer sends too many that are of no use",
+            "writer",
+        )
         self.dead_letters = counter("dead_letters_total", "records that could not be used, by reason", "reason")
         self.slack = Histogram(
             "rendezvous_server_slack_seconds",
@@ -94,6 +99,11 @@ class ServerMetrics:
             "requests that hold a mailbox slot (open, or waiting for late scores)",
             registry=registry,
         )
+        self.undelivered = Gauge(
+            "rendezvous_server_undelivered",
+            "answers and records on their way: grows when a reply topic or the cluster takes nothing",
+            registry=registry,
+        )
         self.partitions = Gauge(
             "rendezvous_server_partitions",
             "partitions owned, by state: live, held (a take-over is under way)",
@@ -109,6 +119,10 @@ class ServerMetrics:
     def answered(self, model: str, reason: int, count: int) -> None:
         """Count answers; label look-ups are remembered, because there is one for each answer of an idle system."""
         _child(self._children, self.answers, model, Reason(reason)).inc(count)
+
+    def buried(self, reason: str) -> None:
+        """Count a dead letter."""
+        self.dead_letters.labels(reason).inc()
 
     def tally(self, models: Sequence[str], fates: Mapping[str, Sequence[int]], batch: Sequence[Scores]) -> None:
         """Count what became of some scores records: for each fate the rows of each model, empty when there are none."""

@@ -32,6 +32,7 @@ __all__ = [
     "decode",
     "decode_any",
     "encode",
+    "name_of",
 ]
 
 MARKER = b"\xc3\x01"
@@ -142,6 +143,11 @@ def codec(name: str) -> Codec:
     folder = contract_folder()
     older = [path.read_text() for path in sorted(folder.glob(f"{name}.*.avsc"))]
     return Codec((folder / f"{name}.avsc").read_text(), older)
+
+
+def name_of(kind: type[Message]) -> str:
+    """The name of a message's .avsc."""
+    return _NAMES[kind]
 
 
 def encode(message: Message) -> bytes:

@@ -41,7 +41,7 @@ def leave_behind(kafka: str, endpoint: Endpoint) -> None:
         headers = write_envelope(Envelope(f"left-{number}", "tests", 100, None))
         sink.send(endpoint.topic("requests"), b"rubbish", headers=headers)
         sink.send(endpoint.topic("labels"), encode(Label(f"left-{number}", 1.0, 1, "tests")))
-    for name in ("requests", "scores", "decisions", "comparisons", "responses", "labels", "dead-letters"):
+    for name in ("requests", "scores", "decisions", "comparisons", "responses", "labels", "dead-letters", "control"):
         sink.send(endpoint.topic(name), b"rubbish")
     assert sink.flush(10.0) == 0
 
@@ -104,13 +104,13 @@ def check_report(report: dict[str, Any], kafka: str) -> None:
     assert 0 < report["latency_ms"]["p50"] <= report["latency_ms"]["p99"] <= report["latency_ms"]["max"]
     assert 0 <= report["late"] <= REQUESTS
     assert 0 < sum(report["answered_by"].values()) <= REQUESTS
-    assert report["answered_by"]["champion"] > 0
+    assert report["answered_by"]["trees"] > 0
     stall = report["stall"]
     assert stall.keys() == {"model", "requests", "answered", "late", "answered_by"}
-    assert stall["model"] == "champion"
+    assert stall["model"] == "trees"
     assert stall["answered"] == stall["requests"] > RATE / 2  # the freeze takes a fifth of six seconds
-    assert set(stall["answered_by"]) - {"champion"}
-    assert report["quality"].keys() == {"champion", "challenger", "baseline", "canary", "rule"}
+    assert set(stall["answered_by"]) - {"trees"}
+    assert report["quality"].keys() == {"trees", "forest", "logistic", "rule"}
     for quality in report["quality"].values():
         assert quality.keys() == {"labels", "auc", "log_loss"}
         assert REQUESTS / 2 < quality["labels"] <= REQUESTS

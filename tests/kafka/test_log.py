@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import struct
 import subprocess
@@ -28,7 +29,9 @@ from rendezvous.log import (
     Start,
     Topic,
     create_topics,
+    last_records,
     read_to_end,
+    roles,
     starts_at_end,
 )
 
@@ -237,6 +240,53 @@ def test_starts(stack: Addresses) -> None:
     assert found == [b"a", b"b"]
 
 
+@contextlib.contextmanager
+def busy(stack: Addresses, topic: str) -> Iterator[None]:
+    """Somebody who writes to partition 0 every few milliseconds, so that no fetch finds nothing."""
+    sink, done = KafkaSink(stack.kafka), threading.Event()
+
+    def write() -> None:
+        while not done.wait(0.005):
+            sink.send(topic, b"news", partition=0)
+            sink.serve()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        sink.flush(10.0)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_reading_ends_although_others_go_on_writing(last: bool, stack: Addresses) -> None:  # noqa: FBT001 - a parameter of the test
+    """At the end as it was at the beginning: the broker never says that there is nothing more."""
+    topic = new_topic(stack)
+    with busy(stack, topic):
+        until(lambda: starts_at_end(stack.kafka, topic)[0].offset > 50, "there is something to read")
+        begun = time.monotonic()
+        end = starts_at_end(stack.kafka, topic)[0].offset
+        reading = last_records(stack.kafka, topic, 10) if last else read_to_end(stack.kafka, topic, 0, 0)
+        records = list(itertools.islice(reading, 2_000))  # ten seconds' worth
+        assert time.monotonic() - begun < 5.0
+    offsets = [record.offset for record in records]
+    assert offsets == list(range(offsets[0], offsets[-1] + 1))
+    assert offsets[-1] >= end - 1
+    assert offsets[0] >= end - 10 if last else offsets[0] == 0
+
+
+def test_the_last_records(stack: Addresses) -> None:
+    """Of each partition, as many as it has; none of an empty one, and none of an empty topic."""
+    topic = new_topic(stack, partitions=3)
+    assert list(last_records(stack.kafka, topic, 5)) == []
+    put(stack, topic, [b"%d" % number for number in range(9)], partition=0)
+    put(stack, topic, [b"a", b"b"], partition=2)
+    found = sorted((record.partition, record.value) for record in last_records(stack.kafka, topic, 5))
+    assert found == [(0, b"4"), (0, b"5"), (0, b"6"), (0, b"7"), (0, b"8"), (2, b"a"), (2, b"b")]
+
+
 def test_a_topic_that_is_not_there(stack: Addresses) -> None:
     """Its end cannot be read from, and the message says what creates it."""
     name = f"log-{uuid.uuid4().hex[:12]}"
@@ -348,17 +398,41 @@ def test_what_cannot_be_sent_is_said_at_once(stack: Addresses) -> None:
     """A record larger than any topic takes, or for a partition that is known not to be there, raises."""
     topic = new_topic(stack)
     sink = KafkaSink(stack.kafka)
-    put(stack, topic, [b"x"])
-    assert sink.partitions(topic) == 1
+    sink.send(topic, b"x", partition=0)
+    assert sink.flush(10.0) == 0
+    with pytest.raises(LogError, match=f"producing to {topic}: .*partition"):
+        sink.send(topic, b"x", partition=1)
     with pytest.raises(LogError, match=f"producing to {topic}: .*size"):
         sink.send(topic, bytes(2_000_000), partition=0)
 
 
 def test_partitions(stack: Addresses) -> None:
-    """How many a topic has, 0 for one that is not there or cannot be."""
+    """How many a topic has, 0 for one that is not there or cannot be; nobody waits to hear it."""
     topic = new_topic(stack, 3)
-    sink = KafkaSink(stack.kafka)
-    assert [sink.partitions(name) for name in (topic, f"{topic}.no", f"{topic} / no")] == [3, 0, 0]
+    sink = KafkaSink(stack.kafka, known={f"{topic}.told": 7})
+    assert sink.partitions(f"{topic}.told") == 7
+    assert sink.partitions(f"{topic} / no") == 0
+    names = (topic, f"{topic}.no", "..")
+    started_s = time.monotonic()
+    assert [sink.partitions(name) for name in names] == [None, None, None]
+    assert time.monotonic() - started_s < 0.05
+    until(lambda: [sink.partitions(name) for name in names] == [3, 0, 0], "the cluster has said")
+
+
+def test_a_full_queue_is_said(stack: Addresses, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever must not stand still is told at once that there is no room; others wait for it, and find it."""
+    monkeypatch.setitem(roles.PRODUCER, "queue.buffering.max.messages", 10)
+    topic = new_topic(stack)
+    hasty = KafkaSink(stack.kafka, linger_ms=200, room_s=0)
+    for _ in range(10):
+        hasty.send(topic, b"x", partition=0)
+    with pytest.raises(LogError, match=f"producing to {topic}: 10 records fill"):
+        hasty.send(topic, b"x", partition=0)
+    patient = KafkaSink(stack.kafka, linger_ms=200)
+    for _ in range(25):
+        patient.send(topic, b"x", partition=0)
+    assert (hasty.flush(10.0), patient.flush(10.0)) == (0, 0)
+    assert len(list(read_to_end(stack.kafka, topic, 0, 0))) == 35
 
 
 # ----------------------------------------------------------------------------------------------- what others have put

@@ -77,7 +77,7 @@ def test_topics_are_not_created_by_mistake(stack: Addresses) -> None:
     """Producing to a topic that is not there creates none."""
     name = f"test.mistyped.{uuid.uuid4().hex[:12]}"
     sink = KafkaSink(stack.kafka)
-    assert sink.partitions(name) == 0
+    until(lambda: sink.partitions(name) == 0)
     assert describe_topics(stack.kafka, [name], []) == {}
 
 

@@ -96,8 +96,8 @@ def read_labels(bootstrap: str, starts: Sequence[Start], timeout_s: float) -> di
 def quality_of(comparisons: Sequence[Comparisons], labels: Mapping[str, float]) -> dict[str, Quality]:
     """Each model's figures over the same requests: those with a label that every model scored.
 
-    Each on its own requests would not compare: the days that a frozen champion misses are not like the others (the
-    canary, which is the same model, was .760 where the champion was .772).
+    Each on its own requests would not compare: the days that a frozen champion misses are not like the others
+    (an unfrozen copy of it was .760 where the champion was .772).
     """
     scores: dict[str, dict[str, float]] = {}
     for batch in comparisons:

@@ -16,10 +16,9 @@ from rendezvous.demo.traffic import Asked
 from rendezvous.settings import Endpoint
 
 COLOURS = {
-    "champion": "#0072B2",
-    "challenger": "#E69F00",
-    "baseline": "#009E73",
-    "canary": "#56B4E9",
+    "trees": "#0072B2",
+    "forest": "#E69F00",
+    "logistic": "#009E73",
     "rule": "#CC79A7",
     "default": "#D55E00",
     "nobody": "#000000",
@@ -60,7 +59,7 @@ def _latency(axes: Axes, endpoint: Endpoint, log: Sequence[Asked], stall: Stall)
     axes.axhline(endpoint.request.deadline_ms, color="black", linewidth=1, label="deadline")
     step_ms = endpoint.schedule[0].until_ms
     if step_ms is not None:
-        axes.axhline(step_ms, color="grey", linewidth=1, linestyle="--", label="end of the champion's step")
+        axes.axhline(step_ms, color="grey", linewidth=1, linestyle="--", label="end of the first step")
     axes.axvspan(stall.start_s, stall.end_s, color="grey", alpha=0.2, label=f"{stall.model} frozen")
     axes.set_yscale("log")
     axes.set_yticks(TICKS_MS, labels=[str(tick) for tick in TICKS_MS])

@@ -21,10 +21,13 @@ from rendezvous.demo.traffic import Asked, drive, warm_up
 from rendezvous.local.services import RunningService, running_services, train
 from rendezvous.local.stack import running_stack
 from rendezvous.log import KafkaReader, KafkaSink, Start, starts_at_end
+from rendezvous.registry.deploy import deploy
+from rendezvous.registry.naming import active_names
 from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
 
 ENDPOINT = "flights"
 FROZEN = "champion"
+"""The alias whose holder's process stands still for a while."""
 FIRST_DAY = date(2013, 3, 1)
 """The models were trained on January and February."""
 LAST_DAY = date(2013, 12, 31)
@@ -55,9 +58,12 @@ def play(environment: Environment, *, requests: int, rate: float, report_to: Pat
     train(endpoint, environment.home, screen.line)
     with running_stack(environment, report=screen.line, fresh=True) as addresses:
         topics.create(addresses.kafka, endpoint)
+        control = deploy(addresses.kafka, endpoint, report=screen.line)
+        champion = control.aliases[FROZEN]
         logs = environment.data / "demo" / "logs"
         with running_services(endpoint, environment.home, addresses.kafka, logs, screen.line) as services:
-            outcome = Scene(endpoint, addresses.kafka, services[FROZEN], screen).run(table, rate, begun)
+            frozen = services[active_names(control)[champion]]
+            outcome = Scene(endpoint, addresses.kafka, frozen, champion[0], screen).run(table, rate, begun)
     figures = report.figures(outcome)
     screen.summary(figures)
     for path in picture.draw(endpoint, outcome.log, outcome.stall, figures, environment.data / "demo" / ENDPOINT):
@@ -110,10 +116,11 @@ class Freeze:
 class Scene:
     """One run against running services."""
 
-    def __init__(self, endpoint: Endpoint, kafka: str, frozen: RunningService, screen: Screen) -> None:
+    def __init__(self, endpoint: Endpoint, kafka: str, frozen: RunningService, model: str, screen: Screen) -> None:
         self._endpoint = endpoint
         self._kafka = kafka
         self._frozen = frozen
+        self._model = model
         self._screen = screen
 
     def run(self, table: pd.DataFrame, rate: float, begun: float) -> report.Outcome:
@@ -138,7 +145,7 @@ class Scene:
             broker=self._kafka,
             deadline_ms=self._endpoint.request.deadline_ms,
             log=log,
-            stall=report.Stall(FROZEN, freeze.began_s or 0.0, freeze.ended_s or 0.0),
+            stall=report.Stall(self._model, freeze.began_s or 0.0, freeze.ended_s or 0.0),
             duplicates=_count(registry, "rendezvous_client_duplicate_answers_total"),
             too_late=_count(registry, "rendezvous_client_late_answers_total"),
             quality=quality,
@@ -160,7 +167,7 @@ class Scene:
         def on_turn(log: list[Asked], sent: int, seconds: float) -> None:
             freeze.turn(seconds)
             feed.reach(moments[sent - 1])
-            self._screen.traffic(log, sent, seconds, freeze.state, feed.fed)
+            self._screen.traffic(log, sent, seconds, f"{self._model} {freeze.state}", feed.fed)
 
         try:
             with self._screen:

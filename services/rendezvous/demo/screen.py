@@ -62,7 +62,7 @@ class Screen:
             self._live = None
 
     def traffic(self, log: Sequence[Asked], sent: int, seconds: float, state: str, labels: int) -> None:
-        """Draw the run as it stands, if it is time."""
+        """Draw the run as it stands, if it is time; `state` is that of the process that is frozen midway."""
         if seconds < self._next_s:
             return
         self._next_s = seconds + (REFRESH_S if self._live else EVERY_S)
@@ -72,7 +72,7 @@ class Screen:
             by = ", ".join(f"{who} {count}" for who, count in _counts(answered))
             now = latencies(answered)
             self.line(
-                f"{seconds:5.1f} s  sent {sent}  champion {state:7}  last second: p50 {_ms(now['p50'])} "
+                f"{seconds:5.1f} s  sent {sent}  {state:13}  last second: p50 {_ms(now['p50'])} "
                 f"p99 {_ms(now['p99'])} by {by or 'nobody yet'}  labels {labels}"
             )
             return
@@ -108,7 +108,7 @@ def _ms(value: float | None) -> str:
 
 
 def _table(sent: Sequence[Asked], recent: Sequence[Asked], state: str, labels: int) -> Table:
-    table = Table(title=f"champion {state} · labels fed {labels}")
+    table = Table(title=f"{state} · labels fed {labels}")
     for heading in ("answered by", "so far", "last second", "p50", "p99"):
         table.add_column(heading, justify="left" if heading == "answered by" else "right")
     now = dict(_counts(recent))

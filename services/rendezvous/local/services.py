@@ -16,6 +16,8 @@ from pathlib import Path
 from rendezvous.local.failure import LocalStackError, tail
 from rendezvous.local.ports import LOOPBACK, free_port
 from rendezvous.local.process import GuardedProcess
+from rendezvous.registry.control import ControlLog
+from rendezvous.registry.naming import active_names, written
 from rendezvous.settings import Endpoint
 
 READY_S = 60.0
@@ -50,13 +52,16 @@ class RunningService:
 def running_services(
     endpoint: Endpoint, home: Path, kafka: str, logs: Path, report: Callable[[str], None]
 ) -> Iterator[Mapping[str, RunningService]]:
-    """The rendezvous server and one scorer a model, all ready; they are stopped at the end.
+    """The rendezvous server and a scorer for each active version on control, all ready; they are stopped at the end.
+
+    By name: "server", and each scorer as `active_names` calls it.
 
     Raises:
         LocalStackError: a service ended or did not become ready; the message ends with its log.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    commands = {"server": ["server"]} | {name: ["scorer", "--model", name] for name in endpoint.models}
+    active = active_names(ControlLog(kafka, endpoint).read())
+    commands = {"server": ["server"]} | {name: ["scorer", "--model", written(pair)] for pair, name in active.items()}
     environment = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "RENDEZVOUS_HOME": str(home), "OMP_NUM_THREADS": "1"}
     with ExitStack() as stack:
         services = {}

@@ -77,10 +77,14 @@ def running_stack(
         for port, service in ((kafka_port, "Kafka"), (redis_port, "Redis")):
             if port is not None:
                 require_free(port, service)
-        redis_url = environment.redis or undo.enter_context(
-            running_redis(folder / "redis", redis_port, lock.fd, report)
+        redis_url = (
+            environment.redis
+            or undo.enter_context(running_redis(folder / "redis", redis_port, lock.fd, report)).address
         )
-        kafka = environment.kafka or undo.enter_context(running_broker(folder / "kafka", kafka_port, lock.fd, report))
+        kafka = (
+            environment.kafka
+            or undo.enter_context(running_broker(folder / "kafka", kafka_port, lock.fd, report)).address
+        )
         lock.write(Holder(os.getpid(), kafka, without_password(redis_url)))
         yield Addresses(kafka, redis_url)
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from rendezvous.log.known import KnownTopics, ask_cluster
 from rendezvous.log.patience import patiently
 from rendezvous.log.reading import heals, on_client_error, read_to_end, record_of, waiting
-from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record
+from rendezvous.log.records import TIMED_OUT, Committed, Delivered, Headers, LogError, Owner, Record, Start
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, MEMBER, PRODUCER
 
 GATHER_BYTES = 1_048_576
 """More than arrives while gathering: the time decides."""
 
-TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
-"""Kafka's own rule; applications choose reply topics, and the client raises for some names that break it."""
-
-MAX_TOPICS = 10_000
-"""Topics whose partition counts are remembered."""
+ROOM_S = 30.0
+"""How long a record may wait for room in a full queue: by then `delivery.timeout.ms` has emptied it."""
+ROOM_LOOK_S = 0.01
 
 _logger = logging.getLogger(__name__)
 
@@ -44,11 +42,13 @@ class KafkaSource:
         self._bootstrap = bootstrap
         self._consumer = Consumer(settings)
         self._ends: dict[tuple[str, int], int] = {}
+        self._member_id = ""
 
     def subscribe(self, topic: str, owner: Owner) -> None:
         """See `Source.subscribe`."""
 
         def gained(consumer: Consumer, parts: list[TopicPartition]) -> None:
+            self._member_id = consumer.memberid() or ""
             starts = owner.assigned([part.partition for part in parts])
             consumer.incremental_assign([TopicPartition(*start) for start in starts])
 
@@ -110,6 +110,22 @@ class KafkaSource:
             # a member that was fenced or is rebalancing: whoever owns the partition resumes from the last commit
             _logger.warning("commit of %s-%d at %d: %s", topic, partition, committed.offset, error)
 
+    def still_member(self, topic: str, held: Mapping[int, Committed]) -> bool:
+        """See `Source.still_member`: the group's coordinator takes a commit only from a member of its generation."""
+        if not held:
+            return True
+        positions = [TopicPartition(topic, number, at.offset, at.metadata) for number, at in held.items()]
+        try:
+            done = self._consumer.commit(offsets=positions, asynchronous=False) or []
+        except KafkaException as error:
+            _logger.warning("%s: the group does not know this member: %s", topic, error.args[0].str())
+            return False
+        if refused := [part for part in done if part.error is not None]:
+            _logger.warning("%s-%d: not committed: %s", topic, refused[0].partition, refused[0].error)
+            return False
+        # one that knows of its expulsion commits as nobody, which an empty group lets pass
+        return bool(self._consumer.memberid() == self._member_id)
+
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """See `Source.bounds`."""
         low, high = patiently(
@@ -131,6 +147,17 @@ class KafkaSource:
         """See `Source.read`."""
         return read_to_end(self._bootstrap, topic, partition, start)
 
+    def reread(self, starts: Sequence[Start]) -> None:
+        """See `Source.reread`."""
+        for start in starts:
+            self._ends.pop((start.topic, start.partition), None)
+        self._consumer.incremental_unassign([TopicPartition(start.topic, start.partition) for start in starts])
+        self._consumer.incremental_assign([TopicPartition(*start) for start in starts])
+
+    def group_metadata(self) -> object:
+        """What lets a transaction commit positions for this member, as it is now; for the thread that polls."""
+        return self._consumer.consumer_group_metadata()
+
     def close(self) -> None:
         """See `Source.close`."""
         self._consumer.close()
@@ -139,18 +166,22 @@ class KafkaSource:
 class KafkaSink:
     """A producer on Apache Kafka: acks from all, idempotent.
 
-    `linger_ms`: how long a record waits for company. 0 for whatever has a deadline; for what has none a few
-    milliseconds save the broker most of its produce requests.
+    Args:
+        bootstrap: the cluster's address.
+        linger_ms: how long a record waits for company. 0 for whatever has a deadline; for what has none a few
+            milliseconds save the broker most of its produce requests.
+        room_s: how long `send` waits for room in a full queue, which bounds memory; 0 for whoever must not stand still.
+        known: partition counts of topics that have been described already.
     """
 
-    METADATA_AGE_S = 5.0
-    """How long a topic that was not there is believed absent, and one that was, present."""
-
-    def __init__(self, bootstrap: str, *, linger_ms: int = 0) -> None:
+    def __init__(
+        self, bootstrap: str, *, linger_ms: int = 0, room_s: float = ROOM_S, known: Mapping[str, int] | None = None
+    ) -> None:
         self._producer = Producer(
             PRODUCER | {"bootstrap.servers": bootstrap, "error_cb": on_client_error, "linger.ms": linger_ms}
         )
-        self._partitions: dict[str, tuple[int, float]] = {}
+        self._room_s = room_s
+        self._known = KnownTopics(ask_cluster(bootstrap), known or {})
         # an idempotent producer needs half a second for its id, but only once it has met a broker: have that over
         # before the first record, which may have a deadline
         try:
@@ -168,35 +199,34 @@ class KafkaSink:
         headers: Headers = (),
         delivered: Delivered | None = None,
     ) -> None:
-        """See `Sink.send`; a full queue waits for room, which bounds memory."""
+        """See `Sink.send`; callbacks may run while it waits for room."""
         options: dict[str, Any] = {"key": key, "headers": list(headers)}
         if partition is not None:
             options["partition"] = partition
         if delivered is not None:
             options["on_delivery"] = _reporter(delivered)
+        try:
+            self._produce(topic, value, options)
+        except KafkaException as error:
+            raise LogError(f"producing to {topic}: {error.args[0].str()}") from error
+        except BufferError as error:
+            raise LogError(f"producing to {topic}: {len(self._producer)} records fill the producer's queue") from error
+
+    def _produce(self, topic: str, value: bytes, options: dict[str, Any]) -> None:
+        give_up_s = time.monotonic() + self._room_s
         while True:
             try:
                 self._producer.produce(topic, value, **options)
             except BufferError:
-                self._producer.poll(0.01)
-            except KafkaException as error:
-                raise LogError(f"producing to {topic}: {error}") from error
+                if time.monotonic() >= give_up_s:
+                    raise
+                self._producer.poll(ROOM_LOOK_S)
             else:
                 return
 
-    def partitions(self, topic: str) -> int:
+    def partitions(self, topic: str) -> int | None:
         """See `Sink.partitions`."""
-        if not TOPIC_NAME.fullmatch(topic):
-            return 0
-        count, known_at = self._partitions.get(topic, (0, float("-inf")))
-        now = time.monotonic()
-        if now - known_at > self.METADATA_AGE_S:
-            found = self._producer.list_topics(topic, timeout=ADMIN_TIMEOUT_S).topics[topic]
-            count = 0 if found.error is not None else len(found.partitions)
-            if len(self._partitions) >= MAX_TOPICS:  # names are chosen by applications
-                self._partitions.clear()
-            self._partitions[topic] = count, now
-        return count
+        return self._known.partitions(topic)
 
     def serve(self) -> None:
         """See `Sink.serve`."""
@@ -211,6 +241,8 @@ def _reporter(delivered: Delivered) -> Callable[[KafkaError | None, Message], No
     def report(error: KafkaError | None, message: Message) -> None:
         if error is None:
             delivered(None, message.offset() or 0)
+        elif error.code() == KafkaError._MSG_TIMED_OUT:  # noqa: SLF001 - the client's own name for it
+            delivered(TIMED_OUT, -1)
         else:
             delivered(error.str(), -1)
 

@@ -75,14 +75,18 @@ def waiting(consumer: Consumer, max_records: int, timeout_s: float) -> list[Mess
 
 
 class KafkaReader:
-    """Reads given partitions of one topic, outside any group, read_committed."""
+    """Reads given partitions of one topic, outside any group, read_committed.
+
+    `ended` has the partitions whose end was met: as it was when this reader began, or where nothing more had come. A
+    partition that others keep writing to need never say the latter.
+    """
 
     def __init__(self, bootstrap: str, starts: Sequence[Start]) -> None:
         self._consumer = Consumer(
             READER | {"bootstrap.servers": bootstrap, "group.id": "reader", "error_cb": on_client_error}
         )
-        for start in starts:  # assigning what is not there would wait for it to be made, and say nothing
-            _end(self._consumer, start.topic, start.partition)
+        # assigning what is not there would wait for it to be made, and say nothing: this asks for it
+        self._ends = {start[:2]: _bounds(self._consumer, start.topic, start.partition)[1] for start in starts}
         self._consumer.assign([TopicPartition(*start) for start in starts])
         self.ended: set[tuple[str, int]] = set()
 
@@ -92,7 +96,10 @@ class KafkaReader:
         for message in waiting(self._consumer, max_records, timeout_s):
             error = message.error()
             if error is None:
-                records.append(record_of(message))
+                record = record_of(message)
+                records.append(record)
+                if record.offset + 1 >= self._ends[record.topic, record.partition]:
+                    self.ended.add((record.topic, record.partition))
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
                 self.ended.add((message.topic() or "", message.partition() or 0))
             elif not heals(error):
@@ -105,7 +112,7 @@ class KafkaReader:
 
 
 def read_to_end(bootstrap: str, topic: str, partition: int, start: int) -> Iterator[Record]:
-    """Committed records of one partition, from `start` to its end as met; gaps at the end do not hang it."""
+    """Committed records of one partition, from `start` to its end as it is now; gaps at the end do not hang it."""
     reader = KafkaReader(bootstrap, [Start(topic, partition, start)])
     try:
         while not reader.ended:
@@ -114,14 +121,35 @@ def read_to_end(bootstrap: str, topic: str, partition: int, start: int) -> Itera
         reader.close()
 
 
+def last_records(bootstrap: str, topic: str, offsets: int) -> Iterator[Record]:
+    """Committed records on the last `offsets` offsets of each partition of a topic, as it is now."""
+    bounds = bounds_of(bootstrap, topic)
+    starts = [Start(topic, number, max(low, high - offsets)) for number, (low, high) in bounds.items()]
+    reader = KafkaReader(bootstrap, starts)
+    try:
+        while len(reader.ended) < len(starts):
+            yield from reader.poll(10_000, 1.0)
+    finally:
+        reader.close()
+
+
 def starts_at_end(bootstrap: str, topic: str) -> list[Start]:
     """Every partition of a topic, at its end as it is now."""
+    return [Start(topic, number, high) for number, (_, high) in bounds_of(bootstrap, topic).items()]
+
+
+def bounds_of(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
+    """Each partition's first offset and the position after its last, as they are now.
+
+    Raises:
+        LogError: the topic is not there, or the cluster does not answer.
+    """
     consumer = Consumer(READER | {"bootstrap.servers": bootstrap, "group.id": "reader"})
     try:
         found = consumer.list_topics(topic, timeout=ADMIN_TIMEOUT_S).topics[topic]
         if found.error is not None:
             raise LogError(f"topic {topic}: {found.error.str()}. Create it: rendezvous topics --endpoint ...")
-        return [Start(topic, number, _end(consumer, topic, number)) for number in found.partitions]
+        return {number: _bounds(consumer, topic, number) for number in found.partitions}
     except KafkaException as error:
         raise LogError(
             f"Kafka at {bootstrap} does not answer ({error.args[0].str()}): is it the right address?"
@@ -130,7 +158,7 @@ def starts_at_end(bootstrap: str, topic: str) -> list[Start]:
         consumer.close()
 
 
-def _end(consumer: Consumer, topic: str, number: int) -> int:
+def _bounds(consumer: Consumer, topic: str, number: int) -> tuple[int, int]:
     part = TopicPartition(topic, number)
-    ends = patiently(lambda: consumer.get_watermark_offsets(part, timeout=ADMIN_TIMEOUT_S), f"end of {topic}-{number}")
-    return int(ends[1])
+    ends = patiently(lambda: consumer.get_watermark_offsets(part, timeout=ADMIN_TIMEOUT_S), f"ends of {topic}-{number}")
+    return int(ends[0]), int(ends[1])

@@ -6,6 +6,7 @@ before) changes nothing but `refusals`; every reader refuses the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -22,7 +23,7 @@ from rendezvous.registry.events import (
     Suspension,
     Weights,
 )
-from rendezvous.rules import Rules
+from rendezvous.rules import Rules, read_rules
 
 Pair: TypeAlias = tuple[str, str]
 """A model's name and a version."""
@@ -31,6 +32,8 @@ MAX_DEPLOYED = 48
 """Versions not retired: with those that were retired a moment ago they fit the 64 bits of a decision's `arrived`."""
 KEPT_HAND_OFFS = 20
 """What `show` lists; the log has them all."""
+TOLD = 400
+"""Characters of an event that a refusal repeats."""
 EMPTY: Mapping[Any, Any] = MappingProxyType({})
 
 
@@ -41,11 +44,13 @@ def _empty() -> Mapping[Any, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """One version: its artefact, what it is for, and where in control it was deployed first."""
+    """One version: its artefact, what it is for, and where in control it was deployed first, by whom and when."""
 
     sha256: str
     state: State
     position: int
+    by: str
+    at_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,31 +110,51 @@ def passed(control: Control, position: int, fault: str) -> Control:
 
 
 def _deploy(control: Control, event: Deployment, position: int) -> Control | str:
-    pair, known = (event.model, event.version), control.versions.get((event.model, event.version))
-    if known is None and event.state is not State.ACTIVE:
+    pair = (event.model, event.version)
+    known = control.versions.get(pair)
+    fault = _fault_of_new(control, event, pair) if known is None else _fault_of_change(control, event, pair, known)
+    if fault is not None:
+        return fault
+    if known is None:
+        known = Deployed(event.sha256, event.state, position, event.by, event.at_us)
+    versions = {**control.versions, pair: replace(known, state=event.state)}
+    return replace(control, versions=MappingProxyType(versions))
+
+
+def _fault_of_new(control: Control, event: Deployment, pair: Pair) -> str | None:
+    if event.state is not State.ACTIVE:
         return f"{_name(pair)} is not deployed: it cannot be {event.state}"
-    if known is not None and known.sha256 != event.sha256:
+    if event.model in control.aliases:
+        return f"{event.model} is an alias: give the model another name"
+    if len(control.deployed) >= MAX_DEPLOYED:
+        return f"{MAX_DEPLOYED} versions are deployed: retire one first"
+    return None
+
+
+def _fault_of_change(control: Control, event: Deployment, pair: Pair, known: Deployed) -> str | None:
+    if known.sha256 != event.sha256:
         return f"{_name(pair)} is immutable: its artefact is {known.sha256[:12]}, not {event.sha256[:12]}"
-    if known is not None and known.state is State.RETIRED:
+    if known.state is State.RETIRED:
         return f"{_name(pair)} is retired: deploy a new version"
     if event.state is State.RETIRED and (aliases := control.aliases_of(pair)):
         return f"{_name(pair)} is {', '.join(aliases)}: move these aliases first"
-    if known is None and len(control.deployed) >= MAX_DEPLOYED:
-        return f"{MAX_DEPLOYED} versions are deployed: retire one first"
-    first = position if known is None else known.position
-    versions = {**control.versions, pair: Deployed(event.sha256, event.state, first)}
-    return replace(control, versions=MappingProxyType(versions))
+    return None
 
 
 def _hand_off(control: Control, event: HandOff, position: int) -> Control | str:
     if event.seen < control.handed_off:
         return f"aliases moved at {control.handed_off - 1}, which its writer had not seen: look again, then decide"
+    names = {model for model, _ in control.versions}
     for move in event.moves:
+        if move.alias in names:
+            return f"{move.alias} is the name of a model: an alias needs another"
         version = control.versions.get((move.model, move.version))
         if version is None or version.state is not State.ACTIVE:
             state = "not deployed" if version is None else str(version.state)
             return f"{move.alias} cannot name {move.model}/{move.version}: it is {state}"
     moved = {move.alias: (move.model, move.version) for move in event.moves}
+    if not event.moves or len(moved) < len(event.moves):
+        return "a hand-off moves at least one alias, and none twice"
     return replace(
         control,
         aliases=MappingProxyType({**control.aliases, **moved}),
@@ -140,14 +165,22 @@ def _hand_off(control: Control, event: HandOff, position: int) -> Control | str:
 
 def _change_rules(control: Control, event: RulesChange, _: int) -> Control | str:
     try:
-        rules = Rules.model_validate_json(event.rules)
+        rules = read_rules(event.rules)
     except ValueError as error:
-        return f"rules do not hold: {error}"
+        return f"rules do not hold: {error!s:.{TOLD}}"
     return replace(control, rules=rules)
 
 
-def _weigh(control: Control, event: Weights, _: int) -> Control:
-    known = dict(zip(zip(event.models, event.versions, strict=True), event.values, strict=True))
+def _weigh(control: Control, event: Weights, _: int) -> Control | str:
+    pairs = tuple(zip(event.models, event.versions, strict=False))
+    if not len(event.models) == len(event.versions) == len(event.values) == len(set(pairs)):
+        return "models, versions and values run side by side, and name each version once"
+    if not all(math.isfinite(value) for value in event.values):
+        return f"values must be finite: {event.values!s:.{TOLD}}"
+    shares = event.values if event.quality is Quality.HEDGE else ()
+    if not all(0 <= share <= 1 for share in shares) or (shares and not any(shares)):
+        return f"shares must lie in [0, 1], and not all be 0: {event.values!s:.{TOLD}}"
+    known = dict(zip(pairs, event.values, strict=True))
     weights = {**control.weights, event.quality: MappingProxyType(known)}
     return replace(control, weights=MappingProxyType(weights))
 
@@ -161,7 +194,9 @@ def _suspend(control: Control, event: Suspension, _: int) -> Control | str:
     return replace(control, suspended=MappingProxyType({**control.suspended, event.partition: now}))
 
 
-def _shed(control: Control, event: Shedding, _: int) -> Control:
+def _shed(control: Control, event: Shedding, _: int) -> Control | str:
+    if not (0 <= event.candidates <= 1 and 0 <= event.challengers <= 1):
+        return f"shares must lie in [0, 1]: candidates {event.candidates}, challengers {event.challengers}"
     return replace(control, shedding=MappingProxyType({**control.shedding, event.partition: event}))
 
 

@@ -12,6 +12,7 @@ from rendezvous.envelope import EnvelopeError, read_envelope
 from rendezvous.log.records import Record
 from rendezvous.messages import Bytes, Floats, Status
 from rendezvous.scoring.columns import Columns, Model, invalid_rows, take, to_columns
+from rendezvous.scoring.duty import Duty
 from rendezvous.settings import Endpoint
 from rendezvous.wire import Codec, Row, WireError
 
@@ -25,19 +26,24 @@ class Batch:
     rows: tuple[Row, ...]
 
 
-def take_up(records: Sequence[Record], endpoint: Endpoint, codec: Codec, now_us: int, *, live: bool) -> Batch:
+def take_up(records: Sequence[Record], endpoint: Endpoint, codec: Codec, now_us: int, duty: Duty) -> Batch:
     """Decode what is worth scoring. Records that are no requests are left out: the server sends them to dead-letters.
 
-    A `live` model does not score what is past its deadline; a candidate does, for the sake of the comparison.
+    A live model does not score what is past its deadline; a candidate does, for the sake of the comparison. What is to
+    be left out under load is not even decoded.
     """
     kept, statuses, rows = [], [], []
     for record in records:
         try:
-            deadline_ms = read_envelope(record.headers).deadline_ms
+            envelope = read_envelope(record.headers)
         except EnvelopeError:
             continue
         kept.append(record)
-        if live and now_us >= _deadline_us(record, deadline_ms, endpoint):
+        if duty.shed and duty.leaves_out(record.partition, record.key or envelope.request_id.encode()):
+            statuses.append(Status.SHED)
+            continue
+        deadline_ms = envelope.deadline_ms
+        if duty.live and now_us >= _deadline_us(record, deadline_ms, endpoint):
             statuses.append(Status.EXPIRED)
             continue
         try:

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from rendezvous.settings import SettingsError
+from rendezvous.settings import Endpoint, SettingsError
 
 CARD_FILE = "card.json"
 VERSION_DIGITS = 12
@@ -120,6 +120,17 @@ def load_card(folder: Path) -> Card:
             f"{card.version}…. {_what_to_do(folder)}"
         )
     return card
+
+
+def check_card(endpoint: Endpoint, name: str, card: Card, folder: Path) -> None:
+    """See that the card in `folder` is of this endpoint's model `name`.
+
+    Raises:
+        CardError: it is of another.
+    """
+    expected, found = (endpoint.name, name), (card.endpoint, card.model)
+    if found != expected:
+        raise CardError(f"{folder}: the card is of endpoint and model {found}, expected {expected}: train it anew")
 
 
 def write_card(folder: Path, card: Card) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 
 from rendezvous.messages import Floats
-from rendezvous.scoring.card import Card, load_card
+from rendezvous.scoring.card import Card, check_card, load_card
 from rendezvous.scoring.columns import Columns, Model, to_columns
 from rendezvous.settings import Endpoint, Feature, ModelSettings, SettingsError
 
@@ -79,37 +79,28 @@ class LoadedModel:
     card: Card
 
 
-def load_model(endpoint: Endpoint, name: str) -> LoadedModel:
-    """Verify, open and warm up the model `name` of `endpoint`.
+def load_model(endpoint: Endpoint, name: str, folder: Path | None = None) -> LoadedModel:
+    """Verify, open and warm up the model `name` of `endpoint`: what is in `folder`, else what was trained last.
 
     Raises:
-        CardError: when its card or artefact is missing or changed.
+        CardError: when its card or artefact is missing, changed, or another model's.
         ModelError: when it is not the endpoint's, its signature does not fit the endpoint's features and output, or it
             fails on synthetic rows.
     """
     settings = endpoint.models.get(name)
     if settings is None:
         raise ModelError(f"endpoint {endpoint.name} has no model {name!r}; it has {sorted(endpoint.models)}")
-    folder = endpoint.folder / name
+    folder = folder or endpoint.folder / name
     card = load_card(folder)
-    _check_card(endpoint, name, card)
+    check_card(endpoint, name, card, folder)
     where = f"model {endpoint.name}/{name} ({folder / card.artefact})"
+    if card.kind != settings.kind:
+        raise ModelError(f"{where}: the card says {card.kind}, models.{name}.kind in endpoint.toml {settings.kind}")
     model = _open(folder / card.artefact, settings, where)
     if isinstance(model, OnnxModel):
         _check_signature(model, endpoint, where)
     _warm_up(model, endpoint, settings, where)
     return LoadedModel(model, card)
-
-
-def _check_card(endpoint: Endpoint, name: str, card: Card) -> None:
-    """The card lies in the folder, and is of the kind, that the endpoint names."""
-    expected = (endpoint.name, name, endpoint.models[name].kind)
-    found = (card.endpoint, card.model, card.kind)
-    if found != expected:
-        raise ModelError(
-            f"{endpoint.folder / name}: the card is of endpoint, model, kind {found}, expected {expected}: "
-            f"train it anew, or correct models.{name} in endpoint.toml"
-        )
 
 
 def _open(artefact: Path, settings: ModelSettings, where: str) -> Model:

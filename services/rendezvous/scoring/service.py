@@ -7,10 +7,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rendezvous.log.records import Committed, LogError, Record, Sink, Source, Start
+from rendezvous.log.records import LogError, Record, Sink, Source
 from rendezvous.messages import Bytes, Floats, Scores
+from rendezvous.registry.events import State
+from rendezvous.registry.fold import folded
+from rendezvous.registry.state import Control
 from rendezvous.scoring.batch import Batch, score, take_up
+from rendezvous.scoring.duty import duty_of
 from rendezvous.scoring.models import LoadedModel
+from rendezvous.scoring.seat import Seat
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ScorerMetrics
 from rendezvous.wire import Codec, encode
@@ -22,6 +27,8 @@ REPORT_US = 5_000
 COMMIT_EVERY_US = 500_000
 """A restart scores again at most this much; the server drops what it knows."""
 FLUSH_S = 10.0
+JOIN_US = 1_000_000
+"""How long a member has to join its group before the other leaves: two heartbeats and a rebalance are half of it."""
 
 _logger = logging.getLogger(__name__)
 
@@ -32,38 +39,55 @@ def group_of(endpoint: Endpoint, model: str, version: str) -> str:
 
 
 class Scorer:
-    """Reads requests, scores whatever is waiting, up to `max_batch`; never waits to fill a batch."""
+    """Reads requests, scores whatever is waiting, up to `max_batch`; never waits to fill a batch.
+
+    control: as it was read before; it is followed from there. sources: a member of the version's group for each role
+    (live or not), since how long the broker gathers records is a setting of the member: when control changes the role,
+    another member joins, and then the first one leaves.
+    """
 
     def __init__(
         self,
         endpoint: Endpoint,
-        name: str,
         loaded: LoadedModel,
-        source: Source,
+        control: Control,
+        sources: Callable[[bool], Source],
         sink: Sink,
         clock_us: Callable[[], int],
         metrics: ScorerMetrics,
     ) -> None:
         self._endpoint = endpoint
-        self._name = name
-        self._settings = endpoint.models[name]
+        self._pair = loaded.card.model, loaded.card.version
+        self._settings = endpoint.models[loaded.card.model]
         self._loaded = loaded
-        self._source = source
+        self._control = control
+        self._sources = sources
         self._sink = sink
         self._clock_us = clock_us
         self._metrics = metrics
         self._codec = Codec(endpoint.features_schema, endpoint.older_features_schemas)
-        self._live = name in endpoint.live
         self._requests_topic = endpoint.topic("requests")
         self._scores_topic = endpoint.topic("scores")
-        self._owned: set[int] = set()
-        self._done: dict[int, int] = {}
-        self._committed: dict[int, int] = {}
-        self._commit_at_us = 0
+        self._control_topic = endpoint.topic("control")
+        self._key = "/".join(self._pair).encode()
         self._undelivered = 0
         self._failed: str | None = None
-        self.ready = False
-        source.subscribe(self._requests_topic, self)
+        self._commit_at_us = 0
+        self._duty = duty_of(control, self._pair)
+        self._role = self._duty.live
+        self._seat = self._take_seat()
+        self._next: tuple[Seat, int] | None = None
+        _logger.info("%s/%s: %s", *self._pair, self._duty)
+
+    @property
+    def ready(self) -> bool:
+        """It has joined its group."""
+        return self._seat.joined
+
+    @property
+    def over(self) -> bool:
+        """Its version is retired: there is nothing more to do."""
+        return self._duty.state is State.RETIRED
 
     def turn(self, longest_us: int = IDLE_US) -> None:
         """Wait for requests, at most `longest_us`, and score them.
@@ -72,28 +96,81 @@ class Scorer:
             LogError: scores could not be delivered; a restart scores them again.
         """
         patience_us = min(longest_us, REPORT_US) if self._undelivered else longest_us
-        records = self._source.poll(self._settings.max_batch, patience_us / 1e6)
-        if records:
-            self._score(records)
+        records = self._seat.poll(self._settings.max_batch, patience_us / 1e6)
+        if self._next is not None:
+            records += self._next[0].poll(self._settings.max_batch, 0)
+        news = [record for record in records if record.topic == self._control_topic]
+        requests = [record for record in records if record.topic == self._requests_topic]
+        if news:
+            self._follow(news)
+        if requests and self._duty.state is State.ACTIVE:
+            self._score(requests)
+        else:
+            for record in requests:  # it rests
+                self._done(record.partition, record.offset + 1)
         self._sink.serve()
         if self._failed is not None:
             raise LogError(
                 f"{self._scores_topic}: {self._failed}: stopping; a restart scores again what was not delivered"
             )
         now_us = self._clock_us()
+        if self._next is not None and now_us >= self._next[1]:
+            self._change_over()
         if now_us >= self._commit_at_us:
             self._commit_at_us = now_us + COMMIT_EVERY_US
-            self._commit(wait=False)
+            self._seat.commit(wait=False)
 
     def stop(self) -> None:
         """Finish what is under way, commit, and leave the group at once."""
+        if self._next is not None:
+            self._change_over()
+        self._seat.leave()
+
+    # ------------------------------------------------------------------------------------------- what control says
+
+    def _follow(self, news: Sequence[Record]) -> None:
+        self._control = folded(self._control, [r for r in news if r.offset >= self._control.position])
+        duty = duty_of(self._control, self._pair)
+        if duty == self._duty:
+            return
+        self._duty = duty
+        _logger.info("%s/%s: %s", *self._pair, duty)
+        if duty.live != self._role and self._next is None:
+            self._role = duty.live
+            self._next = self._take_seat(), self._clock_us() + JOIN_US
+
+    def _take_seat(self) -> Seat:
+        return Seat(
+            self._endpoint,
+            self._sources(self._role),
+            self._clock_us,
+            lambda: self._control.position,
+            self._flush,
+        )
+
+    def _change_over(self) -> None:
+        """The member of the other role has joined: the first one leaves, and it gets the partitions."""
+        if self._next is not None:
+            before, self._seat, self._next = self._seat, self._next[0], None
+            before.leave()
+        if self._duty.live != self._role:  # it changed again meanwhile
+            self._role = self._duty.live
+            self._next = self._take_seat(), self._clock_us() + JOIN_US
+
+    def _flush(self) -> None:
         self._sink.flush(FLUSH_S)
-        self._commit(wait=True)
-        self._source.close()
+
+    def _done(self, number: int, position: int) -> None:
+        """Whichever member owns the partition commits it."""
+        self._seat.done(number, position)
+        if self._next is not None:
+            self._next[0].done(number, position)
+
+    # ------------------------------------------------------------------------------------------- one micro-batch
 
     def _score(self, records: Sequence[Record]) -> None:
         taken_us = self._clock_us()
-        batch = take_up(records, self._endpoint, self._codec, taken_us, live=self._live)
+        batch = take_up(records, self._endpoint, self._codec, taken_us, self._duty)
         statuses, outputs = score(batch, self._loaded.model, self._endpoint, self._settings.required)
         scored_us = self._clock_us()
         numbers = np.array([record.partition for record in batch.records])
@@ -108,8 +185,8 @@ class Scorer:
         self, batch: Batch, rows: np.ndarray, statuses: Bytes, outputs: Floats, taken_us: int, scored_us: int
     ) -> Scores:
         return Scores(
-            model=self._name,
-            version=self._loaded.card.version,
+            model=self._pair[0],
+            version=self._pair[1],
             taken_us=taken_us,
             scored_us=scored_us,
             offsets=np.array([batch.records[row].offset for row in rows.tolist()], np.int64),
@@ -122,11 +199,11 @@ class Scorer:
             self._undelivered -= 1
             if error is not None:
                 self._failed = error
-            elif self._failed is None and number in self._owned:  # else its new owner commits
-                self._done[number] = max(position, self._done.get(number, 0))
+            elif self._failed is None:
+                self._done(number, position)
 
         self._undelivered += 1
-        self._sink.send(self._scores_topic, encode(scores), partition=number, delivered=delivered)
+        self._sink.send(self._scores_topic, encode(scores), partition=number, key=self._key, delivered=delivered)
 
     def _count(self, records: Sequence[Record], batch: Batch, statuses: Bytes, taken_us: int, scored_us: int) -> None:
         if skipped := len(records) - len(batch.records):
@@ -135,38 +212,3 @@ class Scorer:
         self._metrics.batch.observe(len(batch.records))
         self._metrics.seconds.observe((scored_us - taken_us) / 1e6)
         self._metrics.delay.set(scored_us / 1e6 - min(record.timestamp_ms for record in records) / 1e3)
-
-    def _commit(self, *, wait: bool) -> None:
-        for number, position in self._done.items():
-            if self._committed.get(number) != position:
-                self._source.commit(self._requests_topic, number, Committed(position, ""), wait=wait)
-                self._committed[number] = position
-
-    # ------------------------------------------------------------------------------------------- who owns what
-
-    def assigned(self, partitions: Sequence[int]) -> list[Start]:
-        """Go on from the commit; a new version starts one longest deadline before now, where it can still matter."""
-        starts = []
-        for number in partitions:
-            committed = self._source.committed(self._requests_topic, number)
-            if committed is None:
-                since_ms = self._clock_us() // 1_000 - self._endpoint.request.max_deadline_ms
-                offset = self._source.position_at(self._requests_topic, number, since_ms)
-            else:
-                offset = max(committed.offset, self._source.bounds(self._requests_topic, number)[0])
-            _logger.info("%s scores %s-%d from %d", self._name, self._requests_topic, number, offset)
-            starts.append(Start(self._requests_topic, number, offset))
-        self._owned.update(partitions)
-        self.ready = True
-        return starts
-
-    def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
-        """Commit what is delivered, unless the partitions are someone else's already."""
-        if not lost:
-            self._sink.flush(FLUSH_S)
-            self._commit(wait=True)
-        for number in partitions:
-            self._owned.discard(number)
-            self._done.pop(number, None)
-            self._committed.pop(number, None)
-        return [(self._requests_topic, number) for number in partitions]

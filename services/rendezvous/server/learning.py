@@ -20,20 +20,30 @@ def hedged(shares: NDArray[np.float64], losses: NDArray[np.float64], rate: float
     rate: above 0; 0.5 for the squared loss on [0, 1], which is exp-concave up to there (Cesa-Bianchi and Lugosi, 3.3).
 
     Raises:
-        ValueError: a loss lies outside [0, 1], or shapes do not fit.
+        ValueError: a loss lies outside [0, 1], shapes do not fit, shares are not shares, or the rate is not above 0.
     """
     if losses.ndim != 2 or losses.shape[1] != len(shares):  # noqa: PLR2004 - rows and models
         raise ValueError(f"losses must be [rows, {len(shares)}], not {losses.shape}")
     if not bool((np.isnan(losses) | ((losses >= 0) & (losses <= 1))).all()):
         raise ValueError("losses must lie in [0, 1]: scale them, or use the Brier score for probabilities")
-    learned: NDArray[np.float64] = shares / shares.sum()
+    if not ((shares >= 0).all() and 0 < shares.sum() < np.inf):
+        raise ValueError(f"shares must be finite, not negative, and not all 0: {shares.tolist()}")
+    if not 0 < rate < np.inf:
+        raise ValueError(f"rate must be above 0 and finite, not {rate}")
+    learned = _floored(shares / shares.sum())
     for row in losses:
         awake = ~np.isnan(row)
         if not awake.any():
             continue
         mass = learned[awake].sum()
-        weights = learned[awake] * np.exp(-rate * row[awake])
+        weights = learned[awake] * np.exp(-rate * (row[awake] - row[awake].min()))
         learned[awake] = weights * (mass / weights.sum())
-        learned = np.maximum(learned, FLOOR)
-        learned /= learned.sum()
+        learned = _floored(learned)
     return learned
+
+
+def _floored(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shares that sum to 1 with none below FLOOR: what lies above it pays. The same again when none was below."""
+    above = np.maximum(shares - FLOOR, 0.0)
+    floored: NDArray[np.float64] = FLOOR + above * ((1 - len(shares) * FLOOR) / above.sum())
+    return floored

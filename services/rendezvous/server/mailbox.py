@@ -303,8 +303,7 @@ def _step_masks(plans: Sequence[Plan]) -> NDArray[np.uint64]:
 def _reasons(plan: Plan, chosen: Chosen) -> Bytes:
     """Why these answers are what they are."""
     winners = chosen.winners
-    by_draw = plan.first_choice == COMBINED
-    preferred = (chosen.steps == 0) if by_draw else winners == plan.first_choice
+    preferred = (chosen.steps == 0) if plan.first_choice is None else winners == plan.first_choice
     reasons = np.where(preferred, PREFERRED, FALLBACK)
     reasons[winners == COMBINED], reasons[winners == NOBODY] = Reason.COMBINED, Reason.DEFAULT
     return reasons.astype(np.uint8)

@@ -16,7 +16,7 @@ from rendezvous.messages import Floats, Int64s
 from rendezvous.registry.events import Quality, State
 from rendezvous.registry.state import Control, Pair
 from rendezvous.rules import MAX_WEIGHT, Rules, Step
-from rendezvous.server.policies import COMBINED, POLICIES, Policy, fault_of
+from rendezvous.server.policies import POLICIES, Policy, fault_of
 from rendezvous.settings import Endpoint, SettingsError
 
 MS_US = 1_000
@@ -46,7 +46,8 @@ class Plan:
 
     expected: bits of those whose reports close a mailbox early; 0 for everybody who is alive. watched: for each pair
     that the rules schedule and that is active, suspended or not, the end of its first step in µs from the append.
-    suspended: who is passed by on this partition. policy is a hash of what decides an answer besides scores, control
+    suspended: who is passed by on this partition. first: whom the rules would rather have than all others, suspended
+    or not; None when that depends on the request. policy is a hash of what decides an answer besides scores, control
     how far control had been read.
     """
 
@@ -62,6 +63,7 @@ class Plan:
     expected: int
     watched: Mapping[Pair, int]
     suspended: frozenset[Pair]
+    first: Pair | None
     policy: str
     control: int
 
@@ -91,13 +93,9 @@ class Plan:
         return int(np.bitwise_or.reduce([step.mask for step in self.steps]))
 
     @cached_property
-    def first_choice(self) -> int:
-        """The column whose answer is `preferred`, whenever it comes; COMBINED when it depends on the request."""
-        step = self.steps[0]
-        if not len(step.columns) or step.policy.patient or step.policy.weights == "required":
-            return COMBINED
-        quality = np.nan_to_num(step.weights, nan=-np.inf)
-        return int(step.columns[int(np.argmax(quality)) if step.policy.weights == "best" else 0])
+    def first_choice(self) -> int | None:
+        """The column whose answer is `preferred`, whenever it comes; -1 for nobody's, None when the draw decides."""
+        return None if self.first is None else self.column_of.get(self.first, -1)
 
     def changes(self, before: Plan) -> bool:
         """Whether it differs from what is in force in more than how far control has been read."""
@@ -155,6 +153,7 @@ def plan_for(endpoint: Endpoint, control: Control, partition: int) -> Plan:
         expected=_bits(axis.index(pair) for pair in expected),
         watched=_watched(control, rules),
         suspended=suspended,
+        first=_first(control, rules.schedule[0]),
         policy=_hash(steps, rules.default, rules.reply_margin_ms),
         control=control.position,
     )
@@ -167,23 +166,24 @@ def _steps(endpoint: Endpoint, control: Control, axis: Axis, suspended: frozense
     for number, step in enumerate(rules.schedule if rules else ()):
         if fault := fault_of(step.policy, endpoint.output.kind, weighted=bool(step.weights)):
             raise SettingsError(f"{endpoint.topic('control')}: schedule step {number + 1}: {fault}")
-        named: dict[Pair, str] = {}
+        named: dict[Pair, float] = {}
         for name in step.models:
             pair = control.resolve(name)
             if pair is not None and pair not in suspended and control.versions[pair].state is State.ACTIVE:
-                named.setdefault(pair, name)
+                named[pair] = named.get(pair, 0.0) + step.weights.get(name, 0.0)
         if named or step.until_ms is None:
             steps.append(_planned(step, named, control, axis))
     return tuple(steps)
 
 
-def _planned(step: Step, named: Mapping[Pair, str], control: Control, axis: Axis) -> PlannedStep:
+def _planned(step: Step, named: Mapping[Pair, float], control: Control, axis: Axis) -> PlannedStep:
+    """named: who can answer, and the document's weight for it."""
     policy = POLICIES[step.policy]
     if policy.weights in {"best", "hedge"}:
         known = control.weights.get(Quality(policy.weights), {})
         weights = [known.get(pair, np.nan) for pair in named]
     else:
-        weights = [step.weights.get(name, 0.0) if step.weights else np.nan for name in named.values()]
+        weights = list(named.values()) if step.weights else [np.nan] * len(named)
     finite = np.array([weight if np.isfinite(weight) else np.nan for weight in weights], np.float64)
     unplaced = PlannedStep(
         until_us=None if step.until_ms is None else step.until_ms * MS_US,
@@ -208,6 +208,18 @@ def _placed(step: PlannedStep, axis: Axis) -> PlannedStep:
         mask=np.uint64(_bits(columns)),
         weights=step.weights[kept],
     )
+
+
+def _first(control: Control, step: Step) -> Pair | None:
+    """Whom a step's policy takes when all of its models have answered; None when that depends on the request."""
+    named = {pair: name for name in step.models if (pair := control.resolve(name)) is not None}
+    policy = POLICIES[step.policy]
+    if not named or policy.patient or policy.weights == "required":
+        return None
+    if policy.weights == "none":
+        return next(iter(named))
+    known = control.weights.get(Quality.BEST, {})
+    return max(named, key=lambda pair: known.get(pair, -np.inf))
 
 
 def _watched(control: Control, rules: Rules) -> dict[Pair, int]:

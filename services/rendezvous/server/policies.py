@@ -24,16 +24,17 @@ Float64s: TypeAlias = NDArray[np.float64]
 NOBODY = -1
 COMBINED = -2
 """Winners that are no place in the step's order."""
-DRAW_BITS = 24
-"""Of a draw: as many as a float32 holds, so that it is the same everywhere it is written."""
+DRAWS = 1 << 24
+"""How many there are, k / 2^24: as many as a float32 holds, so that a draw is the same everywhere it is written."""
 
 
 class Ballot(NamedTuple):
-    """What one step sees of some requests.
+    """What one step sees of some requests: at least one model, any number of rows.
 
     usable, reported: bool [rows, models] in the step's order; outputs: float32 [rows, models, width], undefined where
-    not usable; draws: float32 [rows] in [0, 1), stable for a request's key; weights: float64 [models], not negative,
-    NaN where nothing is known; closing: bool [rows], the step has ended or all of its models have reported.
+    not usable; draws: float32 [rows] in [0, 1), stable for a request's key; weights: float64 [models], NaN where
+    nothing is known, not negative but for `best`; closing: bool [rows], the step has ended or all of its models have
+    reported.
     """
 
     usable: Bools
@@ -48,8 +49,8 @@ class Choice(NamedTuple):
     """Who answers, and what.
 
     winners: int64 [rows], the place in the step's order, COMBINED, or NOBODY (yet); outputs: float32 [rows, width],
-    undefined for NOBODY; propensities: float32 [rows], the probability over draws of this choice; hopeless: bool
-    [rows], nobody whom this policy would take can still come.
+    undefined for NOBODY, and a single winner's own; propensities: float32 [rows], the probability over draws of this
+    choice; hopeless: bool [rows], nobody whom this policy would take can still come.
     """
 
     winners: Int64s
@@ -79,25 +80,29 @@ def split(ballot: Ballot) -> Choice:
     Models share [0, 1) in the step's order. With two of them, a ramp of the second's weight from 0 to 1 moves each
     key once, and never back.
     """
-    shares = np.nan_to_num(ballot.weights)
-    shares = shares / (shares.sum() or 1.0)
-    chosen = np.minimum(np.searchsorted(np.cumsum(shares), ballot.draws, side="right"), len(shares) - 1)
-    chosen = np.minimum(chosen, np.flatnonzero(shares > 0)[-1]) if shares.any() else chosen
+    ends = np.cumsum(np.nan_to_num(ballot.weights))
+    ends = np.ceil(ends / (ends[-1] or 1.0) * DRAWS)  # each model's first draw that is no longer its own
+    shares = (np.diff(ends, prepend=0) / DRAWS).astype(np.float32)
+    chosen = np.searchsorted(ends, ballot.draws * np.float32(DRAWS), side="right")
+    chosen = np.minimum(chosen, len(ends) - 1)  # past the last one only when all weights are 0
     rows = np.arange(len(chosen))
     usable = ballot.usable[rows, chosen] & (shares[chosen] > 0)
     winners = np.where(usable, chosen, NOBODY)
     hopeless = (ballot.reported[rows, chosen] & ~usable) | (shares[chosen] == 0)
-    return Choice(winners, ballot.outputs[rows, chosen], shares[chosen].astype(np.float32), hopeless)
+    return Choice(winners, ballot.outputs[rows, chosen], shares[chosen], hopeless)
 
 
 def mean(ballot: Ballot) -> Choice:
     """The weighted mean of what is there; weights of models that are not there go to the others in proportion."""
-    weights = np.where(np.isnan(ballot.weights), 1.0 if np.isnan(ballot.weights).all() else 0.0, ballot.weights)
-    shares = ballot.usable * weights
-    total = shares.sum(axis=1)
+    unknown = np.isnan(ballot.weights)
+    weights: Float64s = np.where(unknown, 1.0 if unknown.all() else 0.0, ballot.weights)
+    voices: Float64s = ballot.usable * weights
+    most = voices.max(axis=1)
+    shares = voices / np.where(most > 0, most, 1.0)[:, None]  # before they meet outputs: tiny ones would vanish
+    total = _sum(shares)
     outputs = np.where(ballot.usable[:, :, None], ballot.outputs, np.float32(0)).astype(np.float64)
-    sums = (outputs * shares[:, :, None]).sum(axis=1)
-    return _together(ballot, shares > 0, sums / np.where(total > 0, total, 1.0)[:, None])
+    sums = _sum(outputs * shares[:, :, None])
+    return _together(ballot, weights > 0, sums / np.where(total > 0, total, 1.0)[:, None])
 
 
 def median(ballot: Ballot) -> Choice:
@@ -107,7 +112,7 @@ def median(ballot: Ballot) -> Choice:
     outputs = np.sort(outputs, axis=1)
     rows = np.arange(len(count))
     low, high = np.maximum(count - 1, 0) // 2, np.where(count > 0, count // 2, 0)
-    return _together(ballot, ballot.usable, (outputs[rows, low] + outputs[rows, high]) / 2)
+    return _together(ballot, EVERYBODY, (outputs[rows, low] + outputs[rows, high]) / 2)
 
 
 def vote(ballot: Ballot) -> Choice:
@@ -123,21 +128,32 @@ def vote(ballot: Ballot) -> Choice:
         votes = (np.argmax(outputs, axis=2)[:, :, None] == np.arange(width)).astype(np.float64)
     count = ballot.usable.sum(axis=1)
     tally = (votes * ballot.usable[:, :, None]).sum(axis=1)
-    return _together(ballot, ballot.usable, tally / np.maximum(count, 1)[:, None])
+    return _together(ballot, EVERYBODY, tally / np.maximum(count, 1)[:, None])
 
 
 HALF = np.float32(0.5)
+EVERYBODY = np.True_
 
 
-def _together(ballot: Ballot, voices: Bools, answers: Float64s) -> Choice:
-    """A patient policy's choice: the answer of all who have a voice, once the step closes; of one alone, its own."""
-    rows = np.arange(len(voices))
-    count = voices.sum(axis=1)
-    winners = np.where(count > 1, COMBINED, np.argmax(voices, axis=1) if voices.size else NOBODY)
-    winners = np.where(ballot.closing & (count > 0), winners, NOBODY)
+def _together(ballot: Ballot, eligible: Bools | np.bool_, answers: Float64s) -> Choice:
+    """A patient policy's choice: the answer of all who have a voice, once the step closes; of one alone, its own.
+
+    eligible: bool [models], who has a voice when usable.
+    """
+    voices = ballot.usable & eligible
+    count, first = voices.sum(axis=1), np.argmax(voices, axis=1)
+    rows = np.arange(len(count))
+    winners = np.where(ballot.closing & (count > 0), np.where(count > 1, COMBINED, first), NOBODY)
     with np.errstate(invalid="ignore", over="ignore"):  # rows without a voice are undefined
-        outputs = answers.astype(np.float32)
-    return Choice(winners, outputs, _certain(rows), ballot.closing & (winners == NOBODY))
+        outputs = np.where((count == 1)[:, None], ballot.outputs[rows, first], answers.astype(np.float32))
+    hopeless = (count == 0) & (ballot.closing | ~(eligible & ~ballot.reported).any(axis=1))
+    return Choice(winners, outputs, _certain(rows), hopeless)
+
+
+def _sum(terms: Float64s) -> Float64s:
+    """Over models, from the first to the last: `sum` goes another way for another layout in memory."""
+    total: Float64s = np.add.accumulate(terms, axis=1)[:, -1]
+    return total
 
 
 def _certain(rows: Int64s) -> Floats:
@@ -171,12 +187,12 @@ POLICIES: dict[str, Policy] = {
 }
 
 
-def fault_of(policy: str, kind: str, *, weighted: bool) -> str | None:
-    """Why a step cannot use a policy for this kind of output, or None."""
+def fault_of(policy: str, kind: str | None, *, weighted: bool) -> str | None:
+    """Why a step cannot use a policy for this kind of output (None: for any kind), or None."""
     found = POLICIES.get(policy)
     if found is None:
         return f"policy {policy!r} is unknown; there are {sorted(POLICIES)}"
-    if kind not in found.kinds:
+    if kind is not None and kind not in found.kinds:
         return f"policy {policy!r} is for outputs of kind {' or '.join(found.kinds)}, not {kind}"
     if found.weights == "required" and not weighted:
         return f"policy {policy!r} needs weights, for example weights = {{champion = 0.9, challenger = 0.1}}"

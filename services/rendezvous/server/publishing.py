@@ -3,139 +3,182 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from weakref import WeakSet
 
-from rendezvous.envelope import CONTENT_TYPE
-from rendezvous.log.records import Headers, LogError, Sink
-from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Message, Reason, Request, Response
-from rendezvous.registry.events import ControlEvent
+from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source
+from rendezvous.messages import Comparisons, DeadLetter, Message, Request, Response
+from rendezvous.server.outbox import position
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
-from rendezvous.server.plan import MS_US, set_bits
+from rendezvous.server.replies import (
+    FOREVER_US,
+    NEVER_US,
+    PARK_US,
+    Address,
+    Addressed,
+    Parking,
+    Refusal,
+    Replies,
+    responses,
+)
 from rendezvous.settings import Endpoint
 from rendezvous.wire import encode
+
+PARKED_LOOK_S = 0.01
+"""Between two looks, while a flush waits for a cluster to say which topics are there."""
 
 _logger = logging.getLogger(__name__)
 
 
-def responses(verdicts: Verdicts, partition: int) -> list[Response]:
-    """The answers of one tick, in the order of its requests."""
-    decisions = verdicts.decisions
-    rows = zip(
-        verdicts.requests,
-        decisions.winners.tolist(),
-        decisions.reasons.tolist(),
-        decisions.arrived.tolist(),
-        decisions.slacks_us.tolist(),
-        decisions.outputs.tolist(),
-        strict=True,
-    )
-    return [
-        Response(
-            request_id=request.request_id,
-            partition=partition,
-            offset=request.offset,
-            model=decisions.models[winner] if winner >= 0 else "",
-            version=decisions.versions[winner] if winner >= 0 else "",
-            reason=Reason(reason),
-            output=tuple(output),
-            missing=tuple(decisions.models[column] for column in set_bits(verdicts.scheduled & ~arrived)),
-            slack_ms=slack_us / MS_US,
-            decided_us=decisions.decided_us,
-        )
-        for request, winner, reason, arrived, slack_us, output in rows
-    ]
+class Outstanding:
+    """Answers sent and not reported, by destination: one that takes none must not fill the producer's queue for all.
+
+    An application that names no partition has its whole topic as one destination.
+    """
+
+    RECORDS = 10_000
+    """For one destination. One that is well has a few dozen under way; a dead one keeps each for 30 s."""
+    BYTES = 8 * 1024 * 1024
+    """For one destination: 800 bytes for each of those, three times a usual answer."""
+    ALL_RECORDS = 100_000
+    """Half of the producer's queue (`queue.buffering.max.messages`), so that its own bound is never met."""
+    ALL_BYTES = 128 * 1024 * 1024
+    """Half of `queue.buffering.max.kbytes`."""
+
+    def __init__(self) -> None:
+        self._destinations: dict[Address, list[int]] = {}
+        self.records = 0
+        self.bytes = 0
+
+    def full(self, address: Address, size: int) -> str | None:
+        """Why no further answer of `size` bytes is sent there, or None."""
+        records, used = self._destinations.get(address, (0, 0))
+        if records >= self.RECORDS or used + size > self.BYTES:
+            return f"{records} answers ({used} bytes) are sent and not taken there"
+        if self.records >= self.ALL_RECORDS or self.bytes + size > self.ALL_BYTES:
+            return f"{self.records} answers ({self.bytes} bytes) are sent and not taken, to all reply topics"
+        return None
+
+    def add(self, address: Address, size: int) -> None:
+        """An answer is sent."""
+        destination = self._destinations.setdefault(address, [0, 0])
+        destination[0] += 1
+        destination[1] += size
+        self.records += 1
+        self.bytes += size
+
+    def reported(self, address: Address, size: int) -> None:
+        """It has arrived, or never will."""
+        destination = self._destinations[address]
+        destination[0] -= 1
+        destination[1] -= size
+        self.records -= 1
+        self.bytes -= size
+        if not destination[0]:
+            del self._destinations[address]
 
 
 class Publisher:
-    """The server's producer side for one endpoint: `answers` have a deadline, our `records` have not.
+    """The outbox of the default mode (see `Outbox`): `answers` have a deadline, our `records` have not.
 
     A record of ours that cannot be delivered (decision, comparison, dead letter) is kept in `failed`, and the service
-    stops: its successor resumes from the last commit, so nothing is lost. An answer that cannot be delivered is a
-    dead letter: its reply topic is the application's.
+    stops: its successor resumes from the last commit, so nothing is lost. So it does when nobody takes the answers on
+    our own reply topic. Any other answer that cannot be delivered is a dead letter: its topic is the application's.
+    The decision waits for the letter as it would for the answer, so that a successor writes the letter if we die before
+    it is there.
     """
 
-    def __init__(self, endpoint: Endpoint, answers: Sink, records: Sink, on_letter: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        source: Source,
+        answers: Sink,
+        records: Sink,
+        on_letter: Callable[[str], None],
+        topic_id: str,
+    ) -> None:
+        self._source = source
+        self._topic_id = topic_id
+        self._requests_topic = endpoint.topic("requests")
+        self._committed: dict[int, Committed] = {}
         self._answers = answers
         self._records = records
         self._on_letter = on_letter
-        self._topics = {
-            name: endpoint.topic(name) for name in ("responses", "decisions", "comparisons", "dead-letters", "control")
-        }
-        self._requests_topic = endpoint.topic("requests")
-        self._allowed = (self._topics["responses"], *endpoint.topics.reply_prefixes)
-        self._internal = {endpoint.topic(name) for name in ("requests", "scores", "labels")} | {
-            self._topics[name] for name in ("decisions", "comparisons", "dead-letters", "control")
-        }
-        self._head = [
-            ("ce_specversion", b"1.0"),
-            ("ce_type", b"rendezvous.response"),
-            ("ce_source", f"rendezvous/{endpoint.name}".encode()),
-            ("content-type", CONTENT_TYPE),
-        ]
-        self.undelivered = 0
+        self._topics = {name: endpoint.topic(name) for name in ("decisions", "comparisons", "dead-letters")}
+        self._responses = endpoint.topic("responses")
+        self._replies = Replies(endpoint, answers.partitions)
+        self._parking = Parking(self._replies)
+        self._outstanding = Outstanding()
+        self._gone: WeakSet[Partition] = WeakSet()
+        self._reports = 0
         self.failed: str | None = None
 
-    def answer(self, partition: Partition, verdicts: Verdicts) -> None:
-        """Send a tick's answers, and its decision when the last of them is delivered."""
-        batch = _Batch(len(verdicts.requests), lambda: self._decide(partition, verdicts))
-        for request, response in zip(verdicts.requests, responses(verdicts, partition.number), strict=True):
-            self._answer_one(request, response, batch)
+    def gained(self, numbers: Sequence[int]) -> None:
+        """See `Outbox.gained`: here a predecessor that lives is only asked, by the group, to stop."""
 
-    def _answer_one(self, request: Request, response: Response, batch: _Batch) -> None:
-        reply = request.reply
-        topic = (reply.topic if reply else "") or self._topics["responses"]
-        number = reply.partition if reply else None
-        if fault := self._refusal(topic, number):
-            self._refuse(request, response, fault)
-            batch.one_less()
-            return
-        correlation = reply.correlation if reply else request.request_id.encode()
-        headers: Headers = [
-            ("kafka_correlationId", correlation),
-            ("ce_id", f"{response.partition}-{response.offset}".encode()),
-            *self._head,
-        ]
+    def entitled(self, partitions: Iterable[Partition]) -> bool:
+        """See `Outbox.entitled`: the group takes positions only from a member of its present generation."""
+        held = {partition.number: position(partition, self._topic_id) for partition in partitions}
+        return self._source.still_member(self._requests_topic, held)
+
+    @property
+    def undelivered(self) -> int:
+        """Records that were handed over and whose fate is not known."""
+        return self._reports + self._parking.parked
+
+    def answer(self, partition: Partition, verdicts: Verdicts) -> None:
+        """Send a tick's answers, and its decision when the last of them is delivered.
+
+        Answers whose topic is not known yet follow later, with a decision of their own.
+        """
+        for ready in self._parking.take(partition, verdicts):
+            self._send(ready)
+
+    def _send(self, ready: Addressed) -> None:
+        partition, verdicts, addresses = ready
+        batch = _Batch(len(addresses), lambda: self._decide(partition, verdicts))
+        answers = responses(verdicts, partition.number)
+        for request, response, address in zip(verdicts.requests, answers, addresses, strict=True):
+            refusal = address if isinstance(address, Refusal) else self._answer(request, response, address, batch)
+            if refusal is not None:
+                self._refuse(request, response, refusal, batch)
+
+    def _answer(self, request: Request, response: Response, address: Address, batch: _Batch) -> Refusal | None:
+        value, headers = encode(response), self._replies.headers(request, response)
+        size = len(value) + sum(len(header) for _, header in headers)
+        if full := self._outstanding.full(address, size):
+            return Refusal(f"{address.topic}: {full}")
 
         def delivered(error: str | None, _: int) -> None:
-            self.undelivered -= 1
-            if error is not None:
-                self._refuse(request, response, f"{topic}: {error}")
-            batch.one_less()
+            self._reports -= 1
+            self._outstanding.reported(address, size)
+            if error is None:
+                batch.one_less()
+            elif error == TIMED_OUT and address.topic == self._responses:
+                self._fail(
+                    f"{address.topic}: {error}"
+                )  # ours: the cluster is away, and a letter would not arrive either
+            else:
+                self._refuse(request, response, Refusal(f"{address.topic}: {error}"), batch)
 
-        self.undelivered += 1
-        self._answers.send(topic, encode(response), partition=number, headers=headers, delivered=delivered)
-
-    def _refusal(self, topic: str, number: int | None) -> str | None:
-        """Why the server does not write to this reply topic: it is not allowed, or not there."""
-        if topic in self._internal or not topic.startswith(self._allowed):
-            return f"reply topic {topic!r} is not allowed; prefixes: {', '.join(self._allowed)} (topics.reply_prefixes)"
-        partitions = self._answers.partitions(topic)
-        if not partitions:
-            return f"reply topic {topic!r} does not exist"
-        if number is not None and number >= partitions:
-            return f"reply topic {topic!r} has {partitions} partitions, the request asks for number {number}"
+        self._reports += 1
+        self._outstanding.add(address, size)
+        try:
+            self._answers.send(address.topic, value, partition=address.partition, headers=headers, delivered=delivered)
+        except LogError as error:  # the topic has shrunk, or takes no record of this size: it is the application's
+            self._reports -= 1
+            self._outstanding.reported(address, size)
+            return Refusal(str(error))
         return None
 
-    def _refuse(self, request: Request, response: Response, detail: str) -> None:
-        self._letter_out(
-            DeadLetter(
-                reason=DeadLetterReason.REPLY_REFUSED,
-                detail=detail,
-                topic=self._requests_topic,
-                partition=response.partition,
-                offset=request.offset,
-                appended_us=request.appended_us,
-                written_us=response.decided_us,
-                headers=(),
-                key=None,
-                value=b"",
-                size_bytes=0,
-            ),
-            lambda _: None,
-        )
+    def _refuse(self, request: Request, response: Response, refusal: Refusal, batch: _Batch) -> None:
+        self._letter_out(self._replies.letter(request, response, refusal), lambda _: batch.one_less())
 
     def _decide(self, partition: Partition, verdicts: Verdicts) -> None:
+        if partition in self._gone:
+            return  # its new owner decides
         self._own(
             "decisions",
             partition.number,
@@ -146,10 +189,6 @@ class Publisher:
     def compare(self, partition: Partition, comparisons: Comparisons) -> None:
         """Send the comparisons of closed mailboxes."""
         self._own("comparisons", partition.number, comparisons, lambda _: partition.compared(comparisons.offsets))
-
-    def tell(self, event: ControlEvent) -> None:
-        """Append to control; it is in force once it is read back."""
-        self._own("control", 0, event, lambda _: None)
 
     def letter(self, letter: DeadLetter, partition: Partition | None) -> None:
         """Send a dead letter; `partition` owes it for the letter's offset."""
@@ -169,30 +208,59 @@ class Publisher:
         """Send to one of our topics; `done` gets the record's position."""
 
         def delivered(error: str | None, position: int) -> None:
-            self.undelivered -= 1
+            self._reports -= 1
             if error is None:
                 done(position)
-            elif self.failed is None:
-                self.failed = f"{self._topics[topic]}: {error}"
+            else:
+                self._fail(f"{self._topics[topic]}: {error}")
 
-        self.undelivered += 1
+        self._reports += 1
         self._records.send(self._topics[topic], encode(message), partition=number, delivered=delivered)
 
-    def check(self) -> None:
-        """Run the callbacks that are due.
+    def _fail(self, what: str) -> None:
+        """The first failure is the one that is told."""
+        self.failed = self.failed or what
 
-        Raises:
-            LogError: a record of ours could not be delivered.
-        """
+    def turn(self, partitions: Mapping[int, Partition], now_us: int) -> list[int]:
+        """See `Outbox.turn`: run the callbacks that are due, send the answers whose topic has become known."""
+        del partitions
+        for ready in self._parking.due(now_us):
+            self._send(ready)
         self._answers.serve()
         self._records.serve()
         if self.failed is not None:
             raise LogError(f"{self.failed}: stopping; a restart resumes from the last commit and loses nothing")
+        return []
 
-    def flush(self, timeout_s: float) -> None:
-        """Wait for what is under way, decisions that follow answers included."""
-        self._answers.flush(timeout_s)  # their reports send decisions and dead letters
+    def commit(self, partitions: Iterable[Partition]) -> None:
+        """See `Outbox.commit`."""
+        self._commit(partitions, wait=False)
+
+    def _commit(self, partitions: Iterable[Partition], *, wait: bool) -> None:
+        for partition in partitions:
+            committed = position(partition, self._topic_id)
+            if committed.offset > 0 and self._committed.get(partition.number) != committed:
+                self._source.commit(self._requests_topic, partition.number, committed, wait=wait)
+                self._committed[partition.number] = committed
+
+    def finish(self, partitions: Mapping[int, Partition], timeout_s: float) -> None:
+        """See `Outbox.finish`; decisions that follow answers and letters are waited for too."""
+        give_up_s = time.monotonic() + min(timeout_s, PARK_US / 1e6)
+        while self._parking.parked:
+            for ready in self._parking.due(NEVER_US if time.monotonic() < give_up_s else FOREVER_US):
+                self._send(ready)
+            if self._parking.parked:
+                time.sleep(PARKED_LOOK_S)
+        self._answers.flush(timeout_s)  # their reports send decisions and letters
+        self._records.flush(timeout_s)  # letters' reports send decisions
         self._records.flush(timeout_s)
+        self._commit(partitions.values(), wait=True)
+
+    def gone(self, partition: Partition) -> None:
+        """See `Outbox.gone`."""
+        self._gone.add(partition)
+        self._parking.forget(partition)
+        self._committed.pop(partition.number, None)
 
 
 class _Batch:

@@ -28,24 +28,24 @@ def response(model: str, reason: Reason = Reason.PREFERRED) -> Response:
     return Response("r", 0, 0, model, "v" if model else "", reason, (0.5,), (), 1.0, 1)
 
 
-def asked(due_s: float, latency_ms: float, model: str = "champion", reason: Reason = Reason.PREFERRED) -> Asked:
+def asked(due_s: float, latency_ms: float, model: str = "trees", reason: Reason = Reason.PREFERRED) -> Asked:
     """A request that was answered so late."""
     return Asked(due_s, due_s + latency_ms / 1e3, response(model, reason))
 
 
 LOG = [
     asked(0.0, 10),
-    asked(1.0, 100, "challenger", Reason.FALLBACK),
-    asked(1.5, 300, "baseline", Reason.FALLBACK),
+    asked(1.0, 100, "forest", Reason.FALLBACK),
+    asked(1.5, 300, "logistic", Reason.FALLBACK),
     asked(1.9, 250, "", Reason.NO_ANSWER),
     asked(2.0, 20, "", Reason.DEFAULT),
 ]
-STALL = report.Stall("champion", 1.0, 2.0)
+STALL = report.Stall("trees", 1.0, 2.0)
 
 
 def outcome(duplicates: int = 0, too_late: int = 0) -> report.Outcome:
     """The run of LOG, with a deadline of 250 ms."""
-    quality = {"champion": labels.Quality(7, 0.75, 0.4), "rule": labels.Quality(7, 0.6, 0.5)}
+    quality = {"trees": labels.Quality(7, 0.75, 0.4), "rule": labels.Quality(7, 0.6, 0.5)}
     return report.Outcome("here:1", 250, LOG, STALL, duplicates, too_late, quality, 12.34)
 
 
@@ -75,7 +75,7 @@ def test_what_never_came_is_unanswered_and_what_came_late_is_late() -> None:
     """Four of five were answered, one of them after its deadline, and the fifth never."""
     figures = report.figures(outcome())
     assert (figures["requests"], figures["answered"], figures["unanswered"], figures["late"]) == (5, 4, 1, 1)
-    assert figures["answered_by"] == {"champion": 1, "challenger": 1, "baseline": 1, "default": 1}
+    assert figures["answered_by"] == {"trees": 1, "forest": 1, "logistic": 1, "default": 1}
 
 
 def test_an_answer_that_came_after_the_client_gave_up_is_late_and_not_unanswered() -> None:
@@ -88,11 +88,11 @@ def test_the_stall_counts_what_fell_due_while_the_process_stood_still() -> None:
     """From its first moment to before its last."""
     stall = report.figures(outcome())["stall"]
     assert stall == {
-        "model": "champion",
+        "model": "trees",
         "requests": 3,
         "answered": 2,
         "late": 2,
-        "answered_by": {"challenger": 1, "baseline": 1},
+        "answered_by": {"forest": 1, "logistic": 1},
     }
 
 
@@ -202,6 +202,6 @@ def test_in_a_terminal_there_is_a_live_table() -> None:
     """Progress and who answers, drawn in place."""
     written = io.StringIO()
     with Screen(Console(file=written, width=100, force_terminal=True)) as screen:
-        screen.traffic(LOG, 5, 2.4, "FROZEN", 3)
-    assert "champion FROZEN" in written.getvalue()
+        screen.traffic(LOG, 5, 2.4, "trees FROZEN", 3)
+    assert "trees FROZEN" in written.getvalue()
     assert "5/5" in written.getvalue()

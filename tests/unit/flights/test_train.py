@@ -1,4 +1,4 @@
-"""Training writes models that are what scikit-learn fitted, once, and never touches the canary."""
+"""Training writes models that are what scikit-learn fitted, once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from onnx import ModelProto
 
 from rendezvous.demo import flights
 from rendezvous.scoring import export
-from rendezvous.scoring.card import CardError, load_card
 from rendezvous.scoring.columns import to_columns
 from rendezvous.scoring.models import OnnxModel, load_model
 from rendezvous.settings import Endpoint, load_endpoint
@@ -27,7 +26,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 SCRIPT = CHECKOUT / "models/flights/train.py"
 EVERY = 25
 """One in this many rows of January and February is enough for the machinery, if not for a good model."""
-MODELS = ("champion", "challenger", "baseline", "rule", "canary")
+MODELS = ("trees", "forest", "logistic", "rule")
 
 
 def import_script() -> Any:  # noqa: ANN401 - a script, not a module that mypy could follow
@@ -42,9 +41,9 @@ def import_script() -> Any:  # noqa: ANN401 - a script, not a module that mypy c
 
 
 train = import_script()
-forest = train.RECIPES["challenger"]
+forest = train.RECIPES["forest"]
 # converting a hundred trees would take most of these tests' time
-train.RECIPES["challenger"] = replace(forest, parameters={**forest.parameters, "n_estimators": 10})
+train.RECIPES["forest"] = replace(forest, parameters={**forest.parameters, "n_estimators": 10})
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +111,7 @@ def test_every_model_of_the_endpoint_can_be_served(endpoint: Endpoint) -> None:
 NUMBER = st.none() | st.floats(-(2.0**100), 2.0**100, width=32) | st.floats(-100, 3000, width=32)
 
 
-@pytest.mark.parametrize("name", ["champion", "challenger", "baseline"])
+@pytest.mark.parametrize("name", ["trees", "forest", "logistic"])
 def test_a_graph_answers_what_scikit_learn_answers(
     endpoint: Endpoint, fitted: dict[str, tuple[Any, OnnxModel]], name: str
 ) -> None:
@@ -151,47 +150,26 @@ def test_no_order_in_a_graph_depends_on_the_process(
     endpoint: Endpoint, fitted: dict[str, tuple[Any, OnnxModel]]
 ) -> None:
     """The operator sets, which skl2onnx keeps in a Python set, are sorted, or versions would follow the hash seed."""
-    graph = ModelProto.FromString(export.to_graph(fitted["baseline"][0], endpoint.features, "flights"))
+    graph = ModelProto.FromString(export.to_graph(fitted["logistic"][0], endpoint.features, "flights"))
     domains = [entry.domain for entry in graph.opset_import]
     assert domains == sorted(domains)
 
 
-def test_a_new_champion_leaves_the_canary_as_it_was(
-    home: Path, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The canary is the first champion's bytes with a card of its own, whatever is trained later."""
-    monkeypatch.setattr(train, "RECIPES", {"champion": train.RECIPES["champion"]})
-    folder = home / "models" / "flights"
-    first, card = artefacts(home)["champion"], load_card(folder / "canary")
-    train.run(home, load=lambda: table.iloc[::2], data_sha256=lambda: "b" * 64)
-    assert artefacts(home)["champion"] != first
-    assert artefacts(home)["canary"] == first
-    assert load_card(folder / "canary") == card
-
-
 def test_a_damaged_artefact_is_made_anew(home: Path, table: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
     """That one alone, and the same as before."""
-    path = home / "models/flights/baseline/model.onnx"
+    path = home / "models/flights/logistic/model.onnx"
     sound = path.read_bytes()
     path.write_bytes(b"damaged")
     train.run(home, load=lambda: table, data_sha256=lambda: "a" * 64)
     assert path.read_bytes() == sound
-    assert "champion   current" in capsys.readouterr().out
-
-
-def test_a_canary_without_a_card_is_the_owners_to_judge(home: Path) -> None:
-    """It is neither overwritten nor given a card that would guess."""
-    home.joinpath("models/flights/canary/card.json").unlink()
-    with pytest.raises(CardError, match="canary"):
-        train.run(home, load=forbidden, data_sha256=lambda: "a" * 64)
-    assert "canary" in artefacts(home)
+    assert "trees      current" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("model", "changes"),
     [
-        ("champion", {"parameters": {"categorical_features": [0, 1, 2]}}),
-        ("challenger", {"numbers": lambda: "passthrough"}),
+        ("trees", {"parameters": {"categorical_features": [0, 1, 2]}}),
+        ("forest", {"numbers": lambda: "passthrough"}),
     ],
 )
 def test_a_conversion_that_is_silently_wrong_is_caught(
@@ -208,10 +186,10 @@ def test_a_conversion_that_is_silently_wrong_is_caught(
 def test_a_refused_model_leaves_no_trace(home: Path, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model that was there stays, byte for byte, and nothing half written lies beside it."""
     monkeypatch.setattr(export, "MAX_DIFFERENCE", -1.0)
-    before = {path: path.read_bytes() for path in home.glob("models/flights/champion/*")}
-    with pytest.raises(train.TrainingError, match="champion: the ONNX graph is not"):
+    before = {path: path.read_bytes() for path in home.glob("models/flights/trees/*")}
+    with pytest.raises(train.TrainingError, match="trees: the ONNX graph is not"):
         train.run(home, load=lambda: table, data_sha256=lambda: "c" * 64)
-    assert {path: path.read_bytes() for path in home.glob("models/flights/champion/*")} == before
+    assert {path: path.read_bytes() for path in home.glob("models/flights/trees/*")} == before
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,9 +12,10 @@ import pytest
 pytest.importorskip("hdrh", reason="hdrhistogram has no wheel for Linux on arm64")
 
 from loadtest import __main__ as command
+from loadtest.failover.home import known_modes
 
 ROOT = Path(__file__).parents[3]
-OUTER = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "SCENARIO", "RATE", "SECONDS", "REPORT")
+OUTER = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "SCENARIO", "RATE", "SECONDS", "MODE", "REPORT")
 """What an outer make may hand down."""
 
 
@@ -26,7 +27,24 @@ def test_rates_are_one_or_several() -> None:
     assert options.report == command.FOLDER
 
 
-@pytest.mark.parametrize("arguments", [[], ["unheard"], ["steady", "--rate", "0"], ["steady", "--seconds", "nan"]])
+def test_modes_are_one_or_several() -> None:
+    """And all that endpoint documents know without it."""
+    assert command.parse(["failover", "--mode", "exactly_once", "default"]).mode == ["exactly_once", "default"]
+    assert command.parse(["failover"]).mode == known_modes()
+    assert command.parse(["failover"]).rate == command.FAILOVER_RATE
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["unheard"],
+        ["steady", "--rate", "0"],
+        ["steady", "--seconds", "nan"],
+        ["failover", "--mode", "unheard"],
+        ["failover", "--rate", "1", "2"],
+    ],
+)
 def test_what_cannot_be_measured_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """With the usage and a word."""
     with pytest.raises(SystemExit):
@@ -40,8 +58,9 @@ def test_what_cannot_be_measured_is_refused(arguments: list[str], capsys: pytest
         ([], "steady"),
         (["RATE=100 250", "SECONDS=3", "REPORT=x"], "steady --rate 100 250 --seconds 3 --report x"),
         (["SCENARIO=steady"], "steady"),
+        (["SCENARIO=failover", "RATE=50", "MODE=default"], "failover --rate 50 --mode default"),
     ],
-    ids=["none", "all", "scenario"],
+    ids=["none", "all", "scenario", "failover"],
 )
 def test_make_passes_its_arguments_through(arguments: list[str], words: str) -> None:
     """Each is handed on when it was given, and only then."""

@@ -15,6 +15,7 @@ from loadtest.floor import summary
 from loadtest.latency import HIGHEST_US, Run, figures, histogram, percentile_ms
 from loadtest.report import SIDES, Bare, Pair, lost, most_other_cores, rate_figures, targets
 from loadtest.system import batches
+from rendezvous.registry.state import Control
 from rendezvous.telemetry import ScorerMetrics, Telemetry
 
 NAN = float("nan")
@@ -109,7 +110,7 @@ def test_batches_are_read_from_a_scorers_page() -> None:
 def test_the_sample_is_repeated_for_as_long_as_a_run_lasts(tmp_path: Path) -> None:
     """Rows and ids in step."""
     rows = [{"x": 1}, {"x": 2}]
-    bench = Bench(None, tmp_path, "", tmp_path, rows, ["a", "b"], 1.0)  # type: ignore[arg-type] # not looked at
+    bench = Bench(None, Control(), tmp_path, "", tmp_path, rows, ["a", "b"], 1.0)  # type: ignore[arg-type] # not looked at
     assert bench.requests(10, 0.3) == ([{"x": 1}, {"x": 2}, {"x": 1}], ["a", "b", "a"])
 
 

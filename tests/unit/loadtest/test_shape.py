@@ -11,6 +11,7 @@ from endpoints import VERSIONS, endpoint
 from loadtest import shape
 from loadtest.bench import Bench
 from loadtest.relay import Hop, number_of
+from registers import first_deployment
 from rendezvous.envelope import read_envelope
 from rendezvous.messages import Scores
 from rendezvous.running import CANDIDATE_GATHER_MS
@@ -22,11 +23,12 @@ HOME = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def hops(monkeypatch: pytest.MonkeyPatch) -> dict[str, Hop]:
+def hops() -> dict[str, Hop]:
     """The relays of flights, whether or not its models are trained."""
     flights = load_endpoint("flights", HOME)
-    monkeypatch.setattr(shape, "versions", lambda _: dict.fromkeys(flights.models, "0123456789ab"))
-    return shape.hops(Bench(flights, HOME, "broker:1", Path("logs"), [{}], ["EWR-UA-1545-2013-01-01T0515"], 1.0))
+    control = first_deployment(flights, "0123456789ab")
+    ids = ["EWR-UA-1545-2013-01-01T0515"]
+    return shape.hops(Bench(flights, control, HOME, "broker:1", Path("logs"), [{}], ids, 1.0))
 
 
 def test_topics_are_configured_as_the_endpoints() -> None:

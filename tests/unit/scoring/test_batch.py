@@ -13,14 +13,17 @@ from endpoints import DEADLINE_MS, FEATURES, endpoint
 from rendezvous.envelope import write_envelope
 from rendezvous.log.records import Record
 from rendezvous.messages import Bytes, Envelope, Floats, Status
+from rendezvous.registry.events import State
 from rendezvous.scoring.batch import score, take_up
 from rendezvous.scoring.columns import Columns
+from rendezvous.scoring.duty import Duty
 from rendezvous.wire import Codec
 
 CODEC = Codec(FEATURES)
 APPENDED_MS = 1_000_000
 NOW_US = (APPENDED_MS + 10) * 1_000
 ENDPOINT = endpoint()
+LIVE, CANDIDATE = Duty(State.ACTIVE, live=True, shed={}), Duty(State.ACTIVE, live=False, shed={})
 CRASH = "crash"
 NOT_A_NUMBER = "nan"
 INFINITE = "inf"
@@ -64,7 +67,7 @@ def run(
 
 def scored(*records: Record, live: bool, required: tuple[str, ...], model: Fake) -> tuple[Bytes, Floats]:
     """The statuses and outputs of a batch."""
-    batch = take_up(records, ENDPOINT, CODEC, NOW_US, live=live)
+    batch = take_up(records, ENDPOINT, CODEC, NOW_US, LIVE if live else CANDIDATE)
     return score(batch, model, ENDPOINT, required)
 
 
@@ -137,7 +140,7 @@ def test_a_value_of_exactly_the_limit_is_scored() -> None:
 def test_what_is_no_request_is_left_out() -> None:
     """Records without a usable envelope have no row: the server sends them to dead-letters."""
     stray = request(offset=1)._replace(headers=[])
-    batch = take_up([request(offset=0), stray, request(offset=2)], ENDPOINT, CODEC, NOW_US, live=True)
+    batch = take_up([request(offset=0), stray, request(offset=2)], ENDPOINT, CODEC, NOW_US, LIVE)
     assert [record.offset for record in batch.records] == [0, 2]
     assert batch.statuses.tolist() == [Status.NONE] * 2
     assert len(batch.rows) == 2
@@ -219,7 +222,7 @@ def test_what_is_not_finite_is_no_score(what: str) -> None:
 def test_one_output_that_is_not_finite_spoils_its_row() -> None:
     """All of a row's outputs stand together."""
     wide = endpoint(output={"kind": "multiclass", "names": ["a", "b"], "default": [0.5, 0.5]})
-    batch = take_up([request(1.0, NOT_A_NUMBER), request(2.0, INFINITE), request(3.0)], wide, CODEC, NOW_US, live=True)
+    batch = take_up([request(1.0, NOT_A_NUMBER), request(2.0, INFINITE), request(3.0)], wide, CODEC, NOW_US, LIVE)
     statuses, outputs = score(batch, Fake(width=2), wide, ())
     assert statuses.tolist() == [Status.NONFINITE, Status.NONFINITE, Status.OK]
     assert outputs.tolist() == [[0, 0], [0, 0], [6, 6]]
@@ -240,7 +243,7 @@ def test_an_answer_of_the_wrong_shape_is_an_error() -> None:
 
 def test_a_batch_is_not_changed_by_scoring() -> None:
     """The same batch can be scored again."""
-    batch = take_up([request(1.0), request(None)], ENDPOINT, CODEC, NOW_US, live=True)
+    batch = take_up([request(1.0), request(None)], ENDPOINT, CODEC, NOW_US, LIVE)
     before = batch.statuses.copy()
     first = score(batch, Fake(), ENDPOINT, ("x",))
     second = score(batch, Fake(), ENDPOINT, ("x",))
@@ -269,10 +272,23 @@ KINDS: dict[str, tuple[Callable[[float], Record], Status | None]] = {
 def test_in_any_mixture_each_row_has_its_own_fate(drawn: list[tuple[str, int]]) -> None:
     """A row's status and score are what they are alone, whatever stands beside it; none says NONE."""
     records = [KINDS[kind][0](float(x))._replace(offset=n) for n, (kind, x) in enumerate(drawn)]
-    batch = take_up(records, ENDPOINT, CODEC, NOW_US, live=True)
+    batch = take_up(records, ENDPOINT, CODEC, NOW_US, LIVE)
     statuses, outputs = score(batch, Fake(), ENDPOINT, ("x",))
     kept = [(n, kind, x) for n, (kind, x) in enumerate(drawn) if KINDS[kind][1] is not None]
     assert [record.offset for record in batch.records] == [n for n, _, _ in kept]
     assert statuses.tolist() == [KINDS[kind][1] for _, kind, _ in kept]
     assert outputs.tolist() == [[2.0 * x if kind == "good" else 0.0] for _, kind, x in kept]
     assert (statuses.dtype, outputs.dtype) == (np.dtype(np.uint8), np.dtype(np.float32))
+
+
+def test_what_is_left_out_is_not_even_decoded() -> None:
+    """Under load: a share of the requests of that partition alone, the same keys every time."""
+    pressed = Duty(State.ACTIVE, live=False, shed={3: 0.5})
+    keys = [f"key {number}".encode() for number in range(400)]
+    here = [request(offset=n)._replace(partition=3, key=key, value=b"never decoded") for n, key in enumerate(keys)]
+    statuses = take_up(here, ENDPOINT, CODEC, NOW_US, pressed).statuses
+    assert set(statuses.tolist()) == {Status.SHED, Status.UNREADABLE}
+    assert 150 < np.count_nonzero(statuses == Status.SHED) < 250
+    np.testing.assert_array_equal(take_up(here, ENDPOINT, CODEC, NOW_US, pressed).statuses, statuses)
+    elsewhere = [record._replace(partition=2) for record in here]
+    assert (take_up(elsewhere, ENDPOINT, CODEC, NOW_US, pressed).statuses == Status.UNREADABLE).all()

@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from endpoints import FEATURES, endpoint
+from endpoints import FEATURES, VERSIONS, control_of, endpoint, genesis
 from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
 from rendezvous.envelope import write_envelope
-from rendezvous.log.records import LogError
+from rendezvous.log.records import LogError, Owner
 from rendezvous.messages import Envelope, Floats, Scores, Status
+from rendezvous.registry.events import ControlEvent, Deployment, RulesChange, Shedding, State
 from rendezvous.scoring.card import Card
 from rendezvous.scoring.columns import Columns
+from rendezvous.scoring.duty import duty_of
 from rendezvous.scoring.models import LoadedModel
 from rendezvous.scoring.service import COMMIT_EVERY_US, Scorer, group_of
 from rendezvous.telemetry import ScorerMetrics
-from rendezvous.wire import Codec, decode
+from rendezvous.wire import Codec, decode, encode
 
 REQUESTS, SCORES = "tests.requests", "tests.scores"
 CODEC = Codec(FEATURES)
@@ -51,6 +53,17 @@ class HeldSink(MemorySink):
         return super().flush(timeout_s)
 
 
+class Joined(MemorySource):
+    """A member that tells whom it belongs to."""
+
+    owner: Owner
+
+    def subscribe(self, topic: str, owner: Owner) -> None:
+        """See `Source.subscribe`."""
+        self.owner = owner
+        super().subscribe(topic, owner)
+
+
 class Room:
     """A log of two partitions, and the scorers that work on it."""
 
@@ -63,14 +76,34 @@ class Room:
         self.endpoint = endpoint(models=models, schedule=[{"models": ["champion"]}])
         self.registry = CollectorRegistry()
         self.sink = MemorySink(self.log)
+        self.roles: list[bool] = []
 
     def scorer(self, name: str = "champion", version: str = "c1", sink: MemorySink | None = None) -> Scorer:
         """A scorer that has joined."""
         self.registry = CollectorRegistry()
         self.sink = sink or MemorySink(self.log)
-        loaded = LoadedModel(Doubles(), Card.model_construct(version=version))
-        source = MemorySource(self.log, group_of(self.endpoint, name, version))
-        return Scorer(self.endpoint, name, loaded, source, self.sink, self.clock, ScorerMetrics(self.registry))
+        loaded = LoadedModel(Doubles(), Card.model_construct(model=name, version=version))
+        self.group = group_of(self.endpoint, name, version)
+        versions = {"champion": "c1", "candidate": "n1"} | {name: version}
+        control = control_of(*genesis(self.endpoint, versions))
+        metrics = ScorerMetrics(self.registry)
+        return Scorer(self.endpoint, loaded, control, self._join, self.sink, self.clock, metrics)
+
+    def _join(self, live: bool) -> Joined:  # noqa: FBT001 - a member for a role
+        self.roles.append(live)
+        self.member = Joined(self.log, self.group)
+        return self.member
+
+    def state(self, state: State, model: str = "champion", version: str = "c1") -> Deployment:
+        """A version is to rest, to go on, or to end."""
+        return Deployment(model, version, f"{model}-{version}", state, by="tests", at_us=0)
+
+    def tell(self, event: ControlEvent) -> None:
+        """Append to control."""
+        if not self.log.records["tests.control", 0]:
+            for first in genesis(self.endpoint, {"champion": "c1", "candidate": "n1"}):
+                self.log.append("tests.control", 0, encode(first))
+        self.log.append("tests.control", 0, encode(event))
 
     def ask(self, x: float | None, partition: int = 0, deadline_ms: int | None = None) -> int:
         """Put a request; returns its offset."""
@@ -370,7 +403,7 @@ def test_nothing_behind_a_lost_record_is_committed(end: str) -> None:
     if end == "stop":
         scorer.stop()
     else:
-        scorer.revoked([0, 1], lost=False)
+        room.member.owner.revoked([0, 1], lost=False)
     assert [offset for offset, _, _ in room.rows()] == [1]
     assert room.committed() in {None, 0}
 
@@ -382,7 +415,7 @@ def test_lost_partitions_are_not_committed() -> None:
     scorer = room.scorer(sink=sink)
     room.ask(1.0)
     scorer.turn()
-    scorer.revoked([0, 1], lost=True)
+    room.member.owner.revoked([0, 1], lost=True)
     sink.flush(1.0)  # the report comes too late
     room.log.members.clear()
     room.clock.advance_ms(COMMIT_MS)
@@ -401,3 +434,65 @@ def test_delay_is_the_age_of_the_oldest_request() -> None:
     scorer.turn()
     assert room.counted("delay_seconds") == pytest.approx(0.05)
     assert np.isclose(room.counted("batch_seconds_sum") or 0.0, 0.0)
+
+
+# --------------------------------------------------------------------------------------------------- what control says
+
+
+def test_a_paused_version_rests_and_a_resumed_one_goes_on_from_there() -> None:
+    """Requests pass it by meanwhile: nobody wants their scores any more when it is back."""
+    room = Room()
+    scorer = room.scorer()
+    scorer.turn()
+    room.tell(room.state(State.PAUSED))
+    scorer.turn()
+    room.ask(1.0)
+    scorer.turn()
+    room.tell(room.state(State.ACTIVE))
+    scorer.turn()
+    room.ask(2.0)
+    scorer.turn()
+    scorer.stop()
+    assert room.rows() == [(1, Status.OK, 4.0)]
+    assert room.committed() == 2
+
+
+def test_a_retired_version_has_nothing_more_to_do() -> None:
+    """Its process ends."""
+    room = Room()
+    scorer = room.scorer("candidate", "n1")
+    scorer.turn()
+    assert not scorer.over
+    room.tell(room.state(State.RETIRED, "candidate", "n1"))
+    scorer.turn()
+    assert scorer.over
+
+
+def test_a_candidate_that_becomes_live_changes_its_seat_and_loses_nothing() -> None:
+    """Another member joins with the live role's settings, a second later the first leaves; every request is scored."""
+    room = Room()
+    scorer = room.scorer("candidate", "n1")
+    scorer.turn()
+    step = {"models": ["candidate"]}
+    room.tell(RulesChange(endpoint(schedule=[step]).rules.model_dump_json(), by="tests", at_us=0))
+    for number in range(30):
+        room.ask(float(number))
+        room.clock.advance_ms(100)
+        scorer.turn()
+    assert room.roles == [False, True]
+    assert len(room.log.members[room.group]) == 1
+    assert sorted({offset for offset, _, _ in room.rows()}) == list(range(30))
+
+
+def test_candidates_leave_out_first_then_challengers_and_the_others_never() -> None:
+    """The first model of the schedule and the last are champion and safety net."""
+    of = endpoint()
+    pressed = Shedding(partition=1, candidates=1.0, challengers=0.5, by="server", at_us=0)
+    control = control_of(*genesis(of), pressed)
+    shares = {model: duty_of(control, (model, version)).shed for model, version in VERSIONS.items()}
+    assert shares == {"champion": {}, "challenger": {1: 0.5}, "baseline": {}, "candidate": {1: 1.0}}
+
+
+def test_a_version_that_control_does_not_know_is_retired() -> None:
+    """It was never deployed."""
+    assert duty_of(control_of(), ("champion", "c1")).state is State.RETIRED

@@ -12,6 +12,7 @@ CRASH_SEEDS=5000 plays so many runs instead of SEEDS; CRASH_FROM=5000 begins the
 
 from __future__ import annotations
 
+import json
 import os
 import zlib
 from collections import Counter, deque
@@ -26,7 +27,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from elections import Output, first_choice, vote_in
+from elections import Output, vote_in
 from endpoints import VERSIONS, endpoint, genesis
 from memory_log import FakeClock, MemoryLog, MemorySource
 from rendezvous.envelope import draw_of, write_envelope
@@ -45,8 +46,8 @@ from rendezvous.registry.events import (
     Weights,
 )
 from rendezvous.registry.state import Control, Pair
-from rendezvous.rules import Rules
 from rendezvous.server import service as service_module
+from rendezvous.server import steering
 from rendezvous.server.columns import Columns
 from rendezvous.server.following import followed
 from rendezvous.server.ledger import Ledger
@@ -59,6 +60,7 @@ from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
 from rendezvous.topics import topics_of
 from rendezvous.wire import Codec, decode, encode
+from worlds import memory_server
 
 SEEDS, FIRST = int(os.environ.get("CRASH_SEEDS", "300")), int(os.environ.get("CRASH_FROM", "0"))
 MUTANT_SEEDS = 150
@@ -91,7 +93,7 @@ def endpoint_of(ring: int) -> Endpoint:
         topics={"partitions": PARTITIONS},
         aliases={"first": "champion"},
         mailbox={"close_ms": CLOSE_MS, "silent_ms": 200, "capacity": ring},
-        fallback={"requests": 8, "window_s": 0.4, "recover_s": 0.4},
+        fallback={"requests": 2, "window_s": 0.2, "recover_s": 0.1},
         request={
             "deadline_ms": DEADLINE_MS,
             "max_deadline_ms": LONGEST_MS,
@@ -408,7 +410,7 @@ class Run:
             "default": [self.chance.choice((0.25, 0.125))],
             "expected": self.chance.choice(((), ("first",))),
         }
-        return RulesChange(Rules.model_validate(rules).model_dump_json(), "tests", 0)
+        return RulesChange(json.dumps(rules), "tests", 0)  # which may not hold
 
     # ---------------------------------------------------------------------------------------- what goes wrong
 
@@ -432,15 +434,7 @@ class Run:
         self.interrupted_us.append(self.clock())
         source = ShufflingSource(self.log, self.chance, self.limit)
         answers, records = (SlowSink(self.log, self.chance, self.sent_us) for _ in range(2))
-        service = Service(
-            self.endpoint,
-            source,
-            answers,
-            records,
-            self.clock,
-            METRICS,
-            "topic-id",
-        )
+        service = memory_server(self.endpoint, self.log, source, (answers, records))
         self.servers.append(Server(service, source, (answers, records)))
 
     def stop(self) -> None:
@@ -615,8 +609,7 @@ class Run:
         return self.asked[place][1] // 1_000 * 1_000
 
     def _reason(self, plan: Plan, found: Decision) -> Reason:
-        first = first_choice(plan.steps[0], found.axis)
-        preferred = found.step == 0 if first is None else found.winner == first
+        preferred = found.step == 0 if plan.first is None else found.winner == plan.first
         return Reason.PREFERRED if preferred else Reason.FALLBACK
 
     def _check_agreement(self, found: Decision, answers: list[Answer]) -> None:
@@ -666,7 +659,7 @@ def test_promises_hold() -> None:
             )
     assert repeated > 0, "the runs never killed a server between an answer and its decision"
     assert repeated < 0.1 * asked
-    scarce = [what for what in HARD if reached[what] < SEEDS / 10]
+    scarce = [what for what in HARD if reached[what] < SEEDS / 20]
     assert not scarce, f"the runs hardly came by {scarce}: {reached}"
 
 
@@ -717,7 +710,7 @@ def ignore_suspensions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets versions answer that are passed by on the partition."""
     trusting = MappingProxyType[int, frozenset[Pair]]({})
     monkeypatch.setattr(
-        service_module,
+        steering,
         "plan_for",
         lambda of, control, number: plan_for(of, replace(control, suspended=trusting), number),
     )

@@ -67,7 +67,7 @@ REFUSED: dict[str, tuple[ControlEvent | bytes, str]] = {
     "no steps": (rules(schedule=[]), "rules do not hold"),
     "an unknown policy": (
         rules(schedule=[{"models": ["champion"], "policy": "guess"}]),
-        "the rules before stay in force: .*schedule step 1: policy 'guess' is unknown",
+        "rules do not hold: .*policy 'guess' is unknown",
     ),
     "split without weights": (rules(schedule=[{"models": ["champion"], "policy": "split"}]), "needs weights"),
     "another width": (rules(default=[0.5, 0.5]), "cannot change its width"),

@@ -1,0 +1,56 @@
+"""The summaries on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+MEANING = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
+
+
+def latencies(report: Mapping[str, Any]) -> Table:
+    """`steady`: system and floor at each rate."""
+    table = Table(title=f"{report['scenario']}: latency from due, ms")
+    for heading in ("requests/s", "", *MEANING.values(), "lost", "late"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for rate in report["rates"]:
+        for side in ("system", "floor"):
+            values = [f"{rate[side]['latency_ms'][name]:.2f}" for name in MEANING]
+            table.add_row(f"{rate['rate']:g}", side, *values, str(rate[side]["unanswered"]), str(rate[side]["late"]))
+        table.add_row("", "ratio", *(f"{rate['ratio'][name]:.2f}" for name in MEANING))
+        table.add_row("", "difference", *(f"{rate['difference_ms'][name]:.2f}" for name in MEANING), end_section=True)
+    return table
+
+
+COUNTS = {"sent": "sent", "lost": "lost", "duplicates": "twice", "late": "late"}
+REASONS = ("preferred", "fallback", "default", "expired")
+"""Of first answers; the others do not come up here, and are in the JSON if they do."""
+
+
+def faults(report: Mapping[str, Any]) -> Iterator[Table]:
+    """`failover`: what each fault did, a table a mode."""
+    for mode in report["modes"]:
+        table = Table(title=f"{report['scenario']}, {mode['mode']}: requests", box=box.SIMPLE)
+        table.add_column("", no_wrap=True)
+        for heading in (*COUNTS.values(), *REASONS):
+            table.add_column(heading, justify="right")
+        for fault in [*mode["faults"], {"fault": "altogether", **mode["totals"]}]:
+            reasons = (str(fault["reasons"].get(name, 0)) for name in REASONS)
+            table.add_row(fault["fault"], *(str(fault[name]) for name in COUNTS), *reasons)
+        yield table
+
+
+def targets(report: Mapping[str, Any]) -> Table:
+    """Each target, met or not; of a recovery also what it was for a second alone."""
+    table = Table(title="targets")
+    for heading, justify in (("target", "left"), ("value", "right"), ("limit", "right"), ("", "left")):
+        table.add_column(heading, justify="right" if justify == "right" else "left")
+    for target in report["targets"]:
+        value = "never" if target["value"] is None else f"{target['value']:.2f}"
+        if not target["met"] and target.get("first_second") is not None:
+            value += f"\nfor 1 s: {target['first_second']:.2f}"
+        table.add_row(target["name"], value, f"{target['limit']:.2f}", "met" if target["met"] else "NOT MET")
+    return table
