@@ -78,7 +78,6 @@ class MemorySource:
         self._topic = ""
         self._owner: Owner | None = None
         self._owned: set[int] = set()
-        self._members: list[MemorySource] = []
         self._positions: dict[tuple[str, int], int] = {}
         self._ends: dict[tuple[str, int], int] = {}
         self._told = False
@@ -115,14 +114,11 @@ class MemorySource:
             return
         if self.expelled:
             self.expelled = False
-            gone, self._owned, self._members = sorted(self._owned), set(), []
+            gone, self._owned = sorted(self._owned), set()
             self._stop(self._owner.revoked(gone, lost=True))
             self._log.members[self._group].append(self)
             self._told = False
             return
-        if self._members == self._log.members[self._group]:
-            return  # nobody came or went
-        self._members = list(self._log.members[self._group])
         share = self._log.share(self._group, self._topic, self)
         if gone := sorted(self._owned - share):
             self._owned -= set(gone)

@@ -138,10 +138,11 @@ class Oracle:
     # ------------------------------------------------------------------------------------------------- what changes
 
     def adopt(self, plan: Plan) -> None:
-        """A new plan for new requests; who is no longer deployed stays while anything is in flight, room permitting."""
+        """A new plan for new requests; who is not deployed any more stays for those from before, if there is room."""
         self.plan = plan
         self.era += 1
-        leaving = [pair for pair in self.axis if pair not in plan.axis] if self.slots else []
+        wanted = {pair for slot in self.slots.values() for pair in slot.plan.deployed}
+        leaving = [pair for pair in self.axis if pair in wanted and pair not in plan.axis]
         before, self.axis = self.axis, (*plan.axis, *leaving)[: self.max_models]
         for pair in set(before) - set(self.axis):
             self.seen_us.pop(pair, None)

@@ -44,6 +44,7 @@ class PlannedStep:
 class Plan:
     """Who is compared (the model axis), who answers when, and how long things may take.
 
+    deployed: the versions that control named when the plan was made; a mailbox's axis may have others beside them.
     expected: bits of those whose reports close a mailbox early; 0 for everybody who is alive. watched: for each pair
     that the rules schedule and that is active, suspended or not, the end of its first step in µs from the append.
     suspended: who is passed by on this partition. first: whom the rules would rather have than all others, suspended
@@ -52,6 +53,7 @@ class Plan:
     """
 
     axis: Axis
+    deployed: Axis
     steps: tuple[PlannedStep, ...]
     default: Floats
     deadline_us: int
@@ -142,6 +144,7 @@ def plan_for(endpoint: Endpoint, control: Control, partition: int) -> Plan:
     expected = [pair for name in rules.expected if (pair := control.resolve(name)) is not None]
     return Plan(
         axis=axis,
+        deployed=axis,
         steps=steps,
         default=np.array(rules.default, np.float32),
         deadline_us=rules.deadline_ms * MS_US,
