@@ -26,7 +26,7 @@ from rendezvous.messages import (
     Response,
     Status,
 )
-from rendezvous.registry.events import Deployment, Quality, RulesChange, State, Suspension, Weights
+from rendezvous.registry.events import Deployment, Quality, RulesChange, Shedding, State, Suspension, Weights
 from rendezvous.registry.fold import KINDS
 from rendezvous.server.policies import POLICIES
 from rendezvous.wire import decode_any
@@ -541,6 +541,20 @@ def split_by_key(world: World) -> None:
     }
 
 
+def pressed(world: World) -> None:
+    """When nobody answers in time, control is told that candidates leave out half, then all, then challengers too."""
+    world.start()
+    for spell in range(2):
+        for number in range(60):
+            ask(world, f"{spell}-{number}", deadline_ms=200)
+        world.wait(200 + FOLLOW_MS)
+    world.wait(1_000)
+    events = [decode_any(value, KINDS) for value in world.read("control")]
+    shares = [(event.candidates, event.challengers) for event in events if isinstance(event, Shedding)]
+    assert shares
+    assert shares == [(0.5, 0.0), (1.0, 0.0)][: len(shares)]
+
+
 SCENARIOS: list[Callable[[World], None]] = [
     preferred,
     score_too_late,
@@ -568,4 +582,5 @@ SCENARIOS: list[Callable[[World], None]] = [
     bad_events,
     every_policy,
     split_by_key,
+    pressed,
 ]
