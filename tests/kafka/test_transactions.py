@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -33,25 +34,31 @@ pytestmark = pytest.mark.kafka
 SLEEPER = """
 import sys, time
 from rendezvous.log import Bundle, KafkaSource, KafkaTransactor, Outgoing, Start
-kafka, topic, name = sys.argv[1:]
-transactor = KafkaTransactor(kafka, name, KafkaSource(kafka, topic))
+kafka, topic = sys.argv[1:]
+transactor = KafkaTransactor(kafka, topic, KafkaSource(kafka, topic))
 while True:
-    transactor.hand_over(Bundle([Outgoing(topic, 0, b"sleeper")] * 20, Start(topic, 0, 0), ""))
+    transactor.hand_over(Bundle([Outgoing(topic, 0, bytes(5_000))] * 2_000, Start(topic, 0, 0), ""))
     while (outcome := transactor.outcome()) is None:
         time.sleep(0.0005)
     print(outcome.lost or "done", flush=True)
     if outcome.lost:
         time.sleep(60)
 """
-"""A process that commits bundle after bundle, until it is told that it is lost; then it stays, as a server does."""
+"""A process that commits bundle after bundle, until it is told that it is lost; then it stays, as a server does. The
+bundles are large, so that it is stopped while records are on their way."""
 
 
-@pytest.fixture
-def topic(stack: Addresses) -> str:
+def new_topic(stack: Addresses) -> str:
     """A topic of the test's own, with one partition."""
     name = f"transactions-{uuid.uuid4().hex[:12]}"
     create_topics(stack.kafka, [Topic(name, 1, {})])
     return name
+
+
+@pytest.fixture
+def topic(stack: Addresses) -> str:
+    """One for a test that needs no more."""
+    return new_topic(stack)
 
 
 @pytest.fixture
@@ -80,14 +87,14 @@ def outcome_of(transactor: KafkaTransactor) -> Outcome:
 
 
 @pytest.fixture
-def sleeper(stack: Addresses, topic: str) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Starts the process."""
+def sleeper(stack: Addresses) -> Iterator[Callable[[str], tuple[str, subprocess.Popen[str]]]]:
+    """Starts the process, whose transactional id is its topic's name."""
     begun: list[subprocess.Popen[str]] = []
 
-    def begin(name: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", SLEEPER, stack.kafka, topic, name]
+    def begin(topic: str) -> tuple[str, subprocess.Popen[str]]:
+        command = [sys.executable, "-c", SLEEPER, stack.kafka, topic]
         begun.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))  # noqa: S603 - ours
-        return begun[-1]
+        return topic, begun[-1]
 
     yield begin
     for process in begun:
@@ -101,29 +108,35 @@ def said(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-@pytest.mark.parametrize("bundles", range(1, 5))
+@pytest.mark.parametrize("asleep_s", [0.0, 9.0])
 def test_a_sleeper_that_wakes_up_disturbs_nobody(
-    bundles: int, stack: Addresses, topic: str, sleeper: Callable[[str], subprocess.Popen[str]]
+    asleep_s: float, stack: Addresses, sleeper: Callable[[str], tuple[str, subprocess.Popen[str]]]
 ) -> None:
-    """Wherever in a bundle it was stopped: what its successor has open is committed, and it says that it is lost."""
-    name = f"{topic}-{bundles}"
-    process = sleeper(name)
-    for _ in range(bundles):
+    """Wherever in a bundle it was stopped: what its successor has open is committed, and it says that it is lost.
+
+    After 8 seconds its records have timed out, and nobody has told it of a successor yet.
+    """
+    processes = [sleeper(new_topic(stack)) for _ in range(4)]
+    for number, (_, process) in enumerate(processes):
         assert said(process) == "done"
-    os.kill(process.pid, signal.SIGSTOP)
-    successor = Producer({"bootstrap.servers": stack.kafka, "transactional.id": name})
-    successor.init_transactions(30.0)
-    successor.begin_transaction()
-    successor.produce(topic, b"successor", partition=0)
-    assert successor.flush(10.0) == 0
-    os.kill(process.pid, signal.SIGCONT)
-    while (word := said(process)) == "done":  # bundles that were done before it was stopped
-        pass
-    assert word
-    successor.produce(topic, b"successor", partition=0)
-    successor.commit_transaction(30.0)
-    values = [record.value for record in read_to_end(stack.kafka, topic, 0, 0)]
-    assert values[-2:] == [b"successor"] * 2
+        time.sleep(0.02 * number)
+        os.kill(process.pid, signal.SIGSTOP)
+    time.sleep(asleep_s)
+    for topic, process in processes:
+        successor = Producer({"bootstrap.servers": stack.kafka, "transactional.id": topic})
+        successor.init_transactions(30.0)
+        successor.begin_transaction()
+        successor.produce(topic, b"successor", partition=0)
+        assert successor.flush(10.0) == 0
+        os.kill(process.pid, signal.SIGCONT)
+        while (word := said(process)) == "done":  # bundles that were done before it was stopped
+            pass
+        assert word
+        time.sleep(0.5)  # for what its threads might still say
+        successor.produce(topic, b"successor", partition=0)
+        successor.commit_transaction(30.0)
+        values = [record.value for record in read_to_end(stack.kafka, topic, 0, 0)]
+        assert values[-2:] == [b"successor"] * 2
 
 
 def test_a_predecessor_is_lost_at_its_next_bundle(stack: Addresses, topic: str, source: KafkaSource) -> None:
