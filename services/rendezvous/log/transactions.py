@@ -14,15 +14,20 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from rendezvous.log.kafka import KafkaSource
 from rendezvous.log.reading import on_client_error
 from rendezvous.log.records import Bundle, LogError, Outcome, Outgoing
-from rendezvous.log.roles import ADMIN_TIMEOUT_S, TRANSACTOR
+from rendezvous.log.roles import ADMIN_TIMEOUT_S, SESSION_MS, TRANSACTOR
 
-STEP_S = 5.0
+STEP_S = 1.0
 """How long one step of a transaction may take before it is asked for again; a healthy broker needs milliseconds."""
+SLEPT_S = SESSION_MS / 2e3
+"""A step that took so long was slept in: there may be a successor."""
 AGAIN_S = 0.05
 """Before a bundle that was aborted is reported: a group that is changing hands has often done so by then."""
 ROOM_S = 0.01
 STUCK_S = 30.0
 """How long a bundle may be under way, which is how long the other mode's records wait for a broker that is away."""
+
+AWAY_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while the machine sleeps, where the system has such a clock."""
 
 _logger = logging.getLogger(__name__)
 
@@ -42,6 +47,8 @@ class KafkaTransactor:
         self._source = source
         self._closed = False
         self._handed_s = 0.0
+        self._awake_s = 0.0
+        self._bundles_begun = False
         self._bundles: queue.SimpleQueue[tuple[Bundle, object] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._producer = Producer(
@@ -93,6 +100,8 @@ class KafkaTransactor:
         while (handed := self._bundles.get()) is not None and not self._closed:
             try:
                 outcome = self._outcome_of(*handed)
+            except _SleptError as error:
+                outcome = _lost(str(error))
             except Exception as error:  # of any kind, the client's SystemError too: silence would last for ever
                 _logger.warning("transaction of %s", self._id, exc_info=True)
                 outcome = _lost(f"{type(error).__name__}: {error.__cause__ or error}")
@@ -102,6 +111,8 @@ class KafkaTransactor:
 
     def _outcome_of(self, bundle: Bundle, member: object) -> Outcome:
         fates = _Fates()
+        self._bundles_begun = True  # before that there is nothing that an abort could end
+        self._awake_s = time.clock_gettime(AWAY_CLOCK)
         try:
             self._commit(bundle, member, fates)
         except _RefusedError:
@@ -114,8 +125,9 @@ class KafkaTransactor:
         self._producer.begin_transaction()
         for record in bundle.records:
             self._produce(record, fates)
-        self._producer.flush(STEP_S)  # what is refused is known before the position is sent
-        if fates.refused or fates.succeeded:
+        while self._producer.flush(STEP_S) and not fates.bad:  # what is refused is known before the position is sent
+            self._stay_awake()
+        if fates.bad:
             raise _RefusedError
         position = TopicPartition(*bundle.start, bundle.metadata)
         self._patiently(lambda: self._producer.send_offsets_to_transaction([position], member, STEP_S))
@@ -145,7 +157,14 @@ class KafkaTransactor:
             except KafkaException as error:
                 if self._closed or not error.args[0].retriable():
                     raise
+                self._stay_awake()
                 time.sleep(AGAIN_S)
+
+    def _stay_awake(self) -> None:
+        """Raise if this process was stopped, or its machine asleep, for so long that there may be a successor."""
+        was_s, self._awake_s = self._awake_s, time.clock_gettime(AWAY_CLOCK)
+        if self._bundles_begun and self._awake_s - was_s > SLEPT_S:
+            raise _SleptError(f"stood still for {self._awake_s - was_s:.1f} s")
 
     def _failed(self, error: KafkaError, fates: _Fates) -> Outcome:
         """Abort; what cannot be aborted, or must not be, is lost."""
@@ -157,6 +176,7 @@ class KafkaTransactor:
     def _abort(self, fates: _Fates) -> Outcome:
         if fates.succeeded:
             return _lost(fates.succeeded)
+        self._stay_awake()
         try:
             self._patiently(lambda: self._producer.abort_transaction(STEP_S))
         except KafkaException as worse:
@@ -173,6 +193,10 @@ class _RefusedError(Exception):
     """A record was refused before it was sent."""
 
 
+class _SleptError(Exception):
+    """Nothing may be aborted: see SUCCEEDED."""
+
+
 class _Fates:
     """The delivery reports of one transaction."""
 
@@ -181,6 +205,11 @@ class _Fates:
         self.refused: dict[str, str] = {}
         self.succeeded = ""
         """Why there is a successor, if one was heard of."""
+
+    @property
+    def bad(self) -> bool:
+        """Whether nothing can come of it any more."""
+        return bool(self.refused or self.succeeded)
 
     def reporter(self, topic: str) -> Callable[[KafkaError | None, Message], None]:
         def report(error: KafkaError | None, message: Message) -> None:
@@ -204,5 +233,6 @@ SUCCEEDED = {
     KafkaError._FATAL,  # noqa: SLF001
 }
 """Said to one whose place another has taken, or will. Nothing is aborted then: to abort, the client asks for a new
-epoch, and the broker, which does not look at the old one while a transaction is open, aborts the successor's. (A
-generation that is over is none of these: every rebalance ends one, and the epoch is our own still.)"""
+epoch, and the broker, which does not look at the old one while a transaction is open, aborts the successor's. So it is
+after a sleep in which records timed out, though nobody has said anything yet: hence `_stay_awake`. (A generation that
+is over is none of these: every rebalance ends one, and the epoch is our own still.)"""
