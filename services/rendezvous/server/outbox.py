@@ -47,7 +47,7 @@ class Outbox(Protocol):
         """Wait for all that is under way, and commit."""
 
     def gone(self, partition: Partition) -> None:
-        """A partition is not ours any more: send nothing further of it."""
+        """A partition is not ours any more: begin nothing further of it."""
 
     def entitled(self, partitions: Iterable[Partition]) -> bool:
         """Whether a process that was frozen may send: the group says that these are still its own."""
