@@ -79,7 +79,7 @@ def memory_outbox(
     answers, records = sinks
     if endpoint.exactly_once:
         transactor = partial(MemoryTransactor, log, source=source)
-        return TransactionalOutbox(endpoint, answers.partitions, transactor, metrics.buried, TOPIC_ID)
+        return TransactionalOutbox(endpoint, source, answers.partitions, transactor, metrics.buried, TOPIC_ID)
     return Publisher(endpoint, source, answers, records, metrics.buried, TOPIC_ID)
 
 

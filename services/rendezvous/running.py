@@ -114,7 +114,7 @@ def kafka_outbox(
     if endpoint.exactly_once:
         replies = KnownTopics(ask_cluster(bootstrap), known)
         transactor = partial(KafkaTransactor, bootstrap, source=source)
-        return TransactionalOutbox(endpoint, replies.partitions, transactor, metrics.buried, topic_id)
+        return TransactionalOutbox(endpoint, source, replies.partitions, transactor, metrics.buried, topic_id)
     answers = KafkaSink(bootstrap, room_s=0, known=known)  # an answer does not wait for room in the queue either
     records = KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS)
     return Publisher(endpoint, source, answers, records, metrics.buried, topic_id)

@@ -61,6 +61,7 @@ class Reads:
         self._topics = [name for name in (topic, joined) if name]
         self.owned: set[int] = set()
         self.lost = False
+        self.revoked_times = 0
 
     def assigned(self, partitions: Sequence[int]) -> list[Start]:
         """See `Owner.assigned`."""
@@ -73,6 +74,7 @@ class Reads:
         assert self.owned >= set(partitions)
         self.owned -= set(partitions)
         self.lost |= lost
+        self.revoked_times += 1
         return [(topic, number) for number in partitions for topic in self._topics]
 
 
@@ -375,6 +377,29 @@ def test_members_share_and_hand_over(stack: Addresses) -> None:
         until(lambda: one.poll(10, 0.05) is not None and first.owned == {0, 1}, "the first has both again")
         assert time.monotonic() - started < 5.0  # the session, six seconds, is for the dead
     assert (first.owned, first.lost, second.lost) == (set(), False, False)
+
+
+def test_a_member_without_partitions_leaves_at_once(stack: Addresses) -> None:
+    """One that stops between the two rounds of a join leaves nothing unowned for the length of its session."""
+    topic = new_topic(stack, 2)
+    first, second = Reads(topic), Reads(topic)
+    with member(stack, topic, first, topic) as one:
+        until(lambda: one.poll(10, 0.05) == [] and first.owned == {0, 1}, "the first has both")
+        two = KafkaSource(stack.kafka, topic)
+        two.subscribe(topic, second)
+
+        def half_way() -> bool:
+            one.poll(10, 0.01)
+            two.poll(10, 0.01)
+            return len(first.owned) == 1
+
+        until(half_way, "the first has given one away")
+        assert second.owned == set()
+        two.close()
+        started = time.monotonic()
+        until(lambda: one.poll(10, 0.05) is not None and first.owned == {0, 1}, "the first has both again")
+        assert time.monotonic() - started < 4.0  # a session is six
+    assert (first.owned, first.lost, first.revoked_times, second.revoked_times) == (set(), False, 2, 0)
 
 
 # ----------------------------------------------------------------------------------------------------------- producing

@@ -159,7 +159,12 @@ class KafkaSource:
         return self._consumer.consumer_group_metadata()
 
     def close(self) -> None:
-        """See `Source.close`."""
+        """See `Source.close`.
+
+        A member without partitions sends no word when it is closed, and the group waits for its session to end: one
+        that stops between the two rounds of a join leaves partitions unowned for six seconds. Unsubscribing says it.
+        """
+        self._consumer.unsubscribe()
         self._consumer.close()
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from operator import methodcaller
 
@@ -19,12 +22,44 @@ from rendezvous.log.patience import patiently
 from rendezvous.log.records import LogError, Record, Start
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, READER
 
+QUIET_S = 10.0
+"""While a broker is away each client has twenty troubles a second, in the same words."""
+MAX_TROUBLES = 1_000
+"""Remembered; more kinds than that are no repetition."""
+
 _logger = logging.getLogger(__name__)
 
 
+class Troubles:
+    """Which troubles were said when, and how often each came since; `say` is called by the clients' own threads."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, tuple[float, int]] = {}
+        self._lock = threading.Lock()
+
+    def say(self, trouble: str, now_s: float) -> str:
+        """What is to be said of it now: nothing, if it was said less than QUIET_S ago."""
+        key = _NUMBERS.sub("#", trouble)
+        with self._lock:
+            at_s, silent = self._said.get(key, (now_s - QUIET_S, 0))
+            if now_s - at_s < QUIET_S:
+                self._said[key] = at_s, silent + 1
+                return ""
+            if len(self._said) >= MAX_TROUBLES:
+                self._said.clear()
+            self._said[key] = now_s, 0
+        return f"{trouble} ({silent} more like it in {now_s - at_s:.0f} s)" if silent else trouble
+
+
+_NUMBERS = re.compile(r"\d+ms\b")
+"""Which differ in every trouble: how long it took to fail."""
+_troubles = Troubles()
+
+
 def on_client_error(error: KafkaError) -> None:
-    """Connection troubles heal by themselves: say so once each, and go on."""
-    _logger.warning("kafka client: %s", error.str())
+    """Connection troubles heal by themselves: say each once in QUIET_S, and go on."""
+    if said := _troubles.say(error.str(), time.monotonic()):
+        _logger.warning("kafka client: %s", said)
 
 
 def heals(error: KafkaError) -> bool:

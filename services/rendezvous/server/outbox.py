@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from rendezvous.log.records import Committed
+from rendezvous.log.records import Committed, Source
 from rendezvous.messages import Comparisons, DeadLetter
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
@@ -47,12 +47,17 @@ class Outbox(Protocol):
         """Wait for all that is under way, and commit."""
 
     def gone(self, partition: Partition) -> None:
-        """A partition is not ours any more: send nothing further of it."""
+        """A partition is not ours any more: begin nothing further of it."""
 
     def entitled(self, partitions: Iterable[Partition]) -> bool:
-        """Whether a process that was frozen may send: these are still its own, or the log takes nothing otherwise."""
+        """Whether a process that was frozen may send: the group says that these are still its own."""
 
 
 def position(partition: Partition, topic_id: str) -> Committed:
     """How far a partition is done, and where its successor must start reading."""
     return Committed(partition.committable, partition.resume(topic_id).text())
+
+
+def committed(source: Source, topic: str, number: int) -> Committed:
+    """What the group has for a partition; before its first commit, the partition's beginning."""
+    return source.committed(topic, number) or Committed(source.bounds(topic, number)[0], "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from weakref import WeakSet
 
 from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source
 from rendezvous.messages import Comparisons, DeadLetter, Message, Request, Response
@@ -111,7 +110,6 @@ class Publisher:
         self._replies = Replies(endpoint, answers.partitions)
         self._parking = Parking(self._replies)
         self._outstanding = Outstanding()
-        self._gone: WeakSet[Partition] = WeakSet()
         self._reports = 0
         self.failed: str | None = None
 
@@ -177,8 +175,9 @@ class Publisher:
         self._letter_out(self._replies.letter(request, response, refusal), lambda _: batch.one_less())
 
     def _decide(self, partition: Partition, verdicts: Verdicts) -> None:
-        if partition in self._gone:
-            return  # its new owner decides
+        # of a partition that is gone too: the answers are there, and a successor that has not read decisions to their
+        # end yet leaves them alone. Nor are answers that wait in the queue then taken back: after an outage they are
+        # the first to arrive, and the client could only purge all partitions' at once
         self._own(
             "decisions",
             partition.number,
@@ -258,7 +257,6 @@ class Publisher:
 
     def gone(self, partition: Partition) -> None:
         """See `Outbox.gone`."""
-        self._gone.add(partition)
         self._parking.forget(partition)
         self._committed.pop(partition.number, None)
 

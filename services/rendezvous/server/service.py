@@ -7,13 +7,13 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
-from rendezvous.log.records import Committed, Record, Source, Start
+from rendezvous.log.records import Record, Source, Start
 from rendezvous.log.roles import SESSION_MS
 from rendezvous.messages import Comparisons
 from rendezvous.server.counting import count_answers, count_scores, show_partitions
 from rendezvous.server.hearing import Hearing
 from rendezvous.server.intake import Intake, dead_letter, undecodable
-from rendezvous.server.outbox import Outbox
+from rendezvous.server.outbox import Outbox, committed
 from rendezvous.server.partition import Partition
 from rendezvous.server.podium import Podium
 from rendezvous.server.recovery import take_over
@@ -309,9 +309,7 @@ class Service:
         If it has not, it will say so, or whoever it gave them to has fenced us.
         """
         for number in sorted(self._in_doubt):
-            committed = self._source.committed(self._requests_topic, number)
-            if committed is None:
-                committed = Committed(self._source.bounds(self._requests_topic, number)[0], "")
-            if self._source.still_member(self._requests_topic, {number: committed}):
+            held = {number: committed(self._source, self._requests_topic, number)}
+            if self._source.still_member(self._requests_topic, held):
                 self._in_doubt.discard(number)
                 self._source.reread(self.assigned([number]))

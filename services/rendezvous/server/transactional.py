@@ -21,9 +21,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
-from rendezvous.log.records import Bundle, Committed, Outcome, Outgoing, Start, Transactor
+from rendezvous.log.records import Bundle, Committed, Outcome, Outgoing, Source, Start, Transactor
 from rendezvous.messages import Comparisons, DeadLetter, Message
-from rendezvous.server.outbox import position
+from rendezvous.server.outbox import committed, position
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
 from rendezvous.server.replies import (
@@ -73,6 +73,7 @@ class TransactionalOutbox:
 
     Args:
         endpoint: whose topics it writes to.
+        source: the member of the group.
         partitions: how many partitions a reply topic has, None while that is not known.
         transactor: makes the producer of a transactional id, and fences its predecessor.
         on_letter: told of each dead letter's reason.
@@ -82,12 +83,14 @@ class TransactionalOutbox:
     def __init__(
         self,
         endpoint: Endpoint,
+        source: Source,
         partitions: Callable[[str], int | None],
         transactor: Callable[[str], Transactor],
         on_letter: Callable[[str], None],
         topic_id: str,
     ) -> None:
         self._name = endpoint.name
+        self._source = source
         self._transactor = transactor
         self._on_letter = on_letter
         self._topic_id = topic_id
@@ -110,9 +113,13 @@ class TransactionalOutbox:
             self._desks |= {number: _Desk(transactor) for number, transactor in zip(numbers, made, strict=True)}
 
     def entitled(self, partitions: Iterable[Partition]) -> bool:
-        """See `Outbox.entitled`: a transaction with the position of a member that is none cannot be committed."""
-        del partitions
-        return True
+        """See `Outbox.entitled`: asked with what is committed already, for what is not is a guess.
+
+        A transaction of a member that is none could not be committed, but it would disturb the new owner's.
+        """
+        topic = self._topics["requests"]
+        held = {partition.number: committed(self._source, topic, partition.number) for partition in partitions}
+        return self._source.still_member(topic, held)
 
     # ------------------------------------------------------------------------------------------------- what is due
 
@@ -214,11 +221,11 @@ class TransactionalOutbox:
         return self._buried(item.letter(Refusal(f"{item.outgoing.topic}: {reason}")))
 
     def _send(self, desk: _Desk, partition: Partition) -> None:
-        committed = position(partition, self._topic_id)
-        start = Start(self._topics["requests"], partition.number, committed.offset)
-        desk.offered = committed
+        offered = position(partition, self._topic_id)
+        start = Start(self._topics["requests"], partition.number, offered.offset)
+        desk.offered = offered
         desk.handed, desk.gathered = desk.gathered, []
-        desk.sent = Bundle([item.outgoing for item in desk.handed], start, committed.metadata)
+        desk.sent = Bundle([item.outgoing for item in desk.handed], start, offered.metadata)
         desk.transactor.hand_over(desk.sent)
 
     def commit(self, partitions: Iterable[Partition]) -> None:

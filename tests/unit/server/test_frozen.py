@@ -18,8 +18,8 @@ GROUP = "server"
 class Frozen(MemoryWorld):
     """A world whose server stands still for a while, with a request that waits in its mailbox."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **changes: object) -> None:
+        super().__init__(**changes)
         self.start()
         self.wait(50)
         self.asked = ask(self, "r1")
@@ -50,9 +50,10 @@ def test_a_short_pause_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(answers(world)) == 1
 
 
-def test_a_member_goes_on_once_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("exactly_once", [False, True])
+def test_a_member_goes_on_once_it_knows(exactly_once: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a parameter of the test
     """Until the group has said so it is not ready and answers nothing; then all that is due, and what came since."""
-    world = Frozen()
+    world = Frozen(exactly_once=exactly_once)
     refusals = [1, 2]
     real = MemorySource.still_member
 
@@ -75,9 +76,10 @@ def test_a_member_goes_on_once_it_knows(monkeypatch: pytest.MonkeyPatch) -> None
     assert [answer.request_id for answer in answers(world)] == ["r1", "r2"]
 
 
-def test_who_was_expelled_answers_nothing_for_what_it_lost() -> None:
+@pytest.mark.parametrize("exactly_once", [False, True])
+def test_who_was_expelled_answers_nothing_for_what_it_lost(exactly_once: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """The new owner has answered it meanwhile."""
-    world = Frozen()
+    world = Frozen(exactly_once=exactly_once)
     frozen, member = world.server, world.member
     world.service = None
     world.freeze(SESSION_MS)
