@@ -43,6 +43,26 @@ def faults(report: Mapping[str, Any]) -> Iterator[Table]:
         yield table
 
 
+def windows(report: Mapping[str, Any]) -> Table:
+    """`handoff`: what became of the requests in each window, and how long they took."""
+    table = Table(title=f"{report['scenario']}, {report['rate']:g} requests/s", box=box.SIMPLE)
+    table.add_column("", no_wrap=True)
+    for heading in ("s", *COUNTS.values(), "as if quiet", *REASONS[:3], "p50", "p99", "max", "effect"):
+        table.add_column(heading, justify="right")
+    for window in report["windows"]:
+        switch, latency = window.get("switch"), window["latency_ms"]
+        table.add_row(
+            window["window"],
+            f"{window['seconds']:.0f}",
+            *(str(window[name]) for name in COUNTS),
+            f"{window['late_in_quiet']:.1f}" if "late_in_quiet" in window else "",
+            *(str(window["reasons"].get(name, 0)) for name in REASONS[:3]),
+            *(f"{latency[name] or 0:.0f}" for name in ("p50", "p99", "max")),
+            f"{switch['effect_ms']:.0f}" if switch and switch["effect_ms"] is not None else "",
+        )
+    return table
+
+
 def targets(report: Mapping[str, Any]) -> Table:
     """Each target, met or not; of a recovery also what it was for a second alone."""
     table = Table(title="targets")
