@@ -45,20 +45,21 @@ def faults(report: Mapping[str, Any]) -> Iterator[Table]:
 
 def windows(report: Mapping[str, Any]) -> Table:
     """`handoff`: what became of the requests in each window, and how long they took."""
-    table = Table(title=f"{report['scenario']}, {report['rate']:g} requests/s", box=box.SIMPLE)
+    table = Table(
+        title=f"{report['scenario']}, {report['rate']:g} requests/s; latency in ms",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("", no_wrap=True)
-    for heading in ("s", *COUNTS.values(), "as if quiet", *REASONS[:3], "p50", "p99", "max", "effect"):
+    for heading in (*COUNTS.values(), "in quiet", *REASONS[1:3], "p50", "p99", "max"):
         table.add_column(heading, justify="right")
     for window in report["windows"]:
-        switch, latency = window.get("switch"), window["latency_ms"]
         table.add_row(
             window["window"],
-            f"{window['seconds']:.0f}",
             *(str(window[name]) for name in COUNTS),
-            f"{window['late_in_quiet']:.1f}" if "late_in_quiet" in window else "",
-            *(str(window["reasons"].get(name, 0)) for name in REASONS[:3]),
-            *(f"{latency[name] or 0:.0f}" for name in ("p50", "p99", "max")),
-            f"{switch['effect_ms']:.0f}" if switch and switch["effect_ms"] is not None else "",
+            f"{window['late_in_quiet']:g}" if "late_in_quiet" in window else "",
+            *(str(window["reasons"].get(name, 0)) for name in REASONS[1:3]),
+            *(f"{window['latency_ms'][name] or 0:.0f}" for name in ("p50", "p99", "max")),
         )
     return table
 

@@ -19,6 +19,10 @@ from rendezvous.registry.naming import written
 
 BIN_S = 0.2
 """Of who answers."""
+LATENCY_BIN_S = 0.5
+"""So many requests that p99 is not the maximum."""
+MOST_RATE = 2.0
+"""Times the rate, of the panel of scores: what is caught up after a gap goes beyond it, and would hide the gap."""
 SCORES_BIN_S = 0.1
 """Of who scores: a gap that matters must not hide in it."""
 SHORT = 4
@@ -63,7 +67,7 @@ def taking(history: History) -> tuple[list[float], dict[str, list[float]]]:
     """(seconds at which each bin begins, p50, p99 and maximum of the latencies in it), by when a request was due."""
     due_s = _due_s(history)
     waited = np.array([case.waited_ms(CLOCKS["in_hand"]) for case in history.cases])
-    edges = _edges(due_s, BIN_S)
+    edges = _edges(due_s, LATENCY_BIN_S)
     bins = np.digitize(due_s, edges) - 1
     told = [percentiles(waited[(bins == number) & np.isfinite(waited)]) for number in range(len(edges) - 1)]
     return edges[:-1].tolist(), {
@@ -87,6 +91,7 @@ def draw(history: History, report: Mapping[str, Any], path: Path) -> None:
     _draw_answers(above, history, colours)
     _draw_latencies(middle, history)
     _draw_scores(below, history, colours)
+    below.set_ylim(0, MOST_RATE * report["rate"])
     for axes in (above, middle, below):
         _mark(axes, history, named=axes is above)
     totals, machine = report["totals"], report["machine"]
@@ -155,7 +160,6 @@ def _draw_scores(axes: Axes, history: History, colours: Mapping[str, str]) -> No
         axes.plot(edges[:-1], rates, color=colours[name], label=_short(name), linewidth=0.9)
     axes.set_ylabel("scores/s by whom")
     axes.set_xlabel("seconds")
-    axes.set_ylim(0)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
 
 
