@@ -13,6 +13,7 @@ from rich.console import Console
 from loadtest import steady, tables
 from loadtest.failover import scenario as failover
 from loadtest.failover.home import MODES, known_modes
+from loadtest.handoff import scenario as handoff
 from rendezvous.cli import MENDABLE
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
@@ -24,6 +25,8 @@ RATES = (100.0, 250.0, 500.0)
 SECONDS = 10.0
 FAILOVER_RATE = 200.0
 """What a broker, six services and the driver do on two cores with room for those that start anew."""
+HANDOFF_RATE = 1_000.0
+"""What is promised of a promotion is promised under so many."""
 FOLDER = Path("loadtest") / "report"
 LOST = 1
 """Exit code when a request never had an answer; a target that is not met is a figure, not a failure."""
@@ -68,7 +71,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="of the endpoint, one or several; all without it",
     )
     faults.set_defaults(run=_failover)
-    for scenario in (latency, faults):
+    acts = scenarios.add_parser("handoff", help="what a promotion, a rollback and a frozen champion do to answers")
+    acts.add_argument("--rate", type=_positive, default=HANDOFF_RATE, help="requests a second")
+    acts.add_argument("--seconds", type=_positive, default=SECONDS, help="of each window, at least")
+    acts.set_defaults(run=_handoff)
+    for scenario in (latency, faults, acts):
         scenario.add_argument("--report", type=Path, default=FOLDER, help="folder for the JSON and the picture")
     return parser.parse_args(arguments)
 
@@ -101,6 +108,23 @@ def _failover(options: argparse.Namespace, environs: Environment, console: Conso
     for table in tables.faults(report):
         console.print(table)
     console.print(tables.targets(report))
+    _warn_of_others(report, console)
+    return lost
+
+
+def _handoff(options: argparse.Namespace, environs: Environment, console: Console) -> int:
+    report, lost = handoff.run(
+        environs, rate=options.rate, seconds=options.seconds, folder=options.report, say=_say(console)
+    )
+    console.print(tables.windows(report))
+    console.print(tables.targets(report))
+    if report["rate"] < report["rate_asked"]:
+        console.print(
+            f"This machine does not keep up with {report['rate_asked']:g} requests/s now: measured at "
+            f"{report['rate']:g}/s, the highest that it did of those tried.",
+            style="bold",
+            highlight=False,
+        )
     _warn_of_others(report, console)
     return lost
 

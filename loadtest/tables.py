@@ -43,6 +43,27 @@ def faults(report: Mapping[str, Any]) -> Iterator[Table]:
         yield table
 
 
+def windows(report: Mapping[str, Any]) -> Table:
+    """`handoff`: what became of the requests in each window, and how long they took."""
+    table = Table(
+        title=f"{report['scenario']}, {report['rate']:g} requests/s; latency in ms",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("", no_wrap=True)
+    for heading in (*COUNTS.values(), "in quiet", *REASONS[1:3], "p50", "p99", "max"):
+        table.add_column(heading, justify="right")
+    for window in report["windows"]:
+        table.add_row(
+            window["window"],
+            *(str(window[name]) for name in COUNTS),
+            f"{window['late_in_quiet']:g}" if "late_in_quiet" in window else "",
+            *(str(window["reasons"].get(name, 0)) for name in REASONS[1:3]),
+            *(f"{window['latency_ms'][name] or 0:.0f}" for name in ("p50", "p99", "max")),
+        )
+    return table
+
+
 def targets(report: Mapping[str, Any]) -> Table:
     """Each target, met or not; of a recovery also what it was for a second alone."""
     table = Table(title="targets")

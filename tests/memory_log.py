@@ -178,6 +178,13 @@ class MemorySource:
         """What a transaction commits for this member."""
         self._log.commits[self._group, topic, partition] = committed
 
+    def detach(self) -> None:
+        """Leave the group, and read on."""
+        if self._owner is not None:
+            self._owner.revoked(sorted(self._owned), lost=False)
+        self._owner, self._owned = None, set()
+        self._log.leave(self._group, self)
+
     def close(self) -> None:
         """Leave the group."""
         self._log.leave(self._group, self)

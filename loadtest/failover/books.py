@@ -25,6 +25,7 @@ from itertools import pairwise
 from typing import Any
 
 from rendezvous.messages import Reason
+from rendezvous.registry.state import Pair
 
 Place = tuple[int, int]
 """A request's (partition, offset)."""
@@ -51,6 +52,8 @@ class Answer:
     reason: Reason
     appended_ms: float
     in_hand_ms: float
+    pair: Pair = ("", "")
+    """Who answered: model and version; empty for the default."""
 
 
 Clock = Callable[[Answer], float]

@@ -72,19 +72,20 @@ def write_home(folder: Path, mode: str) -> Endpoint:
     schemas.mkdir(parents=True)
     (schemas / "features.avsc").write_text(json.dumps(FEATURES))
     for model, factor in FACTORS.items():
-        _write_model(models / model, MODEL.format(factor=factor))
+        write_model(models / model, NAME, MODEL.format(factor=factor))
     switch = "" if mode == MODES[0] else f"{mode} = true\n"
     (models / "endpoint.toml").write_text(switch + DOCUMENT)
     return load_endpoint(NAME, folder)
 
 
-def _write_model(folder: Path, code: str) -> None:
-    folder.mkdir(parents=True)
+def write_model(folder: Path, endpoint: str, code: str) -> str:
+    """Write a model of plain Python to its workbench, with its card; returns its version."""
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.py").write_text(code)
     digest = sha256(code.encode()).hexdigest()
     nothing = Window(first=date(2013, 1, 1), last=date(2013, 1, 1), rows=0)
     card = Card(
-        endpoint=NAME,
+        endpoint=endpoint,
         model=folder.name,
         version=digest[:VERSION_DIGITS],
         kind="python",
@@ -99,3 +100,4 @@ def _write_model(folder: Path, code: str) -> None:
         created_utc=datetime(2013, 1, 1, tzinfo=UTC),
     )
     write_card(folder, card)
+    return card.version

@@ -38,7 +38,7 @@ class Supervisor:
     """Services by name. One that dies is started anew; one that was stopped stays down until it is started."""
 
     def __init__(self, commands: Mapping[str, Sequence[str]], variables: Mapping[str, str], logs: Path) -> None:
-        self._commands = commands
+        self._commands = dict(commands)
         self._variables = variables
         self._logs = logs
         self._running: dict[str, RunningService] = {}
@@ -67,6 +67,11 @@ class Supervisor:
     def __getitem__(self, name: str) -> RunningService | None:
         with self._lock:
             return self._running.get(name)
+
+    def add(self, name: str, command: Sequence[str]) -> None:
+        """Start one more."""
+        self._commands[name] = command
+        self.start(name)
 
     def start(self, name: str) -> None:
         """Start what was stopped."""

@@ -126,6 +126,7 @@ class Traffic:
                     reason=response.reason,
                     appended_ms=record.timestamp_ms,
                     in_hand_ms=now_ms(),
+                    pair=(response.model, response.version),
                 )
                 self._answers.append(answer)
                 self._first.setdefault(answer.number, answer)

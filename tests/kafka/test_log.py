@@ -127,6 +127,33 @@ def test_a_poll_takes_what_waits(stack: Addresses) -> None:
         assert source.poll(4, 0.0) == []
 
 
+def test_a_member_that_is_detached_reads_on_while_another_takes_over(stack: Addresses) -> None:
+    """It goes on from where it was, nothing left out; its partitions are given to whoever is in the group."""
+    topic = new_topic(stack)
+    put(stack, topic, [b"%d" % number for number in range(3)])
+    left, joined = Reads(topic), Reads(topic)
+    with member(stack, topic, left) as leaving, member(stack, topic, joined) as following:
+        assert [record.offset for record in take(leaving, 3)] == [0, 1, 2]
+        leaving.detach()
+        until(lambda: leaving.poll(10, 0.1) == [] and not left.owned, "revoked")
+        put(stack, topic, [b"more"])
+        assert [record.offset for record in take(leaving, 1)] == [3]
+        assert [record.offset for record in take(following, 4)] == [0, 1, 2, 3]
+        assert joined.owned == {0}
+        put(stack, topic, [b"for both"])
+        assert [record.offset for record in take(leaving, 1)] == [4]
+
+
+def test_a_detached_member_that_has_read_nothing_is_closed_in_order(stack: Addresses) -> None:
+    """Also before it was told that its partitions are gone."""
+    topic = new_topic(stack)
+    owner = Reads(topic)
+    with member(stack, topic, owner) as source:
+        until(lambda: source.poll(10, 0.1) == [] and owner.owned == {0}, "assigned")
+        source.detach()
+    assert not owner.owned
+
+
 def test_an_end_is_noted(stack: Addresses) -> None:
     """Once everything has been read the position of the end is known; it moves on with the log."""
     topic = new_topic(stack)

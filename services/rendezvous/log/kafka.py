@@ -43,6 +43,7 @@ class KafkaSource:
         self._consumer = Consumer(settings)
         self._ends: dict[tuple[str, int], int] = {}
         self._member_id = ""
+        self._detached = False
 
     def subscribe(self, topic: str, owner: Owner) -> None:
         """See `Source.subscribe`."""
@@ -56,7 +57,11 @@ class KafkaSource:
             stops = owner.revoked([part.partition for part in parts], lost=lost)
             for topic_name, partition in stops:
                 self._ends.pop((topic_name, partition), None)
-            consumer.incremental_unassign([TopicPartition(name, number) for name, number in stops])
+            stopped = [TopicPartition(name, number) for name, number in stops]
+            places = consumer.position(stopped) if self._detached and not lost else []
+            consumer.incremental_unassign(stopped)
+            if on := [place for place in places if place.offset >= 0]:  # of the others nothing was read yet
+                consumer.incremental_assign(on)
 
         self._consumer.subscribe(
             [topic],
@@ -158,12 +163,18 @@ class KafkaSource:
         """What lets a transaction commit positions for this member, as it is now; for the thread that polls."""
         return self._consumer.consumer_group_metadata()
 
+    def detach(self) -> None:
+        """See `Source.detach`; the owner is told in a later `poll`."""
+        self._detached = True
+        self._consumer.unsubscribe()
+
     def close(self) -> None:
         """See `Source.close`.
 
         A member without partitions sends no word when it is closed, and the group waits for its session to end: one
         that stops between the two rounds of a join leaves partitions unowned for six seconds. Unsubscribing says it.
         """
+        self._detached = False
         self._consumer.unsubscribe()
         self._consumer.close()
 

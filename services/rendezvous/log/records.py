@@ -134,6 +134,9 @@ class Source(Protocol):
     def reread(self, starts: Sequence[Start]) -> None:
         """Go on reading partitions that are read already from other positions."""
 
+    def detach(self) -> None:
+        """Begin to leave the group; what is given away by that is read on, from where it is, until `close`."""
+
     def close(self) -> None:
         """Leave the group at once."""
 
