@@ -1,4 +1,4 @@
-"""`rendezvous replay` on a real broker: what real processes decided, a hand-off and a kill between, is decided again."""
+"""`rendezvous replay` on a real broker: real processes, a hand-off and a kill between, and every decision again."""
 
 from __future__ import annotations
 

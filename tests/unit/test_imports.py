@@ -64,6 +64,7 @@ CORE = (
     "replay/block.py",
     "replay/history.py",
     "replay/evidence.py",
+    "replay/joining.py",
     "replay/gathering.py",
     "replay/verifying.py",
     "replay/walking.py",

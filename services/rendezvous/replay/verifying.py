@@ -209,7 +209,8 @@ def _replay(block: Block, plan: Plan, rows: Int64s) -> _Replayed:
     if len(at):
         cells, own = seen(block, plan.axis, rows[at])
         replayed.put(at, _walked(block, plan, rows[at], replayed.deadline_us[at], cells))
-        at = at[~own]
+        # nothing had arrived, it says, and that explains the decision: then it does not matter whose word that is
+        at = at[~own & ((said.arrived[rows[at]] != 0) | (replayed.reasons[at] == WAITING))]
         replayed.by_word[at] = True
     if len(at):
         cells = told(block, plan, rows[at], replayed.deadline_us[at])
