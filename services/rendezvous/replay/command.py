@@ -19,11 +19,12 @@ from rendezvous import running, topics
 from rendezvous.log import KafkaSource
 from rendezvous.replay import audit, judging, telling
 from rendezvous.replay.contrast import Contrast, Contrasting
-from rendezvous.replay.gathering import Gathering, Records, Span
+from rendezvous.replay.gathering import Gathering
 from rendezvous.replay.history import History
 from rendezvous.replay.labels import read_labels
 from rendezvous.replay.rules_file import read_rules
 from rendezvous.replay.span import duration_us, span_of, written
+from rendezvous.replay.tape import Records, Span
 from rendezvous.rules import Rules
 from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
 
