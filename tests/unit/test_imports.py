@@ -75,6 +75,7 @@ CORE = (
     "replay/labels.py",
     "replay/contrast.py",
     "replay/judging.py",
+    "replay/tuning.py",
 )
 IMPURE = {
     "asyncio",
