@@ -10,8 +10,8 @@ from memory_log import MemoryLog, MemorySource
 from rendezvous.log import Record
 from rendezvous.messages import Decisions
 from rendezvous.replay.audit import Audit, audit
-from rendezvous.replay.gathering import Span
 from rendezvous.replay.history import History
+from rendezvous.replay.tape import Span
 from rendezvous.settings import Endpoint
 from rendezvous.wire import decode, encode
 

@@ -12,7 +12,7 @@ from rendezvous import running, topics
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
 from rendezvous.registry.command_line import add_models
-from rendezvous.replay.command_line import add_replay
+from rendezvous.replay.command_line import add_replay, add_tune
 from rendezvous.settings import Environment, SettingsError, environment, load_endpoint
 
 MENDABLE = 2
@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         "replay", help="decide again what was decided; or ask what other rules would have said"
     )
     add_replay(replay, _replay)
+
+    add_tune(commands.add_parser("tune", help="propose better rules from the log"), _tune)
 
     demo = commands.add_parser("demo", help="the main job on 2013's flights: see README.md")
     demo.add_argument("--requests", type=int, default=10_000)
@@ -140,6 +142,12 @@ def _replay(options: argparse.Namespace, environs: Environment) -> int:
     from rendezvous.replay import command  # noqa: PLC0415 - services need none of it
 
     return command.replay(options, environs)
+
+
+def _tune(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.replay import command  # noqa: PLC0415 - services need none of it
+
+    return command.tune(options, environs)
 
 
 def _demo(options: argparse.Namespace, environs: Environment) -> int:

@@ -42,7 +42,7 @@ class WireError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class Column:
     """How one column is packed: little-endian items, by row, then by model, then by output."""
 
     dtype: np.dtype[Any]
@@ -54,36 +54,36 @@ class _Column:
     """Not in the first release: absent from older records, which then have zeros."""
 
 
-_OFFSETS = _Column(np.dtype("<i8"))
-_WINNERS = _Column(np.dtype("<i2"))
-_REASON_CODES = _Column(np.dtype("u1"), codes=len(Reason) - 1)
-_TIMES = _Column(np.dtype("<i8"))
+_OFFSETS = Column(np.dtype("<i8"))
+_WINNERS = Column(np.dtype("<i2"))
+_REASON_CODES = Column(np.dtype("u1"), codes=len(Reason) - 1)
+_TIMES = Column(np.dtype("<i8"))
 
-_COLUMNS: dict[type, dict[str, _Column]] = {
+COLUMNS: dict[type, dict[str, Column]] = {
     Scores: {
         "offsets": _OFFSETS,
-        "statuses": _Column(np.dtype("u1"), codes=len(Status)),
-        "outputs": _Column(np.dtype("<f4"), by_output=True),
+        "statuses": Column(np.dtype("u1"), codes=len(Status)),
+        "outputs": Column(np.dtype("<f4"), by_output=True),
     },
     Decisions: {
         "offsets": _OFFSETS,
         "winners": _WINNERS,
         "reasons": _REASON_CODES,
-        "arrived": _Column(np.dtype("<u8")),
+        "arrived": Column(np.dtype("<u8")),
         "slacks_us": _TIMES,
-        "outputs": _Column(np.dtype("<f4"), by_output=True),
-        "steps": _Column(np.dtype("u1"), later=True),
-        "draws": _Column(np.dtype("<f4"), later=True),
-        "propensities": _Column(np.dtype("<f4"), later=True),
+        "outputs": Column(np.dtype("<f4"), by_output=True),
+        "steps": Column(np.dtype("u1"), later=True),
+        "draws": Column(np.dtype("<f4"), later=True),
+        "propensities": Column(np.dtype("<f4"), later=True),
     },
     Comparisons: {
         "offsets": _OFFSETS,
         "appended_us": _TIMES,
         "winners": _WINNERS,
         "reasons": _REASON_CODES,
-        "statuses": _Column(np.dtype("u1"), by_model=True, codes=len(Status)),
-        "latencies_us": _Column(np.dtype("<i4"), by_model=True),
-        "outputs": _Column(np.dtype("<f4"), by_model=True, by_output=True),
+        "statuses": Column(np.dtype("u1"), by_model=True, codes=len(Status)),
+        "latencies_us": Column(np.dtype("<i4"), by_model=True),
+        "outputs": Column(np.dtype("<f4"), by_model=True, by_output=True),
     },
 }
 
@@ -99,7 +99,7 @@ def row_of(message: Message) -> Row:
     """
     kind = type(message)
     row: Row = {name: getattr(message, name) for name in _FIELDS[kind]}
-    columns = _COLUMNS.get(kind)
+    columns = COLUMNS.get(kind)
     if columns is not None:
         row["width"] = row["outputs"].shape[-1]
         for name, column in columns.items():
@@ -121,7 +121,7 @@ def unpack(kind: type, row: Row) -> None:
     Raises:
         WireError: its columns do not fit together.
     """
-    columns = _COLUMNS.get(kind)
+    columns = COLUMNS.get(kind)
     if columns is not None:
         _unpack_columns(row, columns)
         if kind is Scores and not row["statuses"].all():
@@ -130,7 +130,7 @@ def unpack(kind: type, row: Row) -> None:
         _SCALARS[kind](row)
 
 
-def _unpack_columns(row: Row, columns: Mapping[str, _Column]) -> None:
+def _unpack_columns(row: Row, columns: Mapping[str, Column]) -> None:
     """Give columns their shapes; every length and code is checked against the others."""
     width = row.pop("width")
     models = len(row.get("models", ()))
@@ -149,7 +149,7 @@ def _unpack_columns(row: Row, columns: Mapping[str, _Column]) -> None:
         _unpack_axis(row, models)
 
 
-def _unpack_column(name: str, column: _Column, data: bytes, shape: tuple[int, int, int]) -> NDArray[Any]:
+def _unpack_column(name: str, column: Column, data: bytes, shape: tuple[int, int, int]) -> NDArray[Any]:
     rows, models, width = shape
     items = rows * (models if column.by_model else 1) * (width if column.by_output else 1)
     if column.later and not data:

@@ -1,4 +1,4 @@
-"""`rendezvous replay` on a real broker: what real processes decided, through a hand-off and a kill, is decided anew."""
+"""`rendezvous replay` on a real broker: real processes, a hand-off and a kill between, and every decision again."""
 
 from __future__ import annotations
 
@@ -167,6 +167,19 @@ def test_other_rules_are_answered_and_judged(replay: Replay, capsys: pytest.Capt
     assert isinstance(figures["quality"], dict)
     assert figures["quality"]["metrics"]["auc"]["difference"]["low"] is not None
     assert "resolution: a server answers at its ticks" in capsys.readouterr().out
+
+
+def test_a_schedule_is_proposed(replay: Replay, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the labels that the test above wrote; or what is wrong is told."""
+    command = ["tune", "schedule", "--endpoint", replay.story.home.endpoint.name]
+    assert main([*command, "--quality", "rmse"]) == 2
+    assert "--quality rmse: outputs of kind binary have auc, brier, log_loss" in capsys.readouterr().err
+    assert main([*command, "--from", "2100-01-01"]) == 2
+    assert "0 labelled and compared requests in this span: 100 are needed" in capsys.readouterr().err
+    written = ["--json", str(replay.report), "--picture", str(replay.folder / "t.png")]
+    assert main([*command, "--miss-rate", "1", *written]) == 0
+    assert "# proposed\n[[schedule]]" in capsys.readouterr().out
+    assert replay.figures()["metric"] == "brier"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,10 @@ CORE = (
     "replay/block.py",
     "replay/history.py",
     "replay/evidence.py",
+    "replay/joining.py",
+    "replay/tape.py",
     "replay/gathering.py",
+    "replay/deciding.py",
     "replay/verifying.py",
     "replay/walking.py",
     "replay/bootstrapping.py",
@@ -80,6 +83,7 @@ CORE = (
     "replay/labels.py",
     "replay/contrast.py",
     "replay/judging.py",
+    "replay/tuning.py",
 )
 IMPURE = {
     "asyncio",

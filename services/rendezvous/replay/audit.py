@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
-from rendezvous.replay.gathering import Found, Gathering, Records, Span
+from rendezvous.replay.gathering import Gathering
 from rendezvous.replay.history import History
+from rendezvous.replay.tape import Found, Records, Span
 from rendezvous.replay.verifying import Difference, Verdict, verify
 from rendezvous.server.plan import MS_US, Plan
 from rendezvous.server.policies import POLICIES

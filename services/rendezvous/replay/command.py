@@ -1,4 +1,4 @@
-"""`rendezvous replay` on a real log."""
+"""`rendezvous replay` and `rendezvous tune schedule` on a real log."""
 
 from __future__ import annotations
 
@@ -6,28 +6,35 @@ import json
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from rendezvous import running, topics
 from rendezvous.log import KafkaSource
-from rendezvous.replay import audit, judging, telling
-from rendezvous.replay.contrast import Contrast, Contrasting
-from rendezvous.replay.gathering import Gathering, Records, Span
+from rendezvous.registry.state import Control
+from rendezvous.replay import audit, judging, telling, tuning, tuning_told
+from rendezvous.replay.contrast import Contrasting
+from rendezvous.replay.gathering import Gathering
 from rendezvous.replay.history import History
-from rendezvous.replay.labels import read_labels
+from rendezvous.replay.labels import Labels, read_labels
+from rendezvous.replay.quality import METRICS
 from rendezvous.replay.rules_file import read_rules
 from rendezvous.replay.span import duration_us, span_of, written
+from rendezvous.replay.tape import Records, Span
 from rendezvous.rules import Rules
+from rendezvous.server.plan import MS_US
 from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
 
 TELL_EVERY_S = 2.0
+FEWEST_TO_TUNE = 100
+"""Requests: with fewer, whatever looks best is chance."""
 SEED = 20131
 """Of the resamples: the same log gives the same intervals."""
 
@@ -42,6 +49,21 @@ class Stage:
     partitions: tuple[int, ...]
     span: Span
     label_partitions: int
+
+    def labels(self) -> Labels:
+        """Those that may be about the span."""
+        return read_labels(self.records, self.endpoint, self.label_partitions, (self.span.first_us or 0) // MS_US)
+
+    def in_force(self) -> tuple[Control, Rules]:
+        """Control at its end.
+
+        Raises:
+            SettingsError: it has no rules.
+        """
+        control = self.history.at(self.history.last)
+        if control.rules is None:
+            raise SettingsError(f"{self.endpoint.topic('control')} holds no rules: there is nothing to compare with")
+        return control, control.rules
 
 
 @contextmanager
@@ -119,11 +141,9 @@ def _verify(stage: Stage, options: Namespace) -> int:
 
 
 def _contrast(stage: Stage, options: Namespace) -> int:
-    control = stage.history.at(stage.history.last)
-    if control.rules is None:
-        raise SettingsError(f"{stage.endpoint.topic('control')} holds no rules: there is nothing to compare with")
+    control, in_force = stage.in_force()
     names = {*(model for model, _ in control.versions), *control.aliases}
-    rules = read_rules(options.policy, stage.endpoint, control.rules, names)
+    rules = read_rules(options.policy, stage.endpoint, in_force, names)
     older_us = None if options.labels_older is None else duration_us(options.labels_older, "--labels-older")
     draw = drawing() if options.picture else None
     contrasted = contrast(stage, rules, Progress())
@@ -138,7 +158,7 @@ def _contrast(stage: Stage, options: Namespace) -> int:
     if options.json:
         write(options.json, telling.report(figures, contrasted.skipped, judged) | _asked(stage))
     if draw is not None:
-        draw(
+        draw.draw(
             result, f"{stage.endpoint.name}: {len(result.appended_us)} requests, {options.policy.name}", options.picture
         )
         say(f"drawn: {options.picture}")
@@ -147,8 +167,7 @@ def _contrast(stage: Stage, options: Namespace) -> int:
 
 def contrast(stage: Stage, rules: Rules, progress: Progress) -> Contrasting:
     """All blocks of the span, answered again."""
-    labels = read_labels(stage.records, stage.endpoint, stage.label_partitions, (stage.span.first_us or 0) // 1_000)
-    contrasting = Contrasting(stage.history, stage.history.under(rules), labels)
+    contrasting = Contrasting(stage.history, stage.history.under(rules), stage.labels())
     for partition in stage.partitions:
         gathering = Gathering(stage.records, stage.history, partition, stage.span, partial(progress, partition))
         for block in gathering.blocks():
@@ -156,17 +175,54 @@ def contrast(stage: Stage, rules: Rules, progress: Progress) -> Contrasting:
     return contrasting
 
 
-def drawing() -> Callable[[Contrast, str, Path], None]:
+def tune(options: Namespace, environs: Environment) -> int:
+    """Propose a schedule, and say how it did on days that it was not chosen on.
+
+    Raises:
+        SettingsError, LogError: a setting is wrong, there is no such log, or too little on it.
+    """
+    with on_stage(options, environs) as stage:
+        kind = stage.endpoint.output.kind
+        metric = options.quality or tuning.DEFAULT_QUALITY[kind]
+        if metric not in METRICS[kind]:
+            raise SettingsError(f"--quality {metric}: outputs of kind {kind} have {', '.join(METRICS[kind])}")
+        if not 0 <= options.miss_rate <= 1:
+            raise SettingsError(f"--miss-rate {options.miss_rate:g} is no share: from 0 to 1")
+        draw = drawing() if options.picture else None
+        control, rules = stage.in_force()
+        tuner = tuning.Tuner(stage.endpoint, control, rules, stage.labels())
+        progress = Progress()
+        for partition in stage.partitions:
+            gathering = Gathering(stage.records, stage.history, partition, stage.span, partial(progress, partition))
+            for block in gathering.blocks():
+                tuner.take(block)
+        if tuner.rows < FEWEST_TO_TUNE:
+            raise SettingsError(
+                f"{tuner.rows} labelled and compared requests in this span: {FEWEST_TO_TUNE} are needed"
+            )
+        tuned = tuning.tune(tuner, options.miss_rate, metric, np.random.default_rng(SEED))
+        if tuned is None:
+            raise SettingsError(f"no schedule of {', '.join(tuner.names)} keeps --miss-rate {options.miss_rate:g}")
+        say(*tuning_told.lines(tuned, options.miss_rate))
+        if options.json:
+            write(options.json, tuning_told.report(tuned, options.miss_rate) | _asked(stage))
+        if draw is not None:
+            draw.draw_tuned(tuned, f"{stage.endpoint.name}: schedules tried", options.picture)
+            say(f"drawn: {options.picture}")
+    return 0
+
+
+def drawing() -> ModuleType:
     """What draws, before hours of reading.
 
     Raises:
         SettingsError: matplotlib is not there.
     """
     try:
-        from rendezvous.replay.picture import draw  # noqa: PLC0415 - in the demo extra only
+        from rendezvous.replay import picture  # noqa: PLC0415 - matplotlib is in the demo extra only
     except ImportError as error:
         raise SettingsError("--picture needs matplotlib: pip install 'rendezvous[demo]'") from error
-    return draw
+    return picture
 
 
 def _asked(stage: Stage) -> dict[str, Any]:

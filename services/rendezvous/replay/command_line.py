@@ -25,7 +25,7 @@ def add_tune(parser: argparse.ArgumentParser, run: Run) -> None:
     _span(schedule)
     schedule.add_argument("--miss-rate", type=float, default=0.001, help="share of defaults that may not be exceeded")
     schedule.add_argument("--quality", metavar="METRIC", help="auc, brier, log_loss, accuracy, mae, rmse; by the kind")
-    _report(schedule)
+    _drawn(schedule)
     schedule.set_defaults(command=run)
 
 
@@ -42,5 +42,9 @@ def _report(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="judge requests at least this old: without it, so old that 99 %% of labels have come",
     )
+    _drawn(parser)
+
+
+def _drawn(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     parser.add_argument("--picture", type=Path, metavar="PNG", help="draw them; needs the `demo` extra")

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from rendezvous.messages import Floats, Int64s, Reason
 from rendezvous.registry.state import Pair
 from rendezvous.replay.block import NEVER, Block
+from rendezvous.replay.deciding import BY_SCHEDULE
 from rendezvous.replay.evidence import OK, Cells, deadlines
-from rendezvous.replay.gathering import Found
 from rendezvous.replay.history import History, HistoryError
 from rendezvous.replay.labels import Labels
-from rendezvous.replay.verifying import BY_SCHEDULE
+from rendezvous.replay.tape import Found
 from rendezvous.replay.walking import Walked, walk
 from rendezvous.server.plan import Axis
 from rendezvous.server.policies import COMBINED

@@ -58,10 +58,10 @@ def deadlines(block: Block, plan: Plan, rows: Int64s) -> Int64s:
 
 
 def seen(block: Block, axis: Axis, rows: Int64s) -> tuple[Cells, NDArray[np.bool_]]:
-    """By the comparison: what had arrived when it was decided; and the rows where the decider's own comparison says so.
+    """By the comparison: what had arrived when it was decided; and the rows where it is surely the decider's own.
 
-    A comparison that closed before the decision is another server's. So is one in which nothing had arrived by the
-    decision when the decision says that something had: a successor reads all scores again, later.
+    A comparison that closed before the decision is another server's. One in which nothing had arrived by the decision
+    may be: a successor reads all scores again, later.
     """
     places, said = block.places(axis), block.said
     decided = said.decided_us[rows][:, None]
@@ -72,7 +72,7 @@ def seen(block: Block, axis: Axis, rows: Int64s) -> tuple[Cells, NDArray[np.bool
     arrival = np.where(latency == 0, np.minimum(arrival, decided), arrival)
     arrived = flags_of(said.arrived[rows], len(axis))
     came = (status != NONE) & (arrival <= decided) & ~((arrival == decided) & (status == OK) & ~arrived)
-    own = (block.closed_us[rows] >= decided[:, 0]) & (came.any(axis=1) | ~arrived.any(axis=1))
+    own = (block.closed_us[rows] >= decided[:, 0]) & came.any(axis=1)
     cells = Cells(np.where(came, status, np.uint8(NONE)), arrival, block.scores.output[rows[:, None], places])
     return cells, own
 

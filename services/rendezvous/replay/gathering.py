@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice, takewhile
-from typing import Any, Protocol, TypeVar
+from itertools import takewhile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +12,15 @@ from numpy.typing import NDArray
 from rendezvous.envelope import EnvelopeError, draw_key, draw_of, read_envelope
 from rendezvous.log.records import Record
 from rendezvous.messages import Comparisons, Decisions, Int64s, Scores
-from rendezvous.registry.state import Pair
 from rendezvous.replay.block import FACTS, ROWS, Block, Terms
 from rendezvous.replay.history import History
-from rendezvous.server.arrivals import Arrivals
-from rendezvous.server.intake import Fault, Intake
-from rendezvous.server.plan import MS_US
-from rendezvous.wire import Codec, WireError, decode
+from rendezvous.replay.joining import Joined, fits, joined
+from rendezvous.replay.tape import FOREVER, Found, Records, Span, Tape
+from rendezvous.rows import OFFSET_BYTES, Row, WireError
+from rendezvous.server.intake import Intake
+from rendezvous.server.plan import MS_US, Axis
+from rendezvous.wire import Codec, codec, name_of
 
-M = TypeVar("M", Decisions, Comparisons)
-
-CHUNK = 4_000
-"""Records that are put into blocks together."""
 LEAD_MS = 60_000
 """How much earlier than the first request the others are read: clocks of servers differ."""
 PATIENCE_MS = 900_000
@@ -33,86 +28,6 @@ PATIENCE_MS = 900_000
 A server that was away longer has decided too late for replay to see it."""
 SETTLED_MS = 60_000
 """How long a block that lacks nothing waits for second decisions: a session timeout and a restart."""
-FOREVER = np.iinfo(np.int64).max
-
-
-class Records(Protocol):
-    """Where records come from: the log now, an archive when there is one."""
-
-    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        """The first offset that is still there, and the position after the last."""
-
-    def position_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
-        """The first offset with at least this timestamp, or the end."""
-
-    def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
-        """Records from `start` to the end as it is now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Requests appended at `first_us` or later and before `last_us`; None: wherever the log begins, or ends."""
-
-    first_us: int | None = None
-    last_us: int | None = None
-
-
-@dataclass(slots=True)
-class Found:
-    """What was met on the way: terms of decisions, and what could not be used.
-
-    read: decisions. unreadable: records by topic, first_unreadable where the first stands. too_late: decisions that
-    came after their block had been given up. repeated: second decisions; contradicted: offsets of those that say
-    something else. scores_from_ms: what was scored before it is no longer in the log.
-    """
-
-    read: int = 0
-    terms: list[Terms] = field(default_factory=list)
-    unreadable: Counter[str] = field(default_factory=Counter)
-    first_unreadable: dict[str, int] = field(default_factory=dict)
-    too_late: int = 0
-    repeated: int = 0
-    contradicted: list[int] = field(default_factory=list)
-    scores_from_ms: int = 0
-    end_ms: int = 0
-    _places: dict[Terms, int] = field(default_factory=dict)
-
-    def place(self, terms: Terms) -> int:
-        """Where these terms are in the list."""
-        if terms not in self._places:
-            self._places[terms] = len(self.terms)
-            self.terms.append(terms)
-        return self._places[terms]
-
-    def spoilt(self, record: Record) -> None:
-        """A record that is not what it should be."""
-        self.unreadable[record.topic] += 1
-        self.first_unreadable.setdefault(record.topic, record.offset)
-
-
-class Tape:
-    """One topic's partition, a chunk at a time.
-
-    until_ms, done_ms: the times of the next chunk's last record, and of the last one taken; FOREVER without a next.
-    """
-
-    def __init__(self, records: Iterator[Record], take: Callable[[Sequence[Record]], None]) -> None:
-        self._records = records
-        self._take = take
-        self.until_ms = self.done_ms = 0
-        self._load()
-
-    def _load(self) -> None:
-        self._chunk = list(islice(self._records, CHUNK))
-        self.until_ms = max(self.until_ms, self._chunk[-1].timestamp_ms) if self._chunk else FOREVER
-
-    def advance(self) -> None:
-        """Take a chunk."""
-        self._take(self._chunk)
-        self.done_ms = self.until_ms
-        self._load()
-        if not self._chunk:
-            self.done_ms = FOREVER
 
 
 class Gathering:
@@ -229,24 +144,22 @@ class Gathering:
                 yield self._block(number * ROWS), inside[numbers == number]
 
     def _decisions(self, chunk: Sequence[Record]) -> None:
-        batch = [(record, found) for record in chunk if (found := self._read(record, Decisions)) is not None]
-        if not batch:
-            return
-        rows = [len(found.offsets) for _, found in batch]
-        terms = [Terms(f.control, f.policy, tuple(zip(f.models, f.versions, strict=True))) for _, f in batch]
-        facts: dict[str, NDArray[Any]] = {
-            "decided_us": np.repeat([found.decided_us for _, found in batch], rows),
-            "record": np.repeat([record.offset for record, _ in batch], rows),
-            "terms": np.repeat([self.found.place(some) for some in terms], rows),
-        }
-        facts |= {name: np.concatenate([getattr(found, name) for _, found in batch]) for name in FACTS}
-        offsets = np.concatenate([found.offsets for _, found in batch])
-        self._count_late(offsets)
-        for block, at in self._parts(offsets, self._last):
-            again, otherwise = block.take_decisions(offsets[at], {name: values[at] for name, values in facts.items()})
-            self.found.repeated += len(again)
-            self.found.contradicted += otherwise.tolist()
-        self.found.read += len(offsets)
+        for records, rows, columns in self._together(chunk, Decisions):
+            sizes = [len(row["offsets"]) // OFFSET_BYTES for row in rows]
+            terms = [Terms(row["control"], row["policy"], _axis(row)) for row in rows]
+            facts: dict[str, NDArray[Any]] = {
+                "decided_us": np.repeat(np.array([row["decided_us"] for row in rows], np.int64), sizes),
+                "record": np.repeat(np.array([record.offset for record in records], np.int64), sizes),
+                "terms": np.repeat(np.array([self.found.place(some) for some in terms], np.int64), sizes),
+            }
+            facts |= {name: columns[name] for name in FACTS}
+            offsets = columns["offsets"]
+            self._count_late(offsets)
+            for block, at in self._parts(offsets, self._last):
+                again, other = block.take_decisions(offsets[at], {name: values[at] for name, values in facts.items()})
+                self.found.repeated += len(again)
+                self.found.contradicted += other.tolist()
+            self.found.read += len(offsets)
         self._tell(self.found.read)
 
     def _count_late(self, offsets: Int64s) -> None:
@@ -259,48 +172,71 @@ class Gathering:
                     self.found.too_late += count
 
     def _scores(self, chunk: Sequence[Record]) -> None:
-        batch: list[tuple[Record, Scores]] = []
-        for record in chunk:
-            said = self._intake.scores(record, self._known)
-            if not isinstance(said, Fault):  # the server has sent it to dead-letters
-                batch.append((record, said))
-        if not batch:
-            return
-        rows = [len(said.offsets) for _, said in batch]
-        pairs = list(dict.fromkeys((said.model, said.version) for _, said in batch))
-        arrivals = Arrivals.of([said for _, said in batch], {pair: place for place, pair in enumerate(pairs)})
-        appended_us = np.repeat([record.timestamp_ms * MS_US for record, _ in batch], rows)
+        """What the server has sent to dead-letters is passed over."""
         window = min(self._last, self._position + self._endpoint.mailbox.capacity)
-        for block, at in self._parts(arrivals.offsets, window):
-            columns = block.places(pairs)[arrivals.columns[at]]
-            block.take_scores(
-                arrivals.offsets[at], columns, arrivals.statuses[at], arrivals.outputs[at], appended_us[at]
-            )
+        for records, rows, columns in self._together(chunk, Scores):
+            known = [(row["model"], row["version"]) for row in rows]
+            pairs = [pair for pair in dict.fromkeys(known) if pair in self._known]
+            numbers = {pair: number for number, pair in enumerate(pairs)}
+            sizes = [len(row["offsets"]) // OFFSET_BYTES for row in rows]
+            speaker = np.repeat(np.array([numbers.get(pair, -1) for pair in known], np.int64), sizes)
+            appended_us = np.repeat(np.array([record.timestamp_ms for record in records], np.int64) * MS_US, sizes)
+            for block, inside in self._parts(columns["offsets"], window):
+                at = inside[speaker[inside] >= 0]
+                if len(at):
+                    block.take_scores(
+                        columns["offsets"][at],
+                        block.places(pairs)[speaker[at]],
+                        columns["statuses"][at],
+                        columns["outputs"][at],
+                        appended_us[at],
+                    )
 
     def _comparisons(self, chunk: Sequence[Record]) -> None:
-        by_axis: dict[tuple[Pair, ...], list[Comparisons]] = {}
-        for record in chunk:
-            if (found := self._read(record, Comparisons)) is not None:
-                by_axis.setdefault(tuple(zip(found.models, found.versions, strict=True)), []).append(found)
-        for axis, batch in by_axis.items():
-            offsets = np.concatenate([found.offsets for found in batch])
-            closed_us = np.repeat([found.closed_us for found in batch], [len(found.offsets) for found in batch])
-            statuses = np.concatenate([found.statuses for found in batch])
-            latencies_us = np.concatenate([found.latencies_us for found in batch])
-            outputs = np.concatenate([found.outputs for found in batch])
-            for block, at in self._parts(offsets, self._last):
-                block.take_comparisons(axis, offsets[at], closed_us[at], statuses[at], latencies_us[at], outputs[at])
+        for _, rows, columns in self._together(chunk, Comparisons):
+            sizes = [len(row["offsets"]) // OFFSET_BYTES for row in rows]
+            closed_us = np.repeat(np.array([row["closed_us"] for row in rows], np.int64), sizes)
+            for block, at in self._parts(columns["offsets"], self._last):
+                block.take_comparisons(
+                    _axis(rows[0]),
+                    columns["offsets"][at],
+                    closed_us[at],
+                    columns["statuses"][at],
+                    columns["latencies_us"][at],
+                    columns["outputs"][at],
+                )
 
-    def _read(self, record: Record, kind: type[M]) -> M | None:
-        try:
-            found = decode(record.value, kind)
-        except WireError:
-            self.found.spoilt(record)
-            return None
-        if found.outputs.shape[-1] != self._width:
-            self.found.spoilt(record)
-            return None
-        return found
+    def _together(
+        self, chunk: Sequence[Record], kind: type[Decisions | Comparisons | Scores]
+    ) -> Iterator[tuple[list[Record], list[Row], Joined]]:
+        """Records with their rows and columns; comparisons by their axis. What cannot be used is counted."""
+        read = codec(name_of(kind))
+        groups: dict[Axis, list[tuple[Record, Row]]] = {}
+        for record in chunk:
+            try:
+                row = read.decode(record.value)
+            except WireError:
+                self.found.spoilt(record)
+                continue
+            if row["width"] != self._width:
+                self.found.spoilt(record)
+                continue
+            groups.setdefault(_axis(row) if kind is Comparisons else (), []).append((record, row))
+        for group in groups.values():
+            yield from self._joined(group, kind)
+
+    def _joined(
+        self, group: list[tuple[Record, Row]], kind: type[Decisions | Comparisons | Scores]
+    ) -> Iterator[tuple[list[Record], list[Row], Joined]]:
+        columns = joined(kind, [row for _, row in group], [_models(row) for _, row in group])
+        if columns is None:
+            for record, row in group:
+                if not fits(kind, row):
+                    self.found.spoilt(record)
+            group = [(record, row) for record, row in group if fits(kind, row)]
+            columns = joined(kind, [row for _, row in group], [_models(row) for _, row in group]) if group else None
+        if columns is not None:
+            yield [record for record, _ in group], [row for _, row in group], columns
 
     # ---------------------------------------------------------------------------------------------------- what is done
 
@@ -319,3 +255,12 @@ class Gathering:
             del self._blocks[number]
             self._passed[number] = complete
             yield block
+
+
+def _axis(row: Row) -> Axis:
+    """The model axis of a record."""
+    return tuple(zip(row["models"], row["versions"], strict=False))
+
+
+def _models(row: Row) -> int:
+    return len(row.get("models", ()))

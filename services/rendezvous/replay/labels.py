@@ -11,7 +11,7 @@ import numpy as np
 from rendezvous.log.records import Record
 from rendezvous.messages import Int64s, Label
 from rendezvous.replay.bootstrapping import Float64s
-from rendezvous.replay.gathering import Records
+from rendezvous.replay.tape import Records
 from rendezvous.server.plan import MS_US
 from rendezvous.settings import Endpoint
 from rendezvous.wire import WireError, decode

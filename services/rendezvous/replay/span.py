@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from rendezvous.replay.gathering import Span
+from rendezvous.replay.tape import Span
 from rendezvous.settings import SettingsError
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")

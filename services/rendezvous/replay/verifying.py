@@ -11,24 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rendezvous.messages import Bytes, Floats, Int64s, Reason, Status
+from rendezvous.messages import Int64s, Reason, Status
 from rendezvous.replay.block import NEVER, Block, Repeat, Terms
-from rendezvous.replay.evidence import Cells, columns_of, deadlines, flags_of, seen, told
-from rendezvous.replay.gathering import Found
+from rendezvous.replay.deciding import WAITING, Again, decide_again
+from rendezvous.replay.evidence import flags_of
 from rendezvous.replay.history import History, HistoryError
-from rendezvous.server.choosing import choose, reasons
+from rendezvous.replay.tape import Found
 from rendezvous.server.plan import MS_US, Plan
-from rendezvous.server.policies import NOBODY
 
-BY_SCHEDULE = (Reason.PREFERRED, Reason.FALLBACK, Reason.DEFAULT, Reason.COMBINED)
-"""Reasons that models had their chance with; the other answers were given at once."""
 KINDS = ("policy", "draw", "deadline", "reason", "winner", "output", "step", "arrived", "propensity", "score")
 """What may differ, in the order in which a row's differences are told."""
 OK = int(Status.OK)
+UNDER_WAY_MS = 60_000
+"""A request of the log's last minute may still be under way."""
 MAX_COMBINATIONS = 64
 """Of scores that are not the first, tried for one decision."""
-WAITING = 255
-"""Stands for a reason where replay would not have answered yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +71,6 @@ class Verdict:
             self.first = difference
 
 
-class _Replayed:
-    """Of some rows with one plan: what replay gives, column by column as in `Said`."""
-
-    def __init__(self, plan: Plan, rows: int) -> None:
-        self.winners = np.full(rows, NOBODY, np.int64)
-        self.reasons: Bytes = np.zeros(rows, np.uint8)
-        self.steps: Bytes = np.zeros(rows, np.uint8)
-        self.arrived: NDArray[np.uint64] = np.zeros(rows, np.uint64)
-        self.propensities: Floats = np.ones(rows, np.float32)
-        self.outputs: Floats = np.repeat(plan.default[None, :], rows, axis=0)
-        self.deadline_us: Int64s = np.zeros(rows, np.int64)
-        self.by_word: NDArray[np.bool_] = np.zeros(rows, np.bool_)
-
-    def put(self, at: Int64s, walked: Mapping[str, NDArray[Any]]) -> None:
-        """Columns by their names, for some rows."""
-        for name, values in walked.items():
-            getattr(self, name)[at] = values
-
-
 def verify(block: Block, found: Found, history: History, partition: int, verdict: Verdict) -> None:
     """Check a block's decisions; counts and the first difference go into `verdict`."""
     asked, said = block.asked, block.said
@@ -123,10 +101,6 @@ def _count_undecided(block: Block, rows: Int64s, found: Found, verdict: Verdict)
         verdict.unchecked["they have no decision in the log"] += int(np.count_nonzero(late))
 
 
-UNDER_WAY_MS = 60_000
-"""A request of the log's last minute may still be under way."""
-
-
 def _verify(
     block: Block, found: Found, plan: Plan, terms: Terms, partition: int, rows: Int64s, verdict: Verdict
 ) -> None:
@@ -136,12 +110,11 @@ def _verify(
         rows = rows[~gone]
     if not len(rows):
         return
-    replayed = _replay(block, plan, rows)
+    replayed = decide_again(block, plan, rows)
     differ = _differences(block, plan, terms, rows, replayed)
     wrong = np.logical_or.reduce(list(differ.values()))
     for at in np.flatnonzero(wrong).tolist():
-        if int(rows[at]) in block.repeats and _by_a_later_score(block, plan, terms, int(rows[at])):
-            verdict.by_later_score += 1
+        if _excused(block, plan, terms, int(rows[at]), verdict):
             for flags in differ.values():
                 flags[at] = wrong[at] = False
     verdict.checked += len(rows)
@@ -156,24 +129,33 @@ def _verify(
         verdict.note(_told(block, plan, terms, partition, int(rows[at]), at, kinds, replayed))
 
 
-def _by_a_later_score(block: Block, plan: Plan, terms: Terms, row: int) -> bool:
-    """Whether the decision holds when other scores than the first ones are taken.
+def _excused(block: Block, plan: Plan, terms: Terms, row: int, verdict: Verdict) -> bool:
+    """Whether a decision holds after all, where servers may have had other scores in hand than the log's first ones.
 
-    A mailbox can miss a first score only where it spoke of a request beyond its window, or before the request was
-    there and the server was another one.
+    A mailbox misses a version's first score only where that spoke of a request beyond its window, or of one that was
+    not there yet: a successor does not read so far back, so what it compared is not what its predecessor had.
     """
     rows, scores = np.array([row]), block.scores
+    early = (scores.status[row] != Status.NONE) & (scores.arrival_us[row] < block.asked.appended_us[row])
+    if early.any() and _holds(block, plan, terms, rows, by_word=True):
+        verdict.by_word += 1
+        return True
+    if row not in block.repeats:
+        return False
     first = [Repeat(c, int(scores.status[row, c]), scores.output[row, c].copy()) for c in range(len(block.axis))]
     by_column = [[kept, *(r for r in block.repeats[row] if r.column == kept.column)] for kept in first]
     for choice in islice(product(*by_column), 1, MAX_COMBINATIONS):
         _substitute(block, row, choice)
-        differ = _differences(block, plan, terms, rows, _replay(block, plan, rows))
-        if not any(flags.any() for flags in differ.values()):
-            break
-    else:
-        _substitute(block, row, first)
-        return False
-    return True
+        if _holds(block, plan, terms, rows) or (early.any() and _holds(block, plan, terms, rows, by_word=True)):
+            verdict.by_later_score += 1
+            return True
+    _substitute(block, row, first)
+    return False
+
+
+def _holds(block: Block, plan: Plan, terms: Terms, rows: Int64s, *, by_word: bool = False) -> bool:
+    differ = _differences(block, plan, terms, rows, decide_again(block, plan, rows, by_word=by_word))
+    return not any(flags.any() for flags in differ.values())
 
 
 def _substitute(block: Block, row: int, scores: Sequence[Repeat]) -> None:
@@ -197,53 +179,7 @@ def _unfounded(block: Block, plan: Plan, rows: Int64s) -> NDArray[np.bool_]:
     return unfounded
 
 
-def _replay(block: Block, plan: Plan, rows: Int64s) -> _Replayed:
-    said, asked = block.said, block.asked
-    replayed = _Replayed(plan, len(rows))
-    replayed.deadline_us = deadlines(block, plan, rows)
-    rejected = np.array([row in asked.fault for row in rows.tolist()], np.bool_)
-    walks = np.isin(said.reasons[rows], BY_SCHEDULE) & ~rejected
-    at = np.flatnonzero(~walks)
-    replayed.reasons[at] = _at_once(block, rows[at], replayed.deadline_us[at], rejected[at])
-    at = np.flatnonzero(walks)
-    if len(at):
-        cells, own = seen(block, plan.axis, rows[at])
-        replayed.put(at, _walked(block, plan, rows[at], replayed.deadline_us[at], cells))
-        at = at[~own]
-        replayed.by_word[at] = True
-    if len(at):
-        cells = told(block, plan, rows[at], replayed.deadline_us[at])
-        replayed.put(at, _walked(block, plan, rows[at], replayed.deadline_us[at], cells))
-    return replayed
-
-
-def _walked(block: Block, plan: Plan, rows: Int64s, deadline_us: Int64s, cells: Cells) -> dict[str, NDArray[Any]]:
-    """The schedule's word at the moments of decision."""
-    columns = columns_of(plan, block.asked.appended_us[rows], deadline_us, block.asked.draw[rows], cells)
-    chosen = choose(columns, plan, np.arange(len(rows)), block.said.decided_us[rows])
-    why = reasons(plan, chosen)
-    why[~chosen.settled] = WAITING
-    return {
-        "winners": np.maximum(chosen.winners, NOBODY),
-        "reasons": why,
-        "steps": chosen.steps,
-        "arrived": chosen.arrived,
-        "propensities": chosen.propensities,
-        "outputs": chosen.outputs,
-    }
-
-
-def _at_once(block: Block, rows: Int64s, deadline_us: Int64s, rejected: NDArray[np.bool_]) -> Bytes:
-    """Overloaded, rejected, expired: the default. That too much was in flight cannot be known from the log."""
-    overloaded = block.said.reasons[rows] == Reason.OVERLOADED
-    expired = block.said.decided_us[rows] >= deadline_us
-    choices = [np.uint8(Reason.OVERLOADED), np.uint8(Reason.REJECTED), np.uint8(Reason.EXPIRED)]
-    return np.select([overloaded, rejected, expired], choices, np.uint8(WAITING)).astype(np.uint8)
-
-
-def _differences(
-    block: Block, plan: Plan, terms: Terms, rows: Int64s, replayed: _Replayed
-) -> dict[str, NDArray[np.bool_]]:
+def _differences(block: Block, plan: Plan, terms: Terms, rows: Int64s, replayed: Again) -> dict[str, NDArray[np.bool_]]:
     said = block.said
     outputs = said.outputs[rows].view(np.uint32) != replayed.outputs.view(np.uint32)
     return {
@@ -268,7 +204,7 @@ def _told(
     row: int,
     at: int,
     kinds: tuple[str, ...],
-    replayed: _Replayed,
+    replayed: Again,
 ) -> Difference:
     said, asked = block.said, block.asked
     slack_us = int(replayed.deadline_us[at] - said.decided_us[row])
@@ -285,7 +221,7 @@ def _told(
     )
 
 
-def _facts(of: Any, row: int, plan: Plan, policy: str, slack_us: int, draw: float) -> dict[str, Any]:  # noqa: ANN401 - Said or _Replayed: the same columns
+def _facts(of: Any, row: int, plan: Plan, policy: str, slack_us: int, draw: float) -> dict[str, Any]:  # noqa: ANN401 - Said or Again: the same columns
     winner, reason = int(of.winners[row]), int(of.reasons[row])
     arrived = flags_of(of.arrived[row : row + 1], len(plan.axis))[0]
     return {

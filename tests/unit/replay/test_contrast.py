@@ -13,10 +13,11 @@ from endpoints import DEADLINE_MS, MARGIN_MS, STEP_MS
 from rendezvous.envelope import write_envelope
 from rendezvous.messages import Envelope, Label
 from rendezvous.replay.contrast import DEFAULT, Contrast, Contrasting
-from rendezvous.replay.gathering import Gathering, Span
+from rendezvous.replay.gathering import Gathering
 from rendezvous.replay.judging import judge, summary
 from rendezvous.replay.labels import Labels, read_labels
 from rendezvous.replay.picture import draw
+from rendezvous.replay.tape import Span
 from rendezvous.replay.telling import lines, report
 from rendezvous.rules import Rules
 from rendezvous.wire import encode

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from endpoints import endpoint
-from rendezvous.replay.gathering import Span
 from rendezvous.replay.rules_file import read_rules
 from rendezvous.replay.span import duration_us, span_of, written
+from rendezvous.replay.tape import Span
 from rendezvous.rules import Rules
 from rendezvous.settings import SettingsError
 

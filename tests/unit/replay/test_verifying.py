@@ -26,7 +26,7 @@ from rendezvous.registry.events import (
 )
 from rendezvous.replay.audit import AGREES, DIFFERS, INCOMPLETE, figures, lines
 from rendezvous.replay.block import ROWS
-from rendezvous.replay.gathering import Span
+from rendezvous.replay.tape import Span
 from rendezvous.rules import Rules
 from rendezvous.wire import decode, encode
 from replayed import audited, tamper
