@@ -31,7 +31,7 @@ check: $(INSTALLED) ## formatting, lint and types, tests included
 up: $(INSTALLED) ## Kafka, Redis and the services of ENDPOINT=flights, until Ctrl-C
 	@$(BIN)/rendezvous up --endpoint $(or $(ENDPOINT),flights)
 
-loadtest: $(INSTALLED) ## latency against a floor, RATE="100 250" SECONDS=10; or SCENARIO=failover RATE=200 MODE=default; REPORT=folder
+loadtest: $(INSTALLED) ## latency against a floor, RATE="100 250" SECONDS=10; or SCENARIO=failover RATE=200 MODE=default; or SCENARIO=hostile; REPORT=folder
 	@$(BIN)/python -m loadtest $(or $(SCENARIO),steady)$(if $(RATE), --rate $(RATE))$(if $(SECONDS), --seconds $(SECONDS))$(if $(MODE), --mode $(MODE))$(if $(REPORT), --report $(REPORT))
 
 lock: ## both lock files from pyproject.toml, with uv (UV=path/to/uv); keeps versions that still fit

@@ -43,6 +43,39 @@ def faults(report: Mapping[str, Any]) -> Iterator[Table]:
         yield table
 
 
+def hostile(report: Mapping[str, Any]) -> Table:
+    """`hostile`: what became of each kind, and of the good requests meanwhile."""
+    table = Table(title=f"{report['scenario']}: records, and good requests meanwhile", box=box.SIMPLE)
+    for heading in (
+        "topic",
+        "kind",
+        "sent",
+        "what became of them",
+        "no trace",
+        "µs each",
+        "by models",
+        "default",
+        "late",
+    ):
+        table.add_column(heading, justify="left" if heading in {"topic", "kind", "what became of them"} else "right")
+    for kind in report["kinds"]:
+        became = kind["dead_letters"] | kind["answers"] | kind["rows"]
+        became |= {name: kind[name] for name in ("shut_out", "refused") if kind[name]}
+        good = kind["good"]
+        table.add_row(
+            kind["topic"],
+            kind["kind"],
+            str(kind["sent"]),
+            ", ".join(f"{count} {name}" for name, count in became.items()),
+            str(kind["unaccounted"]),
+            str(kind["server_us_per_record"]),
+            str(good["by_models"]),
+            str(good["default"]),
+            f"{good['late']} ({good['worst_ms']:.0f} ms)",
+        )
+    return table
+
+
 def targets(report: Mapping[str, Any]) -> Table:
     """Each target, met or not; of a recovery also what it was for a second alone."""
     table = Table(title="targets")

@@ -7,7 +7,7 @@ import shutil
 import signal
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -111,7 +111,7 @@ def live_partitions(page: str) -> int:
 
 
 @contextmanager
-def running_stage(folder: Path, data: Path, mode: str, say: Say) -> Iterator[Stage]:
+def running_stage(folder: Path, data: Path, mode: str, say: Say, servers: Sequence[str] = SERVERS) -> Iterator[Stage]:
     """Brokers with nothing on them, a new home, all services ready; everything is stopped at the end.
 
     `folder` is emptied first; its logs stay.
@@ -139,16 +139,16 @@ def running_stage(folder: Path, data: Path, mode: str, say: Say) -> Iterator[Sta
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }
-        with Supervisor(_commands(endpoint), variables, logs) as services:
+        with Supervisor(_commands(endpoint, servers), variables, logs) as services:
             _await(services, logs)
             yield Stage(endpoint, broker, redis, services)
     shutil.rmtree(folder / "kafka", ignore_errors=True)
 
 
-def _commands(endpoint: Endpoint) -> dict[str, list[str]]:
-    """By the names that the schedule uses: three servers, and a scorer for each alias."""
+def _commands(endpoint: Endpoint, servers: Sequence[str]) -> dict[str, list[str]]:
+    """By the names that the schedule uses: servers, and a scorer for each alias."""
     scorers = {name: ["scorer", "--model", name, "--endpoint", endpoint.name] for name in _scheduled(endpoint)}
-    return {name: ["server", "--endpoint", endpoint.name] for name in SERVERS} | scorers
+    return {name: ["server", "--endpoint", endpoint.name] for name in servers} | scorers
 
 
 def _scheduled(endpoint: Endpoint) -> list[str]:

@@ -34,6 +34,8 @@ def count_scores(metrics: ServerMetrics, heard: Heard) -> None:
     """What became of rows of scores, and who was not read."""
     for partition, tally, messages in heard.tallies:
         metrics.tally(partition.plan.models, tally.by_fate(), messages)
+    for model, count in heard.passed.items():
+        metrics.scores.labels(model, "passed").inc(count)
     for writer, count in heard.shut.items():
         metrics.shut_out.labels(_name(writer)).inc(count)
     for writer in heard.flooding:

@@ -38,6 +38,8 @@ DOUBT_US = 10_000
 """The wait for the group's word, while this process does not know whether it is still a member."""
 BY = f"server@{socket.gethostname()}:{os.getpid()}"
 """Who says what a server says on control."""
+TOLD_REFUSALS = 10
+"""Of one turn: a flood of them on control must not become one of log lines."""
 FLUSH_S = 10.0
 """How long a stop, or giving a partition away, waits for deliveries."""
 
@@ -246,8 +248,13 @@ class Service:
 
     def _follow(self, news: Sequence[Record]) -> None:
         """Versions came or went, aliases moved, rules changed: in force for requests that are read from now on."""
-        for refusal in self._steering.follow(news):
+        refusals = self._steering.follow(news)
+        for refusal in refusals[:TOLD_REFUSALS]:
             _logger.warning("%s", refusal)
+        if len(refusals) > TOLD_REFUSALS:
+            _logger.warning("%s: %d more refused", self._control_topic, len(refusals) - TOLD_REFUSALS)
+        self._metrics.refused.inc(len(refusals))
+        self._metrics.control.set(self._steering.control.position)
         self._podium.show(self._steering.control)
         for number, partition in self._partitions.items():
             plan = self._steering.plan(number)
