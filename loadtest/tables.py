@@ -46,32 +46,20 @@ def faults(report: Mapping[str, Any]) -> Iterator[Table]:
 def hostile(report: Mapping[str, Any]) -> Table:
     """`hostile`: what became of each kind, and of the good requests meanwhile."""
     table = Table(title=f"{report['scenario']}: records, and good requests meanwhile", box=box.SIMPLE)
-    for heading in (
-        "topic",
-        "kind",
-        "sent",
-        "what became of them",
-        "no trace",
-        "µs each",
-        "by models",
-        "default",
-        "late",
-    ):
-        table.add_column(heading, justify="left" if heading in {"topic", "kind", "what became of them"} else "right")
+    table.add_column("kind", no_wrap=True, min_width=40)
+    table.add_column("became", min_width=16)
+    for heading in ("sent", "no trace", "µs each", "by models", "default", "late", "worst, ms"):
+        table.add_column(heading, justify="right")
     for kind in report["kinds"]:
         became = kind["dead_letters"] | kind["answers"] | kind["rows"]
         became |= {name: kind[name] for name in ("shut_out", "refused") if kind[name]}
         good = kind["good"]
+        figures = (kind["sent"], kind["unaccounted"], kind["server_us_per_record"])
         table.add_row(
-            kind["topic"],
-            kind["kind"],
-            str(kind["sent"]),
+            f"{kind['topic']}: {kind['kind']}",
             ", ".join(f"{count} {name}" for name, count in became.items()),
-            str(kind["unaccounted"]),
-            str(kind["server_us_per_record"]),
-            str(good["by_models"]),
-            str(good["default"]),
-            f"{good['late']} ({good['worst_ms']:.0f} ms)",
+            *(str(figure) for figure in figures),
+            *(str(good[name]) for name in ("by_models", "default", "late", "worst_ms")),
         )
     return table
 

@@ -35,8 +35,13 @@ Said = Mapping[Place, Sequence[str]]
 """For each place, the reasons of its dead letters, or of its answers."""
 
 
-def figures(phase: Phase, letters: Said, answers: Said, good: Sequence[Case], deadline_ms: float) -> dict[str, Any]:
-    """One kind's entry. unaccounted: records of which nothing tells what became of them; twice: with two letters."""
+def figures(
+    phase: Phase, letters: Said, answers: Said, good: Sequence[Case], deadline_ms: float, idle_cores: float
+) -> dict[str, Any]:
+    """One kind's entry. unaccounted: records of which nothing tells what became of them; twice: with two letters.
+
+    idle_cores: what the server takes of a core for the good requests alone.
+    """
     kind = phase.kind
     buried = Counter(reason for place in phase.places for reason in letters.get(place, ()))
     told = Counter(reason for place in phase.places for reason in answers.get(place, ()))
@@ -57,10 +62,16 @@ def figures(phase: Phase, letters: Said, answers: Said, good: Sequence[Case], de
         "refused": round(phase.grown.get("refused_control_total", 0)),
         "unaccounted": phase.sent - known,
         "seconds": round((phase.ended_ms - phase.begun_ms) / 1e3, 1),
-        "server_us_per_record": round(phase.grown.get("process_cpu_seconds_total", 0.0) * 1e6 / phase.sent, 1),
+        "server_us_per_record": round(max(_busy_s(phase, idle_cores), 0.0) * 1e6 / phase.sent, 1),
         "server_memory_mb": round(phase.memory_mb, 1),
         "good": good_figures(good, deadline_ms),
     }
+
+
+def _busy_s(phase: Phase, idle_cores: float) -> float:
+    """Of the server's processor, for the hostile records alone."""
+    idle_s = idle_cores * (phase.ended_ms - phase.begun_ms) / 1e3
+    return phase.grown.get("process_cpu_seconds_total", 0.0) - idle_s
 
 
 def _accounted(phase: Phase, letters: Said, answers: Said, rows: Mapping[str, int], shut: int) -> int:

@@ -152,7 +152,11 @@ def run(environment: Environment, *, records: int, rate: float, folder: Path, sa
         with Traffic(stage.endpoint, stage.broker.address, rate) as traffic:
             running = Running(stage, traffic, say)
             time.sleep(WARM_UP_S)
+            begun_s, before = time.monotonic(), running.counted()
+            time.sleep(WARM_UP_S)
             first = running.counted()
+            spent_s = first["process_cpu_seconds_total"] - before["process_cpu_seconds_total"]
+            idle_cores = spent_s / (time.monotonic() - begun_s)
             running.play(records)
             traffic.settle(SETTLE_S)
             time.sleep(LETTERS_S)
@@ -162,7 +166,7 @@ def run(environment: Environment, *, records: int, rate: float, folder: Path, sa
         deaths = [{"name": death.name, "code": death.code} for death in stage.services.deaths]
     deadline_ms = stage.endpoint.request.deadline_ms
     entries = [
-        figures(phase, letters, answers, within(good, phase.begun_ms, phase.ended_ms), deadline_ms)
+        figures(phase, letters, answers, within(good, phase.begun_ms, phase.ended_ms), deadline_ms, idle_cores)
         for phase in running.phases
     ]
     totals = _totals(entries, good, deadline_ms)
@@ -171,6 +175,7 @@ def run(environment: Environment, *, records: int, rate: float, folder: Path, sa
         "begun_utc": begun.isoformat(timespec="seconds"),
         "seed": SEED,
         "rate": rate,
+        "server_cores_before": round(idle_cores, 3),
         "deadline_ms": deadline_ms,
         "machine": where,
         "versions": versions(""),

@@ -19,9 +19,7 @@ def folded(control: Control, records: Iterable[Record]) -> Control:
     """Control after some more of its records; one that is no event is passed, with its fault in `refusal`."""
     for record in records:
         if len(record.value) > MAX_EVENT_BYTES:
-            control = passed(
-                control, record.offset, f"{len(record.value)} bytes; an event has {MAX_EVENT_BYTES} at most"
-            )
+            control = passed(control, record.offset, f"an event has {MAX_EVENT_BYTES} bytes at most")
             continue
         try:
             event = decode_any(record.value, KINDS)

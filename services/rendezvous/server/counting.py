@@ -48,7 +48,8 @@ def _name(writer: bytes) -> str:
 
 
 def show_partitions(metrics: ServerMetrics, owned: Collection[Partition], control: Control) -> None:
-    """What is owned now, who is passed by there, and who rests."""
+    """What is owned now, who is passed by there, and who rests; and how far control was read."""
+    metrics.control.set(control.position)
     metrics.in_flight.set(sum(partition.in_flight for partition in owned))
     metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
     metrics.partitions.labels("held").set(sum(not partition.live for partition in owned))

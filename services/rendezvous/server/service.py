@@ -160,6 +160,8 @@ class Service:
     def _patience_us(self, longest_us: int) -> int:
         if not self._sure:
             return DOUBT_US
+        if self._steering.behind:
+            return 0
         if self._outbox.undelivered:
             longest_us = min(longest_us, REPORT_US)
         due_us = min((p.next_due_us for p in self._partitions.values() if p.live), default=None)
@@ -185,7 +187,7 @@ class Service:
                 self._positions[record.topic, record.partition] = record.offset + 1
                 if record.topic == self._scores_topic:
                     scores.append(record)
-        if news:
+        if news or self._steering.behind:
             self._follow(news)
         for record in records:
             if record.topic == self._requests_topic and record.partition in self._partitions:
@@ -254,7 +256,6 @@ class Service:
         if len(refusals) > TOLD_REFUSALS:
             _logger.warning("%s: %d more refused", self._control_topic, len(refusals) - TOLD_REFUSALS)
         self._metrics.refused.inc(len(refusals))
-        self._metrics.control.set(self._steering.control.position)
         self._podium.show(self._steering.control)
         for number, partition in self._partitions.items():
             plan = self._steering.plan(number)
