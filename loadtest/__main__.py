@@ -14,6 +14,7 @@ from loadtest import steady, tables
 from loadtest.failover import scenario as failover
 from loadtest.failover.home import MODES, known_modes
 from loadtest.handoff import scenario as handoff
+from loadtest.hostile import scenario as hostile
 from rendezvous.cli import MENDABLE
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
@@ -27,6 +28,9 @@ FAILOVER_RATE = 200.0
 """What a broker, six services and the driver do on two cores with room for those that start anew."""
 HANDOFF_RATE = 1_000.0
 """What is promised of a promotion is promised under so many."""
+HOSTILE_RATE = 50.0
+"""Good requests a second, between the hostile ones."""
+HOSTILE_RECORDS = 100_000
 FOLDER = Path("loadtest") / "report"
 LOST = 1
 """Exit code when a request never had an answer; a target that is not met is a figure, not a failure."""
@@ -47,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MENDABLE
     except KeyboardInterrupt:
         return 130
-    console.print(f"{options.report / options.scenario}.json, .png", highlight=False)
+    console.print(options.report / f"{options.scenario}.json", highlight=False)
     if lost:
         console.print(f"{lost} requests were lost", style="bold")
     return LOST if lost else 0
@@ -75,7 +79,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     acts.add_argument("--rate", type=_positive, default=HANDOFF_RATE, help="requests a second")
     acts.add_argument("--seconds", type=_positive, default=SECONDS, help="of each window, at least")
     acts.set_defaults(run=_handoff)
-    for scenario in (latency, faults, acts):
+    records = scenarios.add_parser("hostile", help="what becomes of records that nobody should write")
+    records.add_argument("--rate", type=_positive, default=HOSTILE_RATE, help="good requests a second meanwhile")
+    records.add_argument("--records", type=int, default=HOSTILE_RECORDS, help="hostile ones, of all kinds together")
+    records.set_defaults(run=_hostile)
+    for scenario in (latency, faults, acts, records):
         scenario.add_argument("--report", type=Path, default=FOLDER, help="folder for the JSON and the picture")
     return parser.parse_args(arguments)
 
@@ -126,6 +134,15 @@ def _handoff(options: argparse.Namespace, environs: Environment, console: Consol
             highlight=False,
         )
     _warn_of_others(report, console)
+    return lost
+
+
+def _hostile(options: argparse.Namespace, environs: Environment, console: Console) -> int:
+    report, lost = hostile.run(
+        environs, records=options.records, rate=options.rate, folder=options.report, say=_say(console)
+    )
+    console.print(tables.hostile(report))
+    console.print(tables.targets(report))
     return lost
 
 

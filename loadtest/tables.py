@@ -64,6 +64,27 @@ def windows(report: Mapping[str, Any]) -> Table:
     return table
 
 
+def hostile(report: Mapping[str, Any]) -> Table:
+    """`hostile`: what became of each kind, and of the good requests meanwhile."""
+    table = Table(title=f"{report['scenario']}: records, and good requests meanwhile", box=box.SIMPLE)
+    table.add_column("kind", no_wrap=True, min_width=40)
+    table.add_column("became", min_width=16)
+    for heading in ("sent", "no trace", "µs each", "by models", "default", "late", "worst, ms"):
+        table.add_column(heading, justify="right")
+    for kind in report["kinds"]:
+        became = kind["dead_letters"] | kind["answers"] | kind["rows"]
+        became |= {name: kind[name] for name in ("shut_out", "refused") if kind[name]}
+        good = kind["good"]
+        figures = (kind["sent"], kind["unaccounted"], kind["server_us_per_record"])
+        table.add_row(
+            f"{kind['topic']}: {kind['kind']}",
+            ", ".join(f"{count} {name}" for name, count in became.items()),
+            *(str(figure) for figure in figures),
+            *(str(good[name]) for name in ("by_models", "default", "late", "worst_ms")),
+        )
+    return table
+
+
 def targets(report: Mapping[str, Any]) -> Table:
     """Each target, met or not; of a recovery also what it was for a second alone."""
     table = Table(title="targets")

@@ -159,10 +159,10 @@ def running_stage(
     shutil.rmtree(folder / "kafka", ignore_errors=True)
 
 
-def failover_commands(endpoint: Endpoint) -> dict[str, list[str]]:
-    """By the names that the schedule uses: three servers, and a scorer for each alias."""
+def failover_commands(endpoint: Endpoint, servers: Sequence[str] = SERVERS) -> dict[str, list[str]]:
+    """By the names that the schedule uses: servers, and a scorer for each alias."""
     scorers = {name: ["scorer", "--model", name, "--endpoint", endpoint.name] for name in _scheduled(endpoint)}
-    return {name: ["server", "--endpoint", endpoint.name] for name in SERVERS} | scorers
+    return {name: ["server", "--endpoint", endpoint.name] for name in servers} | scorers
 
 
 def _scheduled(endpoint: Endpoint) -> list[str]:

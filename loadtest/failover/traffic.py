@@ -120,6 +120,8 @@ class Traffic:
         while not self._stop_reading.is_set():
             for record in self._reader.poll(MAX_RECORDS, POLL_S):
                 response = decode(record.value, Response)
+                if not response.request_id.isdecimal():
+                    continue  # somebody else's
                 answer = Answer(
                     number=int(response.request_id),
                     place=(response.partition, response.offset),

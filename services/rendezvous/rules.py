@@ -27,6 +27,8 @@ MAX_MS = 86_400_000
 
 
 MAX_STEPS = 64
+MAX_NAMES = 256
+"""In a step, or expected: four times as many as there can be models, and their aliases."""
 MAX_MS = 3_600_000
 """An hour: of whatever an application waits for."""
 
@@ -44,7 +46,7 @@ class Step(Document):
     policies that take them from the document (split, mean); a name without one has none of it.
     """
 
-    models: tuple[Name, ...] = Field(min_length=1)
+    models: tuple[Name, ...] = Field(min_length=1, max_length=MAX_NAMES)
     until_ms: int | None = Field(default=None, gt=0, le=MAX_MS)
     policy: str = "prefer"
     weights: dict[Name, Weight] = {}
@@ -93,7 +95,7 @@ class Rules(Document):
     """
 
     schedule: tuple[Step, ...] = Field(min_length=1, max_length=MAX_STEPS)
-    expected: tuple[Name, ...] = ()
+    expected: tuple[Name, ...] = Field(default=(), max_length=MAX_NAMES)
     default: tuple[Number, ...] = Field(min_length=1)
     deadline_ms: int = Field(gt=0, le=MAX_MS)
     max_deadline_ms: int = Field(gt=0, le=MAX_MS)

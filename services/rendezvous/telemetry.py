@@ -69,7 +69,8 @@ class ServerMetrics:
         )
         self.scores = counter(
             "scores_total",
-            "rows of scores, by model and fate: kept, duplicate, late (mailbox closed), unknown (no such request)",
+            "rows of scores, by model and fate: kept, duplicate, late (mailbox closed), unknown (no such request), "
+            "passed (a version that is retired, or that this server has not heard of yet)",
             "model",
             "fate",
         )
@@ -82,6 +83,12 @@ class ServerMetrics:
             "writer",
         )
         self.dead_letters = counter("dead_letters_total", "records that could not be used, by reason", "reason")
+        self.refused = counter(
+            "refused_control_total", "records of control that change nothing: no event, or one that cannot hold"
+        )
+        self.control = Gauge(
+            "rendezvous_server_control_position", "how far this server has read control", registry=registry
+        )
         self.slack = Histogram(
             "rendezvous_server_slack_seconds",
             "what was left of the deadline when an answer was decided",

@@ -34,6 +34,8 @@ def count_scores(metrics: ServerMetrics, heard: Heard) -> None:
     """What became of rows of scores, and who was not read."""
     for partition, tally, messages in heard.tallies:
         metrics.tally(partition.plan.models, tally.by_fate(), messages)
+    for model, count in heard.passed.items():
+        metrics.scores.labels(model, "passed").inc(count)
     for writer, count in heard.shut.items():
         metrics.shut_out.labels(_name(writer)).inc(count)
     for writer in heard.flooding:
@@ -46,7 +48,8 @@ def _name(writer: bytes) -> str:
 
 
 def show_partitions(metrics: ServerMetrics, owned: Collection[Partition], control: Control) -> None:
-    """What is owned now, who is passed by there, and who rests."""
+    """What is owned now, who is passed by there, and who rests; and how far control was read."""
+    metrics.control.set(control.position)
     metrics.in_flight.set(sum(partition.in_flight for partition in owned))
     metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
     metrics.partitions.labels("held").set(sum(not partition.live for partition in owned))

@@ -18,13 +18,15 @@ class Heard(NamedTuple):
     """What one turn's records came to.
 
     tallies: for each partition what became of its rows, and the messages. faults: records that are none. shut: records
-    that were not read, by their writer; flooding: writers that are shut out from now on.
+    that were not read, by their writer; flooding: writers that are shut out from now on. passed: rows of versions that
+    are not compared here, by model: retired, or not heard of yet.
     """
 
     tallies: list[tuple[Partition, Tally, list[Scores]]]
     faults: list[tuple[Record, Fault]]
     shut: dict[bytes, int]
     flooding: frozenset[bytes]
+    passed: dict[str, int]
 
 
 class Hearing:
@@ -42,7 +44,7 @@ class Hearing:
         """Take records of owned partitions in, in the order of the log."""
         if control is not self._control:
             self._control, self._writers = control, frozenset("/".join(pair).encode() for pair in control.versions)
-        heard = Heard([], [], {}, self._floods.turn(now_us))
+        heard = Heard([], [], {}, self._floods.turn(now_us), {})
         batches: dict[int, list[tuple[Scores, int, bytes | None]]] = {}
         for record in records:
             writer = self._floods.shuts(record.key, self._writers)
@@ -59,6 +61,9 @@ class Hearing:
             partition = partitions[number]
             tally = partition.scores([(said, offset) for said, offset, _ in batch], now_us)
             self._note_useless(partition, tally, batch)
+            for said, _, _ in batch:
+                if (said.model, said.version) not in partition.plan.column_of:
+                    heard.passed[said.model] = heard.passed.get(said.model, 0) + len(said.offsets)
             heard.tallies.append((partition, tally, [said for said, _, _ in batch]))
         return heard
 

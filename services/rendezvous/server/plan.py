@@ -134,13 +134,9 @@ def plan_for(endpoint: Endpoint, control: Control, partition: int) -> Plan:
             f"{endpoint.topic('control')} holds no rules: "
             f"run `rendezvous models deploy --endpoint {endpoint.name}` first"
         )
-    if len(rules.default) != len(endpoint.output.default):
-        raise SettingsError(
-            f"{endpoint.topic('control')}: the default has {len(rules.default)} numbers, the endpoint's output "
-            f"{len(endpoint.output.default)}: an endpoint cannot change its width"
-        )
+    check_rules(endpoint, rules)
     axis, suspended = control.deployed, control.suspended.get(partition, frozenset())
-    steps = _steps(endpoint, control, axis, suspended)
+    steps = _steps(rules, control, axis, suspended)
     expected = [pair for name in rules.expected if (pair := control.resolve(name)) is not None]
     return Plan(
         axis=axis,
@@ -162,13 +158,27 @@ def plan_for(endpoint: Endpoint, control: Control, partition: int) -> Plan:
     )
 
 
-def _steps(endpoint: Endpoint, control: Control, axis: Axis, suspended: frozenset[Pair]) -> tuple[PlannedStep, ...]:
-    """The rules' steps with those who can answer now; a step that nobody is left in is passed by, but for the last."""
-    rules = control.rules
-    steps = []
-    for number, step in enumerate(rules.schedule if rules else ()):
+def check_rules(endpoint: Endpoint, rules: Rules) -> None:
+    """See that rules can be followed: cheap, since whoever reads control must do so for each that ever stood there.
+
+    Raises:
+        SettingsError: this server does not know how to follow them.
+    """
+    topic = endpoint.topic("control")
+    if len(rules.default) != len(endpoint.output.default):
+        raise SettingsError(
+            f"{topic}: the default has {len(rules.default)} numbers, the endpoint's output "
+            f"{len(endpoint.output.default)}: an endpoint cannot change its width"
+        )
+    for number, step in enumerate(rules.schedule, start=1):
         if fault := fault_of(step.policy, endpoint.output.kind, weighted=bool(step.weights)):
-            raise SettingsError(f"{endpoint.topic('control')}: schedule step {number + 1}: {fault}")
+            raise SettingsError(f"{topic}: schedule step {number}: {fault}")
+
+
+def _steps(rules: Rules, control: Control, axis: Axis, suspended: frozenset[Pair]) -> tuple[PlannedStep, ...]:
+    """The rules' steps with those who can answer now; a step that nobody is left in is passed by, but for the last."""
+    steps = []
+    for step in rules.schedule:
         named: dict[Pair, float] = {}
         for name in step.models:
             pair = control.resolve(name)

@@ -38,6 +38,8 @@ DOUBT_US = 10_000
 """The wait for the group's word, while this process does not know whether it is still a member."""
 BY = f"server@{socket.gethostname()}:{os.getpid()}"
 """Who says what a server says on control."""
+TOLD_REFUSALS = 10
+"""Of one turn: a flood of them on control must not become one of log lines."""
 FLUSH_S = 10.0
 """How long a stop, or giving a partition away, waits for deliveries."""
 
@@ -158,6 +160,8 @@ class Service:
     def _patience_us(self, longest_us: int) -> int:
         if not self._sure:
             return DOUBT_US
+        if self._steering.behind:
+            return 0
         if self._outbox.undelivered:
             longest_us = min(longest_us, REPORT_US)
         due_us = min((p.next_due_us for p in self._partitions.values() if p.live), default=None)
@@ -183,7 +187,7 @@ class Service:
                 self._positions[record.topic, record.partition] = record.offset + 1
                 if record.topic == self._scores_topic:
                     scores.append(record)
-        if news:
+        if news or self._steering.behind:
             self._follow(news)
         for record in records:
             if record.topic == self._requests_topic and record.partition in self._partitions:
@@ -246,8 +250,12 @@ class Service:
 
     def _follow(self, news: Sequence[Record]) -> None:
         """Versions came or went, aliases moved, rules changed: in force for requests that are read from now on."""
-        for refusal in self._steering.follow(news):
+        refusals = self._steering.follow(news)
+        for refusal in refusals[:TOLD_REFUSALS]:
             _logger.warning("%s", refusal)
+        if len(refusals) > TOLD_REFUSALS:
+            _logger.warning("%s: %d more refused", self._control_topic, len(refusals) - TOLD_REFUSALS)
+        self._metrics.refused.inc(len(refusals))
         self._podium.show(self._steering.control)
         for number, partition in self._partitions.items():
             plan = self._steering.plan(number)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from rendezvous.log.records import Record
 from rendezvous.messages import Decisions
 from rendezvous.registry.events import ControlEvent, Shedding, Suspension
+from rendezvous.registry.fold import MAX_EVENT_BYTES
 from rendezvous.registry.state import Control
 from rendezvous.server.following import followed
 from rendezvous.server.load import LEVELS, Load, level_of
@@ -14,6 +16,11 @@ from rendezvous.server.partition import Partition
 from rendezvous.server.plan import Plan, plan_for
 from rendezvous.server.watching import Judgement
 from rendezvous.settings import Endpoint
+
+MAX_NEWS = 100
+"""Records of control followed in one turn: each takes about 0.1 ms, so answers that are due wait for some 10 ms."""
+MAX_WAITING_BYTES = 16 * 1024 * 1024
+"""Of control that waits for its turn: some 100,000 events. What is more is followed at once, and answers wait."""
 
 
 class Steering:
@@ -29,13 +36,28 @@ class Steering:
         self._endpoint = endpoint
         self._by = by
         self._loads: dict[int, Load] = {}
+        self._waiting: deque[Record] = deque()
+        self._waiting_bytes = 0
         self.control, _ = followed(endpoint, Control(), records)
         plan_for(endpoint, self.control, 0)
 
     def follow(self, records: Iterable[Record]) -> list[str]:
-        """Read on; returns what was refused. In force is what `plan` says from now on."""
-        self.control, refusals = followed(self._endpoint, self.control, records)
+        """Read on, a little at a time; returns what was refused. In force is what `plan` says from now on."""
+        for record in records:
+            kept = record._replace(value=record.value[: MAX_EVENT_BYTES + 1])  # one that is larger is refused unread
+            self._waiting.append(kept)
+            self._waiting_bytes += len(kept.value)
+        news: list[Record] = []
+        while self._waiting and (len(news) < MAX_NEWS or self._waiting_bytes > MAX_WAITING_BYTES):
+            news.append(self._waiting.popleft())
+            self._waiting_bytes -= len(news[-1].value)
+        self.control, refusals = followed(self._endpoint, self.control, news)
         return refusals
+
+    @property
+    def behind(self) -> bool:
+        """Whether some of control was handed over and waits for the next turn."""
+        return bool(self._waiting)
 
     def plan(self, number: int) -> Plan:
         """The plan of a partition as control stands."""

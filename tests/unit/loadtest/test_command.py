@@ -15,7 +15,18 @@ from loadtest import __main__ as command
 from loadtest.failover.home import known_modes
 
 ROOT = Path(__file__).parents[3]
-OUTER = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "SCENARIO", "RATE", "SECONDS", "MODE", "REPORT")
+OUTER = (
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
+    "MAKEOVERRIDES",
+    "SCENARIO",
+    "RATE",
+    "SECONDS",
+    "MODE",
+    "RECORDS",
+    "REPORT",
+)
 """What an outer make may hand down."""
 
 
@@ -49,6 +60,7 @@ def test_a_handoff_is_measured_at_the_rate_that_is_promised() -> None:
         ["steady", "--seconds", "nan"],
         ["failover", "--mode", "unheard"],
         ["failover", "--rate", "1", "2"],
+        ["hostile", "--records", "some"],
     ],
 )
 def test_what_cannot_be_measured_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,8 +78,9 @@ def test_what_cannot_be_measured_is_refused(arguments: list[str], capsys: pytest
         (["SCENARIO=steady"], "steady"),
         (["SCENARIO=failover", "RATE=50", "MODE=default"], "failover --rate 50 --mode default"),
         (["SCENARIO=handoff", "SECONDS=5"], "handoff --seconds 5"),
+        (["SCENARIO=hostile", "RATE=50", "RECORDS=9"], "hostile --rate 50 --records 9"),
     ],
-    ids=["none", "all", "scenario", "failover", "handoff"],
+    ids=["none", "all", "scenario", "failover", "handoff", "hostile"],
 )
 def test_make_passes_its_arguments_through(arguments: list[str], words: str) -> None:
     """Each is handed on when it was given, and only then."""

@@ -26,7 +26,19 @@ from rendezvous.registry.events import (
     Suspension,
     Weights,
 )
-from rendezvous.registry.state import KEPT_HAND_OFFS, MAX_DEPLOYED, TOLD, Control, Deployed, Pair, after, passed
+from rendezvous.registry.state import (
+    KEPT_HAND_OFFS,
+    MAX_ALIASES,
+    MAX_BY,
+    MAX_DEPLOYED,
+    PARTITIONS,
+    TOLD,
+    Control,
+    Deployed,
+    Pair,
+    after,
+    passed,
+)
 
 SHA, OTHER_SHA = "a" * 64, "b" * 64
 
@@ -490,3 +502,40 @@ class Naive(RuleBasedStateMachine):
 def test_control_is_what_a_naive_model_says() -> None:
     """Over thousands of sequences of deployments, hand-offs and suspensions."""
     run_state_machine_as_test(Naive, settings=settings(deadline=None, max_examples=150, stateful_step_count=25))
+
+
+LONG = "m" * 900_000
+ALL_ALIASES = [hand_off((f"alias-{number}", "m", "1"), seen=10**6) for number in range(MAX_ALIASES)]
+
+
+@pytest.mark.parametrize(
+    ("before", "event"),
+    [
+        ([], deploy(LONG)),
+        ([], deploy("")),
+        ([], deploy(version=LONG)),
+        ([], deploy(version="")),
+        ([], deploy(version="1/2")),
+        ([], replace(deploy(), by=LONG)),
+        ([deploy()], hand_off((LONG, "m", "1"))),
+        ([deploy()], hand_off(*((f"alias-{number}", "m", "1") for number in range(MAX_ALIASES + 1)))),
+        ([deploy(), *ALL_ALIASES], hand_off(("one-more", "m", "1"), seen=10**6)),
+        ([deploy()], suspend(partition=-1)),
+        ([deploy()], suspend(partition=len(PARTITIONS))),
+        ([], suspend(LONG)),
+        ([], shed(0.5, 0.5, partition=2**31 - 1)),
+    ],
+)
+def test_control_stays_small_whatever_is_written_there(before: list[ControlEvent], event: ControlEvent) -> None:
+    """Names go into every decision, partitions and aliases into every reader's memory; the refusal is short too."""
+    control = taken(*before)
+    refused = folded(event, control=control)
+    assert refused.refusal is not None
+    assert len(refused.refusal) <= TOLD
+    assert replace(refused, position=control.position, refusal=None) == control
+
+
+def test_an_alias_moves_when_there_can_be_no_more() -> None:
+    """And a name may be as long as it may be."""
+    moved = hand_off(("alias-0", "m", "1"), seen=10**6)
+    assert folded(deploy(), *ALL_ALIASES, replace(moved, by="a" * MAX_BY)).refusal is None

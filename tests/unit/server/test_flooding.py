@@ -17,11 +17,12 @@ def flooded(key: bytes | None, count: int = USELESS_RECORDS + 1) -> Floods:
     return floods
 
 
-def test_a_writer_is_shut_out_for_a_window() -> None:
+def test_a_writer_is_shut_out_at_once_and_for_a_window() -> None:
     """Said once; its neighbour is read all the while; then it may try again."""
     floods = flooded(b"rule/r1")
-    assert floods.turn(2 * WINDOW_US - 1) == frozenset()
-    assert floods.turn(2 * WINDOW_US) == {b"rule/r1"}
+    assert floods.shuts(b"rule/r1", KNOWN) == b"rule/r1"
+    assert floods.turn(2 * WINDOW_US - 1) == {b"rule/r1"}
+    assert floods.turn(2 * WINDOW_US) == frozenset()
     assert floods.shuts(b"rule/r1", KNOWN) == b"rule/r1"
     assert floods.shuts(b"champion/c1", KNOWN) is None
     assert floods.turn(3 * WINDOW_US) == frozenset()

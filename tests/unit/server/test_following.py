@@ -110,3 +110,13 @@ def test_no_news() -> None:
     before = begun()
     assert followed(ENDPOINT, before, []) == (before, [])
     assert tuple(VERSIONS.items()) == before.deployed
+
+
+@pytest.mark.parametrize("count", [1_000, 100_000])
+def test_an_event_as_large_as_kafka_takes(count: int) -> None:
+    """Rules with more names than there can be models are refused, most of them unread, with a short word."""
+    before = begun()
+    control, refusals = followed(ENDPOINT, before, records(rules(expected=["champion"] * count), start=before.position))
+    assert control.rules == before.rules
+    (refusal,) = refusals
+    assert len(refusal) < 1_000

@@ -9,10 +9,13 @@ import numpy as np
 from endpoints import FEATURES, VERSIONS, control_of, endpoint, genesis, plan_of
 from rendezvous.log.records import Record
 from rendezvous.messages import DeadLetterReason, Request, Scores, Status
+from rendezvous.registry.events import Deployment, State
+from rendezvous.registry.state import after
 from rendezvous.server.flooding import STRANGERS, USELESS_RECORDS, WINDOW_US
 from rendezvous.server.hearing import Heard, Hearing
 from rendezvous.server.intake import Intake
 from rendezvous.server.partition import Partition, Takeover
+from rendezvous.server.plan import plan_for
 from rendezvous.wire import Codec, encode
 
 ENDPOINT = endpoint()
@@ -89,3 +92,22 @@ def test_rubbish_without_end_is_a_flood_of_strangers() -> None:
     assert len(ear.hear([rubbish] * (USELESS_RECORDS + 1), WINDOW_US).faults) == USELESS_RECORDS + 1
     heard = ear.hear([rubbish] * 10, 2 * WINDOW_US)
     assert (heard.flooding, heard.shut, heard.faults) == (frozenset({STRANGERS}), {STRANGERS: 10}, [])
+
+
+def test_a_flood_is_not_read_to_the_end_of_its_window() -> None:
+    """What one window can bring would keep answers waiting for seconds."""
+    ear = Ear()
+    rubbish = Record("tests.scores", 0, 0, 0, None, b"rubbish", ())
+    heard = ear.hear([rubbish] * (10 * USELESS_RECORDS), WINDOW_US)
+    assert len(heard.faults) == USELESS_RECORDS + 1
+    assert heard.shut == {STRANGERS: 9 * USELESS_RECORDS - 1}
+
+
+def test_rows_of_a_retired_version_are_told() -> None:
+    """It was deployed once: no fault, and no use."""
+    ear = Ear()
+    retired = Deployment("candidate", "n1", "candidate-n1", State.RETIRED, by="tests", at_us=0)
+    plan = plan_for(ENDPOINT, after(CONTROL, retired, CONTROL.position), 0)
+    ear.partition = Partition(plan, 0, Takeover(0, 0, 0, 0, 0, {}))
+    heard = ear.hear([ear.record("candidate"), ear.record("champion")])
+    assert (heard.faults, heard.passed) == ([], {"candidate": 1})
