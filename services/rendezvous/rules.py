@@ -22,10 +22,6 @@ Number = Annotated[float, Field(ge=-MAX_FLOAT32, le=MAX_FLOAT32, allow_inf_nan=F
 """A finite float32: what models answer."""
 MAX_WEIGHT = 1e6
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
-MAX_MS = 86_400_000
-"""A day: larger times overflow when they are added to one in microseconds."""
-
-
 MAX_STEPS = 64
 MAX_NAMES = 256
 """In a step, or expected: four times as many as there can be models, and their aliases."""
