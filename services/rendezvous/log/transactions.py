@@ -18,8 +18,8 @@ from rendezvous.log.roles import ADMIN_TIMEOUT_S, SESSION_MS, TRANSACTOR
 
 STEP_S = 1.0
 """How long one step of a transaction may take before it is asked for again; a healthy broker needs milliseconds."""
-SLEPT_S = SESSION_MS / 2e3
-"""A step that took so long was slept in: there may be a successor."""
+SLEPT_S = SESSION_MS / 1e3 - STEP_S
+"""A step that took so long was slept in, and the session may be over: there may be a successor."""
 AGAIN_S = 0.05
 """Before a bundle that was aborted is reported: a group that is changing hands has often done so by then."""
 ROOM_S = 0.01
