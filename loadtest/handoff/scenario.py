@@ -47,9 +47,9 @@ from rendezvous.registry.state import Pair
 from rendezvous.settings import Endpoint, Environment
 from rendezvous.wire import decode, decode_any
 
-PROBE_S = 20.0
-"""The machine keeps up with a rate when three seconds in a row went well; a champion that was passed by at a higher
-rate needs five to be trusted again, and twice as long the second time."""
+PROBE_S = 60.0
+"""The machine keeps up with a rate when three seconds in a row went well; what a higher rate has left must have passed
+by then: a champion is trusted again after 5 or 10 s, and all that is shed is taken back within 40."""
 SLOWER = 0.7
 """The next rate to try when it does not."""
 LEAST_S = CALM_MS / 1e3 + 1.0

@@ -74,9 +74,7 @@ def test_a_switch_is_told_from_control_on() -> None:
     found += [case(10, 100, 40, OLD), case(11, 110, 7, NEW), case(12, 120, 5, OTHER, Reason.FALLBACK)]
     windows = [Window(QUIET, 0), Window(PROMOTE, 50, command_ms=(55, 130))]
     run = history(windows, found, [handed_to(NEW, 105)])
-    entry = figures(replace(run, scored={NEW: Scored(np.array([90.0, 125.0, 3_000.0])), OTHER: Scored(np.array([]))}))[
-        1
-    ]
+    entry = figures(replace(run, scored={NEW: Scored(np.array([90.0] * 11 + [125.0, 3_000.0]))}))[1]
     switch = entry["switch"]
     assert (switch["new"], switch["former"]) == ("new/1", "old/1")
     assert (switch["effect_ms"], switch["last_of_former_ms"]) == (12.0, 35.0)
