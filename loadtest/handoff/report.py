@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from loadtest.failover.books import CLOCKS, Case, counts, within
-from loadtest.handoff.scored import Numbers, Scored, coverage, percentiles
+from loadtest.handoff.scored import Numbers, Scored, coverage, longest_gap, percentiles
 from rendezvous.messages import Reason
 from rendezvous.registry.events import ControlEvent, HandOff, Suspension
 from rendezvous.registry.naming import written
@@ -139,7 +139,8 @@ def switch_figures(history: History, number: int) -> dict[str, Any] | None:
     """How a hand-off of the champion took effect; None when control has none.
 
     effect_ms: from its record on control to the first answer by the new champion. last_of_former_ms: to the last by
-    the former one. Both by the broker's clock.
+    the former one. gaps_ms: each one's longest time without a score in the seconds after the record, in which its
+    scorer changes its role. All by the broker's clock.
     """
     record = _moved(history, number, "champion")
     if record is None or not isinstance(record.event, HandOff):
@@ -161,6 +162,11 @@ def switch_figures(history: History, number: int) -> dict[str, Any] | None:
         "record_after_command_ms": None if window.command_ms is None else round(record.at_ms - window.command_ms[0], 1),
         "effect_ms": round(min(by[new]) - record.at_ms, 1) if by[new] else None,
         "last_of_former_ms": round(max(by[former]) - record.at_ms, 1) if by[former] else None,
+        "gaps_ms": {
+            written(pair): round(longest_gap(version.at_ms, record.at_ms, record.at_ms + AROUND_MS[1])[0], 1)
+            for pair, version in history.scored.items()
+            if pair in by
+        },
         "around": around(found, record.at_ms),
         "late": [
             {"due_ms": round(case.asked.due_ms - record.at_ms, 1), "by": who(case)}

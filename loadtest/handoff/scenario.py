@@ -39,6 +39,7 @@ from rendezvous.demo.report import write
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import KafkaReader, read_to_end, starts_at_end
 from rendezvous.messages import Scores
+from rendezvous.registry.control import ControlLog
 from rendezvous.registry.events import Suspension
 from rendezvous.registry.fold import KINDS
 from rendezvous.registry.naming import written
@@ -46,9 +47,9 @@ from rendezvous.registry.state import Pair
 from rendezvous.settings import Endpoint, Environment
 from rendezvous.wire import decode, decode_any
 
-PROBE_S = 25.0
-"""The machine keeps up with a rate when three seconds in a row went well; a champion that was passed by at a higher
-rate needs five to be trusted again, and twice as long the second time."""
+PROBE_S = 60.0
+"""The machine keeps up with a rate when three seconds in a row went well; what a higher rate has left must have passed
+by then: a champion is trusted again after 5 or 10 s, and all that is shed is taken back within 40."""
 SLOWER = 0.7
 """The next rate to try when it does not."""
 LEAST_S = CALM_MS / 1e3 + 1.0
@@ -85,11 +86,11 @@ class Playing:
         self._during(QUIET)
         self._command(ROLLBACK, "rollback")
         self._during(QUIET)
-        old, new = home.pair_of(self.stage.endpoint, home.CHAMPION), self._deploy()
+        new = self._deploy()
         self._during(QUIET)
-        promoted = self._command(PROMOTE_NEW, "promote", written(new))
+        self._command(PROMOTE_NEW, "promote", written(new))
         self._during(QUIET)
-        self._freeze(*((NEW_SCORER, new) if promoted else (home.CHAMPION, old)))
+        self._freeze(NEW_SCORER, new)
         self._during(QUIET)
         self._control.close()
 
@@ -108,15 +109,20 @@ class Playing:
             "other_cores": _rounded(other_cores(before, after)),
         }
 
-    def _command(self, name: str, *words: str) -> bool:
-        """`rendezvous models ...` as a person types it, and so long that a window is left after it; whether it did."""
+    def _command(self, name: str, *words: str) -> None:
+        """`rendezvous models ...` as a person types it, and so long that a window is left after it.
+
+        Raises:
+            LocalStackError: it was refused again and again.
+        """
         window, refused = self._begin(name), 0
-        while not (done := self._type(window, *words)) and refused < TRIES:
+        while not self._type(window, *words):
             refused += 1
+            if refused == TRIES:
+                raise LocalStackError(f"{name} was refused {TRIES} times, see above: try a lower --rate")
             time.sleep(self.seconds / 2)
         window.notes["refused"] = refused
         time.sleep(self.seconds)
-        return done
 
     def _type(self, window: Window, *words: str) -> bool:
         began_ms = now_ms()
@@ -249,7 +255,7 @@ def _rate_kept(stage: Stage, rate: float, say: Say) -> tuple[float, list[dict[st
         with Traffic(stage.endpoint, stage.broker.address, rate) as traffic:
             time.sleep(LEAST_S)
             give_up = time.monotonic() + PROBE_S
-            while not (kept := traffic.calm(first_choice=True)) and time.monotonic() < give_up:
+            while not (kept := _keeps_up(stage, traffic)) and time.monotonic() < give_up:
                 time.sleep(LOOK_EVERY_S)
             traffic.settle(SETTLE_S)
         tried.append({"rate": rate, "kept_up": kept})
@@ -259,6 +265,14 @@ def _rate_kept(stage: Stage, rate: float, say: Say) -> tuple[float, list[dict[st
         rate *= SLOWER
         if rate < LEAST_RATE:
             raise LocalStackError(f"the machine does not keep up with any rate: {tried}")
+
+
+def _keeps_up(stage: Stage, traffic: Traffic) -> bool:
+    """Whether all was in time of late, mostly by the champion, and nobody is shed: what is left out shows nothing."""
+    if not traffic.calm(first_choice=True):
+        return False
+    control = ControlLog(stage.broker.address, stage.endpoint).read()
+    return not any(event.candidates or event.challengers for event in control.shedding.values())
 
 
 def _control(kafka: str, endpoint: Endpoint) -> list[Written]:

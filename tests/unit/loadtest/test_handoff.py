@@ -73,10 +73,12 @@ def test_a_switch_is_told_from_control_on() -> None:
     found = [case(n, n * 10.0, 5) for n in range(10)]
     found += [case(10, 100, 40, OLD), case(11, 110, 7, NEW), case(12, 120, 5, OTHER, Reason.FALLBACK)]
     windows = [Window(QUIET, 0), Window(PROMOTE, 50, command_ms=(55, 130))]
-    entry = figures(history(windows, found, [handed_to(NEW, 105)]))[1]
+    run = history(windows, found, [handed_to(NEW, 105)])
+    entry = figures(replace(run, scored={NEW: Scored(np.array([90.0] * 11 + [125.0, 3_000.0]))}))[1]
     switch = entry["switch"]
     assert (switch["new"], switch["former"]) == ("new/1", "old/1")
     assert (switch["effect_ms"], switch["last_of_former_ms"]) == (12.0, 35.0)
+    assert switch["gaps_ms"] == {"new/1": 2_875.0}
     assert (switch["record_after_command_ms"], entry["command_ms"]) == (50.0, 75.0)
     beside = [part["answers"] for part in switch["around"] if part["from_ms"] == 0.0]
     assert beside == [{"new/1 preferred": 1, "other/1 fallback": 1}]
