@@ -40,11 +40,8 @@ class Again:
             getattr(self, name)[at] = values
 
 
-def decide_again(block: Block, plan: Plan, rows: Int64s, *, by_word: bool = False) -> Again:
-    """What the log makes of decided requests of one plan.
-
-    by_word: of all of them take the decision's own word on what had arrived, not the comparison's.
-    """
+def decide_again(block: Block, plan: Plan, rows: Int64s) -> Again:
+    """What the log makes of decided requests of one plan."""
     said, asked = block.said, block.asked
     replayed = Again(plan, len(rows))
     replayed.deadline_us = deadlines(block, plan, rows)
@@ -57,7 +54,7 @@ def decide_again(block: Block, plan: Plan, rows: Int64s, *, by_word: bool = Fals
         cells, own = seen(block, plan.axis, rows[at])
         replayed.put(at, _walked(block, plan, rows[at], replayed.deadline_us[at], cells))
         # nothing had arrived, it says, and that explains the decision: then it does not matter whose word that is
-        at = at[by_word | (~own & ((said.arrived[rows[at]] != 0) | (replayed.reasons[at] == WAITING)))]
+        at = at[~own & ((said.arrived[rows[at]] != 0) | (replayed.reasons[at] == WAITING))]
         replayed.by_word[at] = True
     if len(at):
         cells = told(block, plan, rows[at], replayed.deadline_us[at])

@@ -114,7 +114,8 @@ def _verify(
     differ = _differences(block, plan, terms, rows, replayed)
     wrong = np.logical_or.reduce(list(differ.values()))
     for at in np.flatnonzero(wrong).tolist():
-        if _excused(block, plan, terms, int(rows[at]), verdict):
+        if _by_a_later_score(block, plan, terms, int(rows[at])):
+            verdict.by_later_score += 1
             for flags in differ.values():
                 flags[at] = wrong[at] = False
     verdict.checked += len(rows)
@@ -129,33 +130,24 @@ def _verify(
         verdict.note(_told(block, plan, terms, partition, int(rows[at]), at, kinds, replayed))
 
 
-def _excused(block: Block, plan: Plan, terms: Terms, row: int, verdict: Verdict) -> bool:
-    """Whether a decision holds after all, where servers may have had other scores in hand than the log's first ones.
+def _by_a_later_score(block: Block, plan: Plan, terms: Terms, row: int) -> bool:
+    """Whether a decision holds when other scores than its versions' first ones are taken.
 
     A mailbox misses a version's first score only where that spoke of a request beyond its window, or of one that was
-    not there yet: a successor does not read so far back, so what it compared is not what its predecessor had.
+    not there yet: a successor does not read so far back.
     """
-    rows, scores = np.array([row]), block.scores
-    early = (scores.status[row] != Status.NONE) & (scores.arrival_us[row] < block.asked.appended_us[row])
-    if early.any() and _holds(block, plan, terms, rows, by_word=True):
-        verdict.by_word += 1
-        return True
     if row not in block.repeats:
         return False
+    rows, scores = np.array([row]), block.scores
     first = [Repeat(c, int(scores.status[row, c]), scores.output[row, c].copy()) for c in range(len(block.axis))]
     by_column = [[kept, *(r for r in block.repeats[row] if r.column == kept.column)] for kept in first]
     for choice in islice(product(*by_column), 1, MAX_COMBINATIONS):
         _substitute(block, row, choice)
-        if _holds(block, plan, terms, rows) or (early.any() and _holds(block, plan, terms, rows, by_word=True)):
-            verdict.by_later_score += 1
+        differ = _differences(block, plan, terms, rows, decide_again(block, plan, rows))
+        if not any(flags.any() for flags in differ.values()):
             return True
     _substitute(block, row, first)
     return False
-
-
-def _holds(block: Block, plan: Plan, terms: Terms, rows: Int64s, *, by_word: bool = False) -> bool:
-    differ = _differences(block, plan, terms, rows, decide_again(block, plan, rows, by_word=by_word))
-    return not any(flags.any() for flags in differ.values())
 
 
 def _substitute(block: Block, row: int, scores: Sequence[Repeat]) -> None:

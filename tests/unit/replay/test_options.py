@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from endpoints import endpoint
+from rendezvous import replay
+from rendezvous.replay.command import drawing
 from rendezvous.replay.rules_file import read_rules
 from rendezvous.replay.span import duration_us, span_of, written
 from rendezvous.replay.tape import Span
@@ -106,6 +109,14 @@ def test_a_wrong_file_is_told_by_line_and_field(text: str, words: str, tmp_path:
     with pytest.raises(SettingsError) as caught:
         rules_of(tmp_path / "p.toml", text)
     assert words in str(caught.value)
+
+
+def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is read."""
+    monkeypatch.setitem(sys.modules, "rendezvous.replay.picture", None)
+    monkeypatch.delattr(replay, "picture", raising=False)
+    with pytest.raises(SettingsError, match=r"--picture needs matplotlib: pip install 'rendezvous\[demo\]'"):
+        drawing()
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

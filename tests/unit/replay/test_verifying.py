@@ -24,11 +24,13 @@ from rendezvous.registry.events import (
     Suspension,
     Weights,
 )
+from rendezvous.replay import tape
 from rendezvous.replay.audit import AGREES, DIFFERS, INCOMPLETE, figures, lines
 from rendezvous.replay.block import ROWS
 from rendezvous.replay.tape import Span
+from rendezvous.rows import row_of
 from rendezvous.rules import Rules
-from rendezvous.wire import decode, encode
+from rendezvous.wire import WireError, codec, decode, encode
 from replayed import audited, tamper
 from scenarios import SCENARIOS
 from unit.server.test_crashes import PARTITIONS, Run
@@ -153,6 +155,59 @@ def test_crashes_agree(seed: int) -> None:
     assert found.exit_code == AGREES, "\n".join(lines(found))
 
 
+def test_a_predecessor_is_believed_about_its_last_step() -> None:
+    """A deadline cuts both steps at once; a score that comes later is for the last one, which takes all that is there.
+
+    ask(deadline 150)---|50 both end---|60 champion-->answer---crash---start---close
+    """
+    world = MemoryWorld()
+    world.start()
+    offset = ask(world, "r0", deadline_ms=150)
+    world.clock.advance_ms(60)
+    say(world, "champion", [offset], 0.7)
+    world.crash()
+    world.wait(50)
+    world.start()
+    world.wait(2 * CLOSE_MS)
+    (decisions,) = [decode(value, Decisions) for value in world.read("decisions")]
+    assert (int(decisions.steps[0]), Reason(int(decisions.reasons[0]))) == (1, Reason.PREFERRED)
+    found = audited(world.endpoint, world.log)
+    assert (found.verdict.agreeing, found.verdict.by_word, found.exit_code) == (1, 1, AGREES)
+
+
+def test_a_predecessor_is_believed_about_failures() -> None:
+    """Everybody failed early, which the successor's comparison has at a later time.
+
+    ask---champion, challenger, baseline fail-->answer (default)---crash---start---close
+    """
+    world = MemoryWorld()
+    world.start()
+    offset = ask(world, "r0")
+    for model in MODELS[:3]:
+        world.clock.advance_ms(1)
+        say(world, model, [offset], status=Status.ERROR)
+    world.crash()
+    world.wait(50)
+    world.start()
+    world.wait(2 * CLOSE_MS)
+    found = audited(world.endpoint, world.log)
+    assert (found.verdict.agreeing, found.verdict.by_word, found.exit_code) == (1, 1, AGREES)
+
+
+def test_a_first_score_that_the_server_could_not_keep_does_not_stand() -> None:
+    """It spoke of a request beyond the window; the second one answered."""
+    world = MemoryWorld(mailbox={"close_ms": CLOSE_MS, "capacity": 16})
+    world.start()
+    say(world, "champion", [16], 0.1)
+    for number in range(17):
+        offset = ask(world, f"r{number}")
+        world.wait(10)
+        say(world, "champion", [offset], 0.7)
+        world.wait(DEADLINE_MS + CLOSE_MS)
+    found = audited(world.endpoint, world.log)
+    assert (found.verdict.agreeing, found.verdict.by_later_score, found.exit_code) == (17, 1, AGREES), lines(found)
+
+
 # ------------------------------------------------------------------------------------------------- tampered with
 
 
@@ -268,8 +323,10 @@ def again(log: MemoryLog, topic: str, change: Callable[[Decisions, int], dict[st
     log.append(topic, 0, encode(replace(found, **change(found, 0))))
 
 
-def test_of_two_decisions_the_first_stands() -> None:
+@pytest.mark.parametrize("chunk", [1, 4_000])
+def test_of_two_decisions_the_first_stands(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that says the same is counted, one that says something else is told; neither is a difference of replay."""
+    monkeypatch.setattr(tape, "CHUNK", chunk)
     world = told(MemoryWorld())
     topic = world.endpoint.topic("decisions")
     again(world.log, topic, lambda found, _: {"decided_us": found.decided_us + 5})
@@ -310,6 +367,34 @@ def test_unreadable_decisions_are_counted() -> None:
     world.put("decisions", b"no decision")
     found = audited(world.endpoint, world.log)
     assert (found.exit_code, dict(found.unchecked)) == (INCOMPLETE, {"their record is unreadable": 1})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"winners": b"\x00"},
+        {"winners": b"\x63\x00"},
+        {"reasons": b"\xff"},
+        {"offsets": (-1).to_bytes(8, "little", signed=True)},
+        {"offsets": b"", "winners": b"", "reasons": b"", "arrived": b"", "slacks_us": b"", "outputs": b""},
+        {"versions": []},
+    ],
+)
+def test_columns_that_do_not_fit_spoil_their_record_alone(damage: dict[str, Any]) -> None:
+    """Read together with the others, and as strictly as alone."""
+    world = told(MemoryWorld())
+    whole = decode(world.log.records[world.endpoint.topic("decisions"), 0][0].value, Decisions)
+    row = row_of(replace(whole, **{name: getattr(whole, name)[:1] for name in ROW_COLUMNS}))
+    value = codec("decisions").write(row | damage)
+    with pytest.raises(WireError):
+        decode(value, Decisions)
+    world.put("decisions", value)
+    found = audited(world.endpoint, world.log)
+    assert found.verdict.agreeing == 30
+    assert dict(found.unchecked) == {"their record is unreadable": 1}
+
+
+ROW_COLUMNS = ("offsets", "winners", "reasons", "arrived", "slacks_us", "outputs", "steps", "draws", "propensities")
 
 
 def test_a_decision_beyond_what_control_says_cannot_be_checked() -> None:
