@@ -143,6 +143,7 @@ def _hostile(options: argparse.Namespace, environs: Environment, console: Consol
     )
     console.print(tables.hostile(report))
     console.print(tables.targets(report))
+    _warn_of_others(report, console)
     return lost
 
 

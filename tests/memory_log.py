@@ -164,8 +164,9 @@ class MemorySource:
         later = (r.offset for r in self._log.records[topic, partition] if r.timestamp_ms >= timestamp_ms)
         return next(later, self._log.end(topic, partition))
 
-    def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
-        """Everything from `start`."""
+    def read(self, topic: str, partition: int, start: int, *, uncommitted: bool = False) -> Iterator[Record]:
+        """Everything from `start`: transactions are whole here as soon as they can be read."""
+        del uncommitted
         return iter([r for r in self._log.records[topic, partition] if r.offset >= start and r.value])
 
     def reread(self, starts: Sequence[Start]) -> None:

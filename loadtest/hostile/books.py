@@ -26,6 +26,8 @@ class Phase:
     ended_ms: float
     grown: Mapping[str, float]
     memory_mb: float
+    other_cores: float | None = None
+    """That other work kept busy meanwhile."""
     refusals: int = 0
     """Of control: how many every reader refuses."""
     places: list[Place] = field(default_factory=list)
@@ -64,6 +66,7 @@ def figures(
         "seconds": round((phase.ended_ms - phase.begun_ms) / 1e3, 1),
         "server_us_per_record": round(max(_busy_s(phase, idle_cores), 0.0) * 1e6 / phase.sent, 1),
         "server_memory_mb": round(phase.memory_mb, 1),
+        "other_cores": None if phase.other_cores is None else round(phase.other_cores, 2),
         "good": good_figures(good, deadline_ms),
     }
 

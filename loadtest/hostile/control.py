@@ -93,11 +93,11 @@ def control_kinds(endpoint: Endpoint) -> list[Kind]:
         event(
             "Suspension on ever new partitions",
             lambda _, n: Suspension(
-                n % 3_000 - 1_000, *GHOST, suspended=True, missed=1.0, failed=0.0, requests=1, by=BY, at_us=0
+                n % 1_100 - 20, *GHOST, suspended=True, missed=1.0, failed=0.0, requests=1, by=BY, at_us=0
             ),
         ),
         event("Shedding of NaN", lambda _, __: Shedding(0, math.nan, 0.0, BY, 0)),
-        event("Shedding on ever new partitions", lambda _, n: Shedding(n % 3_000 + 4, 0.5, 0.5, BY, 0)),
+        event("Shedding on ever new partitions", lambda _, n: Shedding(n % 1_100 + 4, 0.5, 0.5, BY, 0)),
         event("Rules change upon rules change", lambda _, n: change(n, reply_margin_ms=20 + n % 20), most=10_000),
     ]
 

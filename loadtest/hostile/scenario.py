@@ -21,6 +21,7 @@ from loadtest.hostile.pour import Place, Pourer, counted
 from loadtest.hostile.requests import request_kinds
 from loadtest.hostile.scores import GHOST, RETIRED, scores, scores_kinds
 from loadtest.machine import machine, versions
+from loadtest.noise import other_cores, spent
 from rendezvous.demo.report import write
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import read_to_end
@@ -80,7 +81,7 @@ class Running:
             self._play(kind, count)
 
     def _play(self, kind: Kind, count: int) -> None:
-        before, begun_ms, there = self.counted(), now_ms(), set(self._pourer.places)
+        before, begun_ms, there, used = self.counted(), now_ms(), set(self._pourer.places), spent()
         self._pourer.pour(kind, count)
         refusals = self._refusals() if kind.right == FOLDED else 0
         after = self._wait(kind, count, before)
@@ -94,6 +95,7 @@ class Running:
             ended_ms=now_ms(),
             grown=after - before,
             memory_mb=after["process_resident_memory_bytes"] / MB,
+            other_cores=other_cores(used, spent()),
             refusals=refusals,
             places=[place for place in self._pourer.places if place not in there],
         )
@@ -182,6 +184,7 @@ def run(environment: Environment, *, records: int, rate: float, folder: Path, sa
         "deadline_ms": deadline_ms,
         "machine": where,
         "versions": versions(""),
+        "most_other_cores": max((entry["other_cores"] for entry in entries if entry["other_cores"]), default=None),
         "kinds": entries,
         "totals": totals
         | {

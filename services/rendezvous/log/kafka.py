@@ -148,9 +148,9 @@ class KafkaSource:
         )
         return found.offset if found.offset >= 0 else self.bounds(topic, partition)[1]
 
-    def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
+    def read(self, topic: str, partition: int, start: int, *, uncommitted: bool = False) -> Iterator[Record]:
         """See `Source.read`."""
-        return read_to_end(self._bootstrap, topic, partition, start)
+        return read_to_end(self._bootstrap, topic, partition, start, uncommitted=uncommitted)
 
     def reread(self, starts: Sequence[Start]) -> None:
         """See `Source.reread`."""

@@ -20,7 +20,7 @@ from confluent_kafka import (
 
 from rendezvous.log.patience import patiently
 from rendezvous.log.records import LogError, Record, Start
-from rendezvous.log.roles import ADMIN_TIMEOUT_S, READER
+from rendezvous.log.roles import ADMIN_TIMEOUT_S, READER, READER_OF_ALL
 
 QUIET_S = 10.0
 """While a broker is away each client has twenty troubles a second, in the same words."""
@@ -110,15 +110,16 @@ def waiting(consumer: Consumer, max_records: int, timeout_s: float) -> list[Mess
 
 
 class KafkaReader:
-    """Reads given partitions of one topic, outside any group, read_committed.
+    """Reads given partitions of one topic, outside any group; `uncommitted`, also what transactions may yet abort.
 
     `ended` has the partitions whose end was met: as it was when this reader began, or where nothing more had come. A
     partition that others keep writing to need never say the latter.
     """
 
-    def __init__(self, bootstrap: str, starts: Sequence[Start]) -> None:
+    def __init__(self, bootstrap: str, starts: Sequence[Start], *, uncommitted: bool = False) -> None:
+        role = READER_OF_ALL if uncommitted else READER
         self._consumer = Consumer(
-            READER | {"bootstrap.servers": bootstrap, "group.id": "reader", "error_cb": on_client_error}
+            role | {"bootstrap.servers": bootstrap, "group.id": "reader", "error_cb": on_client_error}
         )
         # assigning what is not there would wait for it to be made, and say nothing: this asks for it
         self._ends = {start[:2]: _bounds(self._consumer, start.topic, start.partition)[1] for start in starts}
@@ -146,9 +147,14 @@ class KafkaReader:
         self._consumer.close()
 
 
-def read_to_end(bootstrap: str, topic: str, partition: int, start: int) -> Iterator[Record]:
-    """Committed records of one partition, from `start` to its end as it is now; gaps at the end do not hang it."""
-    reader = KafkaReader(bootstrap, [Start(topic, partition, start)])
+def read_to_end(
+    bootstrap: str, topic: str, partition: int, start: int, *, uncommitted: bool = False
+) -> Iterator[Record]:
+    """Records of one partition, from `start` to its end as it is now; gaps at the end do not hang it.
+
+    uncommitted: also what transactions may yet abort.
+    """
+    reader = KafkaReader(bootstrap, [Start(topic, partition, start)], uncommitted=uncommitted)
     try:
         while not reader.ended:
             yield from reader.poll(10_000, 1.0)

@@ -128,8 +128,8 @@ class Source(Protocol):
     def position_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
         """The first offset with at least this timestamp, or the end."""
 
-    def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
-        """Committed records from `start` to the end as it is now, outside the group."""
+    def read(self, topic: str, partition: int, start: int, *, uncommitted: bool = False) -> Iterator[Record]:
+        """Records from `start` to the end as it is now, outside the group; without `uncommitted` committed ones."""
 
     def reread(self, starts: Sequence[Start]) -> None:
         """Go on reading partitions that are read already from other positions."""

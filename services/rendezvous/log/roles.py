@@ -36,6 +36,7 @@ MEMBER: dict[str, Any] = CONSUMER | {
 }
 
 READER: dict[str, Any] = CONSUMER | {"isolation.level": "read_committed"}
+READER_OF_ALL: dict[str, Any] = CONSUMER | {"isolation.level": "read_uncommitted"}
 
 PRODUCER: dict[str, Any] = COMMON | {
     "acks": "all",

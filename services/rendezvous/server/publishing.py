@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source
 from rendezvous.messages import Comparisons, DeadLetter, Message, Request, Response
@@ -25,6 +26,9 @@ from rendezvous.server.replies import (
 from rendezvous.settings import Endpoint
 from rendezvous.wire import encode
 
+LETTERS_BYTES = 64 * 1024 * 1024
+"""Of dead letters under way, a quarter of the producer's queue: later ones go without the record that they are about,
+since a full queue makes the server stand still, and no answer leaves."""
 PARKED_LOOK_S = 0.01
 """Between two looks, while a flush waits for a cluster to say which topics are there."""
 
@@ -111,6 +115,7 @@ class Publisher:
         self._parking = Parking(self._replies)
         self._outstanding = Outstanding()
         self._reports = 0
+        self._letters_bytes = 0
         self.failed: str | None = None
 
     def gained(self, numbers: Sequence[int]) -> None:
@@ -201,9 +206,21 @@ class Publisher:
         _logger.info(
             "dead letter: %s %s-%d@%d: %s", letter.reason, letter.topic, letter.partition, letter.offset, letter.detail
         )
-        self._own("dead-letters", None, letter, done)
+        if self._letters_bytes > LETTERS_BYTES:
+            letter = replace(letter, headers=(), key=None, value=b"")
+        value = encode(letter)
+        self._letters_bytes += len(value)
 
-    def _own(self, topic: str, number: int | None, message: Message, done: Callable[[int], None]) -> None:
+        def buried(position: int) -> None:
+            self._letters_bytes -= len(value)
+            done(position)
+
+        self._hand_over("dead-letters", None, value, buried)
+
+    def _own(self, topic: str, number: int, message: Message, done: Callable[[int], None]) -> None:
+        self._hand_over(topic, number, encode(message), done)
+
+    def _hand_over(self, topic: str, number: int | None, value: bytes, done: Callable[[int], None]) -> None:
         """Send to one of our topics; `done` gets the record's position."""
 
         def delivered(error: str | None, position: int) -> None:
@@ -214,7 +231,7 @@ class Publisher:
                 self._fail(f"{self._topics[topic]}: {error}")
 
         self._reports += 1
-        self._records.send(self._topics[topic], encode(message), partition=number, delivered=delivered)
+        self._records.send(self._topics[topic], value, partition=number, delivered=delivered)
 
     def _fail(self, what: str) -> None:
         """The first failure is the one that is told."""

@@ -79,7 +79,7 @@ class Service:
         self._close_at_us = 0
         self._commit_at_us = 0
         self._held = False
-        self._steering = Steering(endpoint, source.read(self._control_topic, 0, 0), BY)
+        self._steering = Steering(endpoint, source.read(self._control_topic, 0, 0, uncommitted=True), BY)
         podium.show(self._steering.control)
         self._follows = False
         self._turned_us = steady_us()

@@ -20,10 +20,10 @@ from rendezvous.messages import (
     Request,
     Response,
 )
-from rendezvous.server.intake import Fault, dead_letter
+from rendezvous.server.intake import MAX_DEAD_BYTES, Fault, dead_letter
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition, Takeover
-from rendezvous.server.publishing import Outstanding, Publisher
+from rendezvous.server.publishing import LETTERS_BYTES, Outstanding, Publisher
 from rendezvous.server.replies import MAX_PARKED, PARK_US, responses
 from rendezvous.wire import decode
 
@@ -588,3 +588,22 @@ def test_a_cluster_that_takes_no_answers_stops_the_service() -> None:
     with pytest.raises(LogError, match=r"tests\.responses: nothing was acknowledged in time: stopping"):
         desk.publisher.turn({}, desk.clock())
     assert (desk.buried(), desk.decisions()) == ([], [])
+
+
+def test_letters_that_nobody_takes_go_without_their_records() -> None:
+    """They say why and where all the same, and as soon as the others have arrived they are whole again."""
+    desk = Desk()
+    record = Record("tests.scores", NUMBER, 7, 0, b"key", bytes(MAX_DEAD_BYTES), [("header", b"x")])
+    letter = dead_letter(record, Fault(DeadLetterReason.UNREADABLE, "damaged"), 0)
+    whole = LETTERS_BYTES // MAX_DEAD_BYTES
+    for _ in range(whole + 10):
+        desk.publisher.letter(letter, None)
+    desk.sink.flush(0)
+    desk.publisher.letter(letter, None)
+    desk.sink.flush(0)
+    letters = desk.buried()
+    without = [found for found in letters if not found.value]
+    assert 10 <= len(without) <= 11
+    assert (without[0].key, without[0].headers, without[0].size_bytes) == (None, (), MAX_DEAD_BYTES)
+    assert {(found.reason, found.topic, found.offset) for found in letters} == {("unreadable", "tests.scores", 7)}
+    assert len(letters) - len(without) >= whole
