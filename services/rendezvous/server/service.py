@@ -23,8 +23,8 @@ from rendezvous.telemetry import ServerMetrics
 from rendezvous.wire import Codec
 
 MAX_RECORDS = 250
-"""In one turn of the loop: bounds how long an answer that is due waits behind arrivals. Rubbish costs most, up to 0.25 ms
-a request with its dead letter; what NumPy costs a turn is by then spread over enough."""
+"""In one turn of the loop: bounds how long an answer that is due waits behind arrivals. Rubbish costs most, up to 0.25
+ms a request with its dead letter; what NumPy costs a turn is by then spread over enough."""
 IDLE_US = 50_000
 """The longest wait for a record: how late a close or a commit may be."""
 REPORT_US = 2_000
