@@ -41,7 +41,7 @@ from rendezvous.server.service import Service
 from rendezvous.settings import Endpoint
 from rendezvous.topics import topics_of
 from rendezvous.wire import Codec, encode
-from sizes import check_bounds, check_empty, is_delivering
+from sizes import GROUP, check_bounds, check_empty, is_delivering
 from slow_log import ShufflingSource, SlowSink
 from talk import Talk
 from witness import Place, Witness
@@ -54,7 +54,6 @@ LEAP_MS = SESSION_MS // 3
 """Of time that passes while a server is frozen: less than makes the others ask whether they were."""
 ABORTS = 0.03
 """Share of transactions."""
-GROUP = "server"
 RING = 128
 SMALL_RING = 16
 AMPLE = 1_000

@@ -10,29 +10,35 @@ from rendezvous.settings import Endpoint
 from slow_log import SlowSink
 
 # ruff: noqa: SLF001 - nobody but this asks a server how large its insides are
+GROUP = "server"
 MOST_RECORDS = 4
 """That one request is owed: answer, decision, comparison, dead letter."""
 
 
 def check_bounds(service: Service, log: MemoryLog, endpoint: Endpoint, sinks: tuple[SlowSink, SlowSink]) -> None:
     """After any turn: rings do not grow with time, and an outbox holds what is under way."""
-    requests, open_requests = endpoint.topic("requests"), 0
-    for number, partition in service._partitions.items():
+    for partition in service._partitions.values():
         mailbox, ledger = partition._mailbox, partition._ledger
         assert mailbox.in_flight <= endpoint.mailbox.capacity, "a mailbox holds more than its ring"
         assert len(mailbox._plans) <= 1 + endpoint.mailbox.capacity, "a mailbox keeps plans that nobody uses"
         early = endpoint.mailbox.capacity  # scores of requests that are still to come
         span = max(ledger.position - ledger.committable, early)
         assert len(ledger._owed) <= max(Ledger.FIRST_SPAN, 2 * (span + early)), "a ledger is larger than what is open"
-        committed = log.commits.get(("server", requests, number))
-        first = committed.offset if committed else 0
-        open_requests += sum(record.offset >= first for record in log.records[requests, number])
     if isinstance(service._outbox, Publisher):
         under_way = sum(sink.under_way for sink in sinks)
         assert service._outbox.undelivered == under_way, "an outbox counts what is under way"
     else:
-        letters = len(log.records[endpoint.topic("scores"), 0]) + len(log.records[endpoint.topic("scores"), 1])
+        open_requests = sum(_unfinished(log, endpoint, number) for number in service._partitions)
+        letters = sum(len(log.records[endpoint.topic("scores"), number]) for number in service._partitions)
         assert service._outbox.undelivered <= MOST_RECORDS * open_requests + letters, "an outbox keeps what is done"
+
+
+def _unfinished(log: MemoryLog, endpoint: Endpoint, number: int) -> int:
+    """Requests that nobody has committed."""
+    topic = endpoint.topic("requests")
+    committed = log.commits.get((GROUP, topic, number))
+    records = log.records[topic, number]
+    return sum(record.offset >= committed.offset for record in records) if committed else len(records)
 
 
 def is_delivering(service: Service) -> bool:

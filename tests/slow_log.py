@@ -66,8 +66,9 @@ class SlowSink:
 
     @property
     def under_way(self) -> int:
-        """Records whose report is still to come."""
-        return len(self._queued) + len(self._unreported)
+        """Records whose report somebody still waits for."""
+        queued = sum(delivered is not None for *_, delivered in self._queued)
+        return queued + sum(delivered is not None for delivered, _ in self._unreported)
 
     def _some(self, of: Sequence[object]) -> int:
         if not of:
