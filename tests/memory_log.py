@@ -254,10 +254,11 @@ class MemoryTransactor:
     """
 
     def __init__(self, log: MemoryLog, transactional_id: str, source: MemorySource) -> None:
-        self._log = log
-        self._id = transactional_id
-        self._source = source
+        self.log = log
+        self.id = transactional_id
+        self.source = source
         self._bundle: Bundle | None = None
+        self._outcome: Outcome | None = None
         log.transactors[transactional_id] = self
         self.broken: set[str] = set()
         self.busy = False
@@ -268,36 +269,45 @@ class MemoryTransactor:
         self._bundle, self.busy = bundle, True
 
     def outcome(self) -> Outcome | None:
-        """Commit it, or abort it."""
+        """What became of it; it is committed now, or aborted, if it was not before."""
+        self.settle()
+        outcome, self._outcome = self._outcome, None
+        if outcome is not None:
+            self.busy = False
+        return outcome
+
+    def settle(self) -> None:
+        """It is committed, or aborted, and its owner has not heard of it."""
         bundle, self._bundle = self._bundle, None
-        if bundle is None:
-            return None
-        self.busy = False
-        if self._log.transactors[self._id] is not self:
+        if bundle is not None:
+            self._outcome = self._settled(bundle)
+
+    def _settled(self, bundle: Bundle) -> Outcome:
+        if self.log.transactors[self.id] is not self:
             return Outcome(done=False, ends={}, refused={}, lost="fenced")
         refused = {record.topic: "broken" for record in bundle.records if record.topic in self.broken}
-        if refused or self._source.expelled or self._log.aborts():
+        if refused or self.source.expelled or self.log.aborts():
             self._mark(bundle)
             return Outcome(done=False, ends={}, refused=refused)
         ends = {
-            topic: self._log.append(topic, partition or 0, value, headers) + 1
+            topic: self.log.append(topic, partition or 0, value, headers) + 1
             for topic, partition, value, headers in bundle.records
         }
         self._mark(bundle)
         topic, partition, offset = bundle.start
-        self._source.commit_in_transaction(topic, partition, Committed(offset, bundle.metadata))
+        self.source.commit_in_transaction(topic, partition, Committed(offset, bundle.metadata))
         return Outcome(done=True, ends=ends, refused={})
 
     def crash(self, source: MemorySource, *, committed: bool) -> None:
         """The process of `source` dies, just before a bundle is committed or just after: nobody is told."""
-        if source is self._source:
+        if source is self.source:
             if committed:
-                self.outcome()
+                self.settle()
             self._bundle = None
 
     def _mark(self, bundle: Bundle) -> None:
         for topic, number in {(record.topic, record.partition or 0) for record in bundle.records}:
-            self._log.skip(topic, number, self._log.end(topic, number) + 1)
+            self.log.skip(topic, number, self.log.end(topic, number) + 1)
 
     def close(self) -> None:
         """No more."""

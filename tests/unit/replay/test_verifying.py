@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from crashes import PARTITIONS, Run
 from endpoints import CLOSE_MS, DEADLINE_MS, STEP_MS
 from memory_log import MemoryLog
 from rendezvous.messages import Decisions, Reason, Status
@@ -33,7 +34,6 @@ from rendezvous.rules import Rules
 from rendezvous.wire import WireError, codec, decode, encode
 from replayed import audited, tamper
 from scenarios import SCENARIOS
-from unit.server.test_crashes import PARTITIONS, Run
 from worlds import MemoryWorld, World, ask, say
 
 MODELS = ("champion", "challenger", "baseline", "candidate")
