@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from loadtest import steady, tables
 from loadtest.failover import scenario as failover
 from loadtest.failover.home import MODES, known_modes
+from loadtest.handoff import scenario as handoff
+from loadtest.hostile import scenario as hostile
 from rendezvous.cli import MENDABLE
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
@@ -23,6 +26,11 @@ RATES = (100.0, 250.0, 500.0)
 SECONDS = 10.0
 FAILOVER_RATE = 200.0
 """What a broker, six services and the driver do on two cores with room for those that start anew."""
+HANDOFF_RATE = 1_000.0
+"""What is promised of a promotion is promised under so many."""
+HOSTILE_RATE = 50.0
+"""Good requests a second, between the hostile ones."""
+HOSTILE_RECORDS = 100_000
 FOLDER = Path("loadtest") / "report"
 LOST = 1
 """Exit code when a request never had an answer; a target that is not met is a figure, not a failure."""
@@ -43,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MENDABLE
     except KeyboardInterrupt:
         return 130
-    console.print(f"{options.report / options.scenario}.json, .png", highlight=False)
+    console.print(options.report / f"{options.scenario}.json", highlight=False)
     if lost:
         console.print(f"{lost} requests were lost", style="bold")
     return LOST if lost else 0
@@ -67,7 +75,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="of the endpoint, one or several; all without it",
     )
     faults.set_defaults(run=_failover)
-    for scenario in (latency, faults):
+    acts = scenarios.add_parser("handoff", help="what a promotion, a rollback and a frozen champion do to answers")
+    acts.add_argument("--rate", type=_positive, default=HANDOFF_RATE, help="requests a second")
+    acts.add_argument("--seconds", type=_positive, default=SECONDS, help="of each window, at least")
+    acts.set_defaults(run=_handoff)
+    records = scenarios.add_parser("hostile", help="what becomes of records that nobody should write")
+    records.add_argument("--rate", type=_positive, default=HOSTILE_RATE, help="good requests a second meanwhile")
+    records.add_argument("--records", type=int, default=HOSTILE_RECORDS, help="hostile ones, of all kinds together")
+    records.set_defaults(run=_hostile)
+    for scenario in (latency, faults, acts, records):
         scenario.add_argument("--report", type=Path, default=FOLDER, help="folder for the JSON and the picture")
     return parser.parse_args(arguments)
 
@@ -89,14 +105,7 @@ def _steady(options: argparse.Namespace, environs: Environment, console: Console
     )
     console.print(tables.latencies(report))
     console.print(tables.targets(report))
-    others = report["most_other_cores"]
-    if others is not None and others > QUIET_CORES:
-        console.print(
-            f"Other work kept up to {others:.1f} of {report['machine']['cores']} cores busy meanwhile: it weighs on "
-            "these figures, met and not met alike. Measure again when the machine is quiet.",
-            style="bold",
-            highlight=False,
-        )
+    _warn_of_others(report, console)
     return lost
 
 
@@ -107,7 +116,46 @@ def _failover(options: argparse.Namespace, environs: Environment, console: Conso
     for table in tables.faults(report):
         console.print(table)
     console.print(tables.targets(report))
+    _warn_of_others(report, console)
     return lost
+
+
+def _handoff(options: argparse.Namespace, environs: Environment, console: Console) -> int:
+    report, lost = handoff.run(
+        environs, rate=options.rate, seconds=options.seconds, folder=options.report, say=_say(console)
+    )
+    console.print(tables.windows(report))
+    console.print(tables.targets(report))
+    if report["rate"] < report["rate_asked"]:
+        console.print(
+            f"This machine does not keep up with {report['rate_asked']:g} requests/s now: measured at "
+            f"{report['rate']:g}/s, the highest that it did of those tried.",
+            style="bold",
+            highlight=False,
+        )
+    _warn_of_others(report, console)
+    return lost
+
+
+def _hostile(options: argparse.Namespace, environs: Environment, console: Console) -> int:
+    report, lost = hostile.run(
+        environs, records=options.records, rate=options.rate, folder=options.report, say=_say(console)
+    )
+    console.print(tables.hostile(report))
+    console.print(tables.targets(report))
+    _warn_of_others(report, console)
+    return lost
+
+
+def _warn_of_others(report: Mapping[str, Any], console: Console) -> None:
+    others = report["most_other_cores"]
+    if others is not None and others > QUIET_CORES:
+        console.print(
+            f"Other work kept up to {others:.1f} of {report['machine']['cores']} cores busy meanwhile: it weighs on "
+            "these figures, met and not met alike. Measure again when the machine is quiet.",
+            style="bold",
+            highlight=False,
+        )
 
 
 if __name__ == "__main__":

@@ -53,6 +53,13 @@ def other_cores(before: Spent | None, after: Spent | None) -> float | None:
     return max(others_s, 0.0) / (after.at_s - before.at_s)
 
 
+def busy_cores(before: Spent | None, after: Spent | None) -> float | None:
+    """How many cores anybody kept busy between two moments."""
+    if before is None or after is None:
+        return None
+    return (after.all_s - before.all_s) / (after.at_s - before.at_s)
+
+
 def busy_ticks(stat: str) -> int:
     """Of all cores, by the text of /proc/stat."""
     columns = stat.split("\n", 1)[0].split()[1:]

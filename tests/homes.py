@@ -131,8 +131,13 @@ def write_home(folder: Path, partitions: int = 1) -> Endpoint:
     return load_endpoint(name, folder)
 
 
+def rewrite_model(endpoint: Endpoint, model: str, code: str) -> None:
+    """What training does: another artefact and its card in the model's own folder."""
+    _write_model(endpoint.folder / model, endpoint.name, code)
+
+
 def _write_model(folder: Path, endpoint: str, code: str) -> None:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.py").write_text(code)
     digest = sha256(code.encode()).hexdigest()
     day = Window(first=date(2013, 1, 1), last=date(2013, 1, 1), rows=0)

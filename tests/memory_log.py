@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rendezvous.log import Committed, Delivered, Headers, LogError, Owner, Record, Start
+from rendezvous.log import Bundle, Committed, Delivered, Headers, LogError, Outcome, Owner, Record, Start
 
 
 @dataclass
@@ -33,6 +33,8 @@ class MemoryLog:
     records: dict[tuple[str, int], list[Record]] = field(default_factory=lambda: defaultdict(list))
     commits: dict[tuple[str, str, int], Committed] = field(default_factory=dict)
     members: dict[str, list[MemorySource]] = field(default_factory=lambda: defaultdict(list))
+    transactors: dict[str, MemoryTransactor] = field(default_factory=dict)
+    aborts: Callable[[], bool] = lambda: False
 
     def append(self, topic: str, partition: int, value: bytes, headers: Headers = (), key: bytes | None = None) -> int:
         """Write one record; returns its offset."""
@@ -56,6 +58,11 @@ class MemoryLog:
         if member in self.members[group]:
             self.members[group].remove(member)
 
+    def expel(self, group: str, member: MemorySource) -> None:
+        """A member's session ends: it hears of it at its next poll but one, as after a heartbeat, and joins again."""
+        self.leave(group, member)
+        member.expelled = True
+
     def share(self, group: str, topic: str, member: MemorySource) -> set[int]:
         """The partitions that a member should own now."""
         members = self.members[group]
@@ -73,6 +80,8 @@ class MemorySource:
         self._owned: set[int] = set()
         self._positions: dict[tuple[str, int], int] = {}
         self._ends: dict[tuple[str, int], int] = {}
+        self._told = False
+        self.expelled = False
 
     def subscribe(self, topic: str, owner: Owner) -> None:
         """Join the group."""
@@ -85,6 +94,9 @@ class MemorySource:
         self._rebalance()
         found: list[Record] = []
         for (topic, number), position in self._positions.items():
+            if self._log.end(topic, number) <= position:
+                self._ends[topic, number] = self._log.end(topic, number)
+                continue
             waiting = [r for r in self._log.records[topic, number] if r.offset >= position and r.value]
             taken = waiting[: max_records - len(found)]
             found += taken
@@ -97,16 +109,31 @@ class MemorySource:
     def _rebalance(self) -> None:
         if self._owner is None:
             return
+        if self.expelled and self._told:
+            self._told = False
+            return
+        if self.expelled:
+            self.expelled = False
+            gone, self._owned = sorted(self._owned), set()
+            self._stop(self._owner.revoked(gone, lost=True))
+            self._log.members[self._group].append(self)
+            self._told = False
+            return
         share = self._log.share(self._group, self._topic, self)
         if gone := sorted(self._owned - share):
             self._owned -= set(gone)
-            for stop in self._owner.revoked(gone, lost=False):
-                self._positions.pop(stop, None)
-                self._ends.pop(stop, None)
-        if gained := sorted(share - self._owned):
+            self._stop(self._owner.revoked(gone, lost=False))
+        gained = sorted(share - self._owned)
+        if gained or not self._told:
             self._owned |= set(gained)
+            self._told = True
             for topic, number, offset in self._owner.assigned(gained):
                 self._positions[topic, number] = offset
+
+    def _stop(self, stops: list[tuple[str, int]]) -> None:
+        for stop in stops:
+            self._positions.pop(stop, None)
+            self._ends.pop(stop, None)
 
     def ends(self) -> Mapping[tuple[str, int], int]:
         """Ends met."""
@@ -117,9 +144,16 @@ class MemorySource:
         return self._log.commits.get((self._group, topic, partition))
 
     def commit(self, topic: str, partition: int, committed: Committed, *, wait: bool) -> None:
-        """Commit at once."""
+        """Commit at once; who was expelled commits nothing."""
         del wait
-        self._log.commits[self._group, topic, partition] = committed
+        if not self.expelled:
+            self._log.commits[self._group, topic, partition] = committed
+
+    def still_member(self, topic: str, held: Mapping[int, Committed]) -> bool:
+        """Whether the group has it; commits."""
+        for number, committed in held.items():
+            self.commit(topic, number, committed, wait=True)
+        return not (held and self.expelled)
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """First offset and end."""
@@ -130,9 +164,27 @@ class MemorySource:
         later = (r.offset for r in self._log.records[topic, partition] if r.timestamp_ms >= timestamp_ms)
         return next(later, self._log.end(topic, partition))
 
-    def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
-        """Everything from `start`."""
+    def read(self, topic: str, partition: int, start: int, *, uncommitted: bool = False) -> Iterator[Record]:
+        """Everything from `start`: transactions are whole here as soon as they can be read."""
+        del uncommitted
         return iter([r for r in self._log.records[topic, partition] if r.offset >= start and r.value])
+
+    def reread(self, starts: Sequence[Start]) -> None:
+        """Read on from there."""
+        for topic, number, offset in starts:
+            self._positions[topic, number] = offset
+            self._ends.pop((topic, number), None)
+
+    def commit_in_transaction(self, topic: str, partition: int, committed: Committed) -> None:
+        """What a transaction commits for this member."""
+        self._log.commits[self._group, topic, partition] = committed
+
+    def detach(self) -> None:
+        """Leave the group, and read on."""
+        if self._owner is not None:
+            self._owner.revoked(sorted(self._owned), lost=False)
+        self._owner, self._owned = None, set()
+        self._log.leave(self._group, self)
 
     def close(self) -> None:
         """Leave the group."""
@@ -142,7 +194,7 @@ class MemorySource:
 class MemorySink:
     """A producer whose delivery reports wait for `serve`.
 
-    `broken` topics report a failure, `silent` ones report nothing, `refused` ones cannot be sent to, and whether
+    `broken` topics report `failure`, `silent` ones report nothing, `refused` ones cannot be sent to, and whether
     `unknown` ones are there has not been learnt yet.
     """
 
@@ -150,6 +202,7 @@ class MemorySink:
         self._log = log
         self._reports: list[tuple[Delivered, str | None, int]] = []
         self.broken: set[str] = set()
+        self.failure = "broken"
         self.silent: set[str] = set()
         self.refused: set[str] = set()
         self.unknown: set[str] = set()
@@ -169,7 +222,7 @@ class MemorySink:
             raise LogError(f"producing to {topic}: refused")
         if topic in self.silent:
             return
-        error = f"{topic} is broken" if topic in self.broken else None
+        error = self.failure if topic in self.broken else None
         offset = -1 if error else self._log.append(topic, partition or 0, value, headers, key)
         if delivered is not None:
             self._reports.append((delivered, error, offset))
@@ -191,6 +244,64 @@ class MemorySink:
         del timeout_s
         self.serve()
         return 0
+
+
+class MemoryTransactor:
+    """A transactional producer: a bundle is in the log, whole, when its outcome is asked for; else it never is.
+
+    Between hand-over and outcome nobody sees anything of it. A bundle that is aborted leaves a gap, as the real log
+    does, and one that is committed a marker. Making another one of the same id fences it. Every `broken` topic refuses.
+    """
+
+    def __init__(self, log: MemoryLog, transactional_id: str, source: MemorySource) -> None:
+        self._log = log
+        self._id = transactional_id
+        self._source = source
+        self._bundle: Bundle | None = None
+        log.transactors[transactional_id] = self
+        self.broken: set[str] = set()
+        self.busy = False
+
+    def hand_over(self, bundle: Bundle) -> None:
+        """Keep it."""
+        assert not self.busy
+        self._bundle, self.busy = bundle, True
+
+    def outcome(self) -> Outcome | None:
+        """Commit it, or abort it."""
+        bundle, self._bundle = self._bundle, None
+        if bundle is None:
+            return None
+        self.busy = False
+        if self._log.transactors[self._id] is not self:
+            return Outcome(done=False, ends={}, refused={}, lost="fenced")
+        refused = {record.topic: "broken" for record in bundle.records if record.topic in self.broken}
+        if refused or self._source.expelled or self._log.aborts():
+            self._mark(bundle)
+            return Outcome(done=False, ends={}, refused=refused)
+        ends = {
+            topic: self._log.append(topic, partition or 0, value, headers) + 1
+            for topic, partition, value, headers in bundle.records
+        }
+        self._mark(bundle)
+        topic, partition, offset = bundle.start
+        self._source.commit_in_transaction(topic, partition, Committed(offset, bundle.metadata))
+        return Outcome(done=True, ends=ends, refused={})
+
+    def crash(self, source: MemorySource, *, committed: bool) -> None:
+        """The process of `source` dies, just before a bundle is committed or just after: nobody is told."""
+        if source is self._source:
+            if committed:
+                self.outcome()
+            self._bundle = None
+
+    def _mark(self, bundle: Bundle) -> None:
+        for topic, number in {(record.topic, record.partition or 0) for record in bundle.records}:
+            self._log.skip(topic, number, self._log.end(topic, number) + 1)
+
+    def close(self) -> None:
+        """No more."""
+        self._bundle = None
 
 
 def values(records: Sequence[Record]) -> list[bytes]:

@@ -29,9 +29,9 @@ class Kept(MemorySource):
         """The first offset that is left, and the end."""
         return self.lows.get(topic, 0), super().bounds(topic, partition)[1]
 
-    def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
+    def read(self, topic: str, partition: int, start: int, *, uncommitted: bool = False) -> Iterator[Record]:
         """What is left."""
-        return super().read(topic, partition, max(start, self.lows.get(topic, 0)))
+        return super().read(topic, partition, max(start, self.lows.get(topic, 0)), uncommitted=uncommitted)
 
     def position_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
         """Of what is left."""

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from endpoints import CLOSE_MS, DEADLINE_MS, STEP_MS
-from rendezvous.envelope import write_envelope
+from rendezvous.envelope import draw_of, write_envelope
 from rendezvous.messages import (
     Comparisons,
     DeadLetter,
@@ -26,7 +26,11 @@ from rendezvous.messages import (
     Response,
     Status,
 )
-from worlds import World, answers, ask, features, say, seen
+from rendezvous.registry.events import Deployment, Quality, RulesChange, Shedding, State, Suspension, Weights
+from rendezvous.registry.fold import KINDS
+from rendezvous.server.policies import POLICIES
+from rendezvous.wire import decode_any
+from worlds import World, answers, ask, features, follow, move, say, seen, tell
 
 SOON_MS = 120
 """Enough for one trip through a real broker."""
@@ -323,6 +327,234 @@ def stranger_scores(world: World) -> None:
     assert _only(world).output == pytest.approx((0.7,))
 
 
+# ------------------------------------------------------------------------------------------------- control changes
+
+LONG_STEP_MS, LONG_DEADLINE_MS = 1_500, 1_900
+"""Long enough for a change of control to be read, and read again, before the step ends."""
+FOLLOW_MS = 400
+"""Enough for control to reach a server on a busy machine."""
+
+
+def _aliased(world: World) -> None:
+    """`live` is the champion; it has a long step of its own."""
+    first: dict[str, object] = {"until_ms": LONG_STEP_MS, "models": ["live"]}
+    rules = follow(world, first, {"models": ["live", "challenger", "baseline"]})
+    tell(world, move("live", "champion", "c1"), rules)
+
+
+def _who(world: World) -> dict[str, tuple[str, str]]:
+    """Model and version of each answer; nobody is answered twice."""
+    found = answers(world)
+    assert len({answer.request_id for answer in found}) == len(found)
+    return {answer.request_id: (answer.model, answer.version) for answer in found}
+
+
+def promotion_and_rollback(world: World) -> None:
+    """Each request is answered by whoever was champion when it was taken in; none is lost, none answered twice.
+
+    ask r1---promote---ask r2---both have scored both-->answers---roll back---ask r3-->answer
+    """
+    _aliased(world)
+    world.start()
+    first = ask(world, "r1", deadline_ms=LONG_DEADLINE_MS)
+    world.wait(SOON_MS)
+    tell(world, move("live", "candidate", "n1"))
+    world.wait(FOLLOW_MS)
+    second = ask(world, "r2")
+    say(world, "candidate", [first, second], 0.9)
+    say(world, "champion", [first, second], 0.1)
+    world.wait(SOON_MS)
+    assert _who(world) == {"r1": ("champion", "c1"), "r2": ("candidate", "n1")}
+    tell(world, move("live", "champion", "c1"))
+    world.wait(FOLLOW_MS)
+    third = ask(world, "r3")
+    say(world, "candidate", [third], 0.9)
+    say(world, "champion", [third], 0.1)
+    world.wait(SOON_MS)
+    assert _who(world)["r3"] == ("champion", "c1")
+    assert {answer.reason for answer in answers(world)} == {Reason.PREFERRED}
+    assert len({batch.policy for batch in seen(world, "decisions", Decisions)}) == 2
+
+
+def another_schedule(world: World) -> None:
+    """What is under way is answered by the schedule that it began with.
+
+    ask r1---rules: the baseline alone---ask r2---baseline has scored both-->answer r2---champion-->answer r1
+    """
+    _aliased(world)
+    world.start()
+    first = ask(world, "r1", deadline_ms=LONG_DEADLINE_MS)
+    world.wait(SOON_MS)
+    tell(world, follow(world, {"models": ["baseline"]}))
+    world.wait(FOLLOW_MS)
+    second = ask(world, "r2")
+    say(world, "baseline", [first, second], 0.3)
+    say(world, "champion", [first, second], 0.7)
+    world.wait(SOON_MS)
+    assert _who(world) == {"r1": ("champion", "c1"), "r2": ("baseline", "b1")}
+
+
+def retired_while_its_scores_are_in_flight(world: World) -> None:
+    """A version that goes still answers what was asked before; its successor answers what comes after.
+
+    ask r1---c9 comes, c1 goes---c1 scores r1-->answer---ask r2---c9 scores r2-->answer
+    """
+    tell(world, follow(world, {"until_ms": LONG_STEP_MS, "models": ["champion"]}, {"models": ["baseline"]}))
+    world.start()
+    first = ask(world, "r1", deadline_ms=LONG_DEADLINE_MS)
+    world.wait(SOON_MS)
+    tell(
+        world,
+        Deployment("champion", "c9", "sha-of-c9", State.ACTIVE, by="tests", at_us=0),
+        Deployment("champion", "c1", "champion-c1", State.RETIRED, by="tests", at_us=0),
+    )
+    world.wait(FOLLOW_MS)
+    say(world, "champion", [first], 0.7)
+    second = ask(world, "r2")
+    say(world, "champion", [second], 0.8, version="c9")
+    world.wait(SOON_MS)
+    assert _who(world) == {"r1": ("champion", "c1"), "r2": ("champion", "c9")}
+    assert seen(world, "dead-letters", DeadLetter) == []
+
+
+def frozen_champion(world: World) -> None:
+    """Answers come at its step's end, then without waiting for it; it is trusted again once it keeps up.
+
+    champion silent: |300 answers---passed by: answers at once---champion scores for a second: it is waited for
+    """
+    world.start()
+
+    def asked(name: str, number: int, *models: str) -> None:
+        offsets = [ask(world, f"{name}-{place}") for place in range(number)]
+        for model in models:
+            say(world, model, offsets)
+
+    def slacks(name: str) -> list[float]:
+        return [answer.slack_ms for answer in answers(world) if answer.request_id.startswith(name)]
+
+    for warming in ("w", "x", "y"):  # the first mailboxes close late; with theirs the watch begins
+        asked(warming, 1, "challenger", "baseline")
+        world.wait(STEP_MS + SOON_MS)
+    asked("waits", 8, "challenger", "baseline")
+    world.wait(STEP_MS + FOLLOW_MS)
+    assert len(slacks("waits")) == 8
+    assert max(slacks("waits")) <= DEADLINE_MS - STEP_MS
+    asked("at once", 3, "challenger", "baseline")
+    world.wait(SOON_MS)
+    assert len(slacks("at once")) == 3
+    assert min(slacks("at once")) > DEADLINE_MS - STEP_MS
+    for turn in range(20):
+        asked(f"well {turn}", 3, "champion", "challenger", "baseline")
+        world.wait(200)
+    world.wait(FOLLOW_MS)
+    asked("trusted", 1, "challenger", "baseline")
+    world.wait(STEP_MS + SOON_MS)
+    assert max(slacks("trusted")) <= DEADLINE_MS - STEP_MS
+    events = [decode_any(value, KINDS) for value in world.read("control")]
+    suspensions = [event for event in events if isinstance(event, Suspension)]
+    assert [(event.model, event.suspended) for event in suspensions][:2] == [("champion", True), ("champion", False)]
+    assert suspensions[0].missed > 0.5
+
+
+def bad_events(world: World) -> None:
+    """What cannot hold on control changes nothing: answers, policy and all that is told are as before."""
+    world.start()
+
+    def answered(name: str) -> Decisions:
+        offset = ask(world, name)
+        say(world, "champion", [offset], 0.7)
+        world.wait(SOON_MS)
+        return seen(world, "decisions", Decisions)[-1]
+
+    before = answered("r1")
+    world.put("control", b"rubbish")
+    world.put("control", b"")
+    tell(
+        world,
+        move("champ", "champion", "never deployed"),
+        follow(world, {"models": ["champion"], "policy": "guess"}),
+        RulesChange("{}", by="tests", at_us=0),
+    )
+    world.wait(FOLLOW_MS)
+    after = answered("r2")
+    assert _who(world) == {"r1": ("champion", "c1"), "r2": ("champion", "c1")}
+    assert (after.policy, after.models, after.control) == (before.policy, before.models, before.control)
+    world.stop()
+    world.start()
+    assert answered("r3").policy == before.policy
+
+
+def every_policy(world: World) -> None:
+    """Each answers as it says, and its decision tells step, draw, propensity and where control stood.
+
+    champion 0.25, challenger 0.75; challenger is better of late, and has three quarters of the shares
+    """
+    world.start()
+    said = {"champion": 0.25, "challenger": 0.75}
+    axis = ("champion", "challenger"), ("c1", "c2")
+    tell(world, *(Weights(quality, *axis, (0.25, 0.75), by="tests", at_us=0) for quality in Quality))
+    drawn = ("champion", 0.25) if draw_of(b"split") < 0.5 else ("challenger", 0.75)
+    expected = {
+        "prefer": ("champion", 0.25),
+        "best": ("challenger", 0.75),
+        "split": drawn,
+        "mean": ("", 0.5),
+        "median": ("", 0.5),
+        "vote": ("", 0.5),
+        "hedge": ("", 0.625),
+    }
+    assert set(expected) == set(POLICIES)
+    for policy, (model, output) in expected.items():
+        step: dict[str, object] = {"models": ["champion", "challenger"], "policy": policy}
+        weights = {"champion": 1, "challenger": 1} if policy == "split" else {}
+        tell(world, follow(world, step | {"weights": weights}))
+        position = len(world.read("control"))
+        world.wait(FOLLOW_MS)
+        offset = ask(world, policy)
+        for name, score in sorted(said.items(), key=lambda item: item[0] != model):  # its first choice scores first
+            say(world, name, [offset], score)
+        world.wait(SOON_MS)
+        answer = answers(world)[-1]
+        assert (answer.model, answer.output) == (model, (output,))
+        assert answer.reason is (Reason.PREFERRED if model else Reason.COMBINED)
+        decisions = seen(world, "decisions", Decisions)[-1]
+        assert (decisions.control, decisions.steps.tolist()) == (position, [0])
+        assert decisions.draws.tolist() == [draw_of(policy.encode())]
+        assert decisions.propensities.tolist() == [0.5 if policy == "split" else 1.0]
+        assert decisions.outputs.tolist() == [list(answer.output)]
+
+
+def split_by_key(world: World) -> None:
+    """All requests of a key go to one model, by the key's draw, whatever they are called."""
+    weights = {"champion": 1, "challenger": 1}
+    tell(world, follow(world, {"models": list(weights), "policy": "split", "weights": weights}))
+    world.start()
+    keys = [f"key {number}".encode() for number in range(8)]
+    offsets = [ask(world, f"{key.decode()}-{turn}", key=key) for turn in range(2) for key in keys]
+    say(world, "champion", offsets, 0.25)
+    say(world, "challenger", offsets, 0.75)
+    world.wait(SOON_MS)
+    by_draw = {key.decode(): "champion" if draw_of(key) < 0.5 else "challenger" for key in keys}
+    assert set(by_draw.values()) == {"champion", "challenger"}
+    assert {name: model for name, (model, _) in _who(world).items()} == {
+        f"{key}-{turn}": model for key, model in by_draw.items() for turn in range(2)
+    }
+
+
+def pressed(world: World) -> None:
+    """When nobody answers in time, control is told that candidates leave out half, then all, then challengers too."""
+    world.start()
+    for spell in range(2):
+        for number in range(60):
+            ask(world, f"{spell}-{number}", deadline_ms=200)
+        world.wait(200 + FOLLOW_MS)
+    world.wait(1_000)
+    events = [decode_any(value, KINDS) for value in world.read("control")]
+    shares = [(event.candidates, event.challengers) for event in events if isinstance(event, Shedding)]
+    assert shares
+    assert shares == [(0.5, 0.0), (1.0, 0.0)][: len(shares)]
+
+
 SCENARIOS: list[Callable[[World], None]] = [
     preferred,
     score_too_late,
@@ -343,4 +575,12 @@ SCENARIOS: list[Callable[[World], None]] = [
     reply_refused,
     decisions_say_why,
     stranger_scores,
+    promotion_and_rollback,
+    another_schedule,
+    retired_while_its_scores_are_in_flight,
+    frozen_champion,
+    bad_events,
+    every_policy,
+    split_by_key,
+    pressed,
 ]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 
 from endpoints import VERSIONS, endpoint, genesis
-from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
+from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource, MemoryTransactor
 from rendezvous.envelope import write_envelope
-from rendezvous.log import Headers, KafkaSink, KafkaSource, read_to_end
+from rendezvous.log import Headers, KafkaSink, KafkaSource, Sink, read_to_end
 from rendezvous.messages import (
     Comparisons,
     DeadLetter,
@@ -26,11 +28,22 @@ from rendezvous.messages import (
     Scores,
     Status,
 )
+from rendezvous.registry.events import Cause, ControlEvent, HandOff, Move, RulesChange
+from rendezvous.running import clock_us, kafka_outbox, steady_us
+from rendezvous.server.outbox import Outbox
+from rendezvous.server.podium import Podium
+from rendezvous.server.publishing import Publisher
 from rendezvous.server.service import Service
+from rendezvous.server.transactional import TransactionalOutbox
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
 from rendezvous.topics import check, create, topics_of
 from rendezvous.wire import Codec, decode, encode
+
+TOPIC_ID = "topic-id"
+"""Of the requests topic, in memory."""
+QUICK = {"requests": 5, "window_s": 1.0, "recover_s": 1.0}
+"""Versions are passed by, and trusted again, within a scenario."""
 
 M = TypeVar("M", Scores, Response, Decisions, Comparisons, Label, DeadLetter)
 
@@ -40,7 +53,7 @@ class World(Protocol):
 
     endpoint: Endpoint
 
-    def put(self, topic: str, value: bytes, headers: Headers = ()) -> int:
+    def put(self, topic: str, value: bytes, headers: Headers = (), key: bytes | None = None) -> int:
         """Write a record to one of the endpoint's topics; returns its offset once it is there."""
 
     def read(self, topic: str) -> list[bytes]:
@@ -59,13 +72,41 @@ class World(Protocol):
         """The server is stopped as an operator would."""
 
 
+def memory_outbox(
+    endpoint: Endpoint, log: MemoryLog, source: MemorySource, sinks: Sequence[Sink], metrics: ServerMetrics
+) -> Outbox:
+    """The outbox of the endpoint's mode, on the log in memory."""
+    answers, records = sinks
+    if endpoint.exactly_once:
+        transactor = partial(MemoryTransactor, log, source=source)
+        return TransactionalOutbox(endpoint, source, answers.partitions, transactor, metrics.buried, TOPIC_ID)
+    return Publisher(endpoint, source, answers, records, metrics.buried, TOPIC_ID)
+
+
+def memory_server(endpoint: Endpoint, log: MemoryLog, source: MemorySource, sinks: Sequence[Sink]) -> Service:
+    """A server on the log in memory; one clock tells it both the time and how long it was away."""
+    metrics = ServerMetrics(CollectorRegistry())
+    outbox = memory_outbox(endpoint, log, source, sinks, metrics)
+    podium = Podium(MemorySink(log), endpoint.topic("control"), lambda _: None)
+    return Service(endpoint, source, outbox, podium, log.clock, log.clock, metrics, TOPIC_ID)
+
+
+def kafka_server(bootstrap: str, endpoint: Endpoint, source: KafkaSource) -> Service:
+    """A server as `rendezvous run server` makes it."""
+    metrics, topics = ServerMetrics(CollectorRegistry()), check(bootstrap, endpoint)
+    outbox = kafka_outbox(bootstrap, endpoint, source, topics, metrics)
+    topic_id = topics[endpoint.topic("requests")].id
+    podium = Podium(KafkaSink(bootstrap), endpoint.topic("control"), lambda _: None)
+    return Service(endpoint, source, outbox, podium, clock_us, steady_us, metrics, topic_id)
+
+
 class MemoryWorld:
     """A server under a fake clock: time passes in steps of 5 ms, with a turn of the loop after each."""
 
     STEP_MS = 5.0
 
     def __init__(self, **changes: object) -> None:
-        self.endpoint = endpoint("tests", **changes)
+        self.endpoint = endpoint("tests", **{"fallback": QUICK} | changes)
         self.clock = FakeClock()
         self.log = MemoryLog(self.clock, {topic.name: 1 for topic in topics_of(self.endpoint)})
         self.service: Service | None = None
@@ -74,9 +115,9 @@ class MemoryWorld:
         for event in genesis(self.endpoint):
             self.put("control", encode(event))
 
-    def put(self, topic: str, value: bytes, headers: Headers = ()) -> int:
+    def put(self, topic: str, value: bytes, headers: Headers = (), key: bytes | None = None) -> int:
         """See `World.put`."""
-        offset = self.log.append(self.endpoint.topic(topic), 0, value, headers)
+        offset = self.log.append(self.endpoint.topic(topic), 0, value, headers, key)
         self.turn()
         return offset
 
@@ -103,15 +144,7 @@ class MemoryWorld:
         """See `World.start`."""
         self.source = MemorySource(self.log, "server")
         self.sink = MemorySink(self.log)
-        self.service = Service(
-            self.endpoint,
-            self.source,
-            self.sink,
-            self.sink,
-            self.clock,
-            ServerMetrics(CollectorRegistry()),
-            "topic-id",
-        )
+        self.service = memory_server(self.endpoint, self.log, self.source, (self.sink, self.sink))
         self.turn()
 
     def crash(self) -> None:
@@ -133,24 +166,24 @@ class KafkaWorld:
     START_S = 20.0
 
     def __init__(self, bootstrap: str, **changes: object) -> None:
-        self.endpoint = endpoint(f"t-{uuid.uuid4().hex[:10]}", **changes)
+        self.endpoint = endpoint(f"t-{uuid.uuid4().hex[:10]}", **{"fallback": QUICK} | changes)
         self._bootstrap = bootstrap
         self._sink = KafkaSink(bootstrap)
         create(bootstrap, self.endpoint)
-        self._topic_id = check(bootstrap, self.endpoint)[self.endpoint.topic("requests")].id
         self._finish: Callable[[Service, KafkaSource], None] | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         for event in genesis(self.endpoint):
             self.put("control", encode(event))
 
-    def put(self, topic: str, value: bytes, headers: Headers = ()) -> int:
+    def put(self, topic: str, value: bytes, headers: Headers = (), key: bytes | None = None) -> int:
         """See `World.put`."""
         offsets: list[int] = []
         self._sink.send(
             self.endpoint.topic(topic),
             value,
             partition=0,
+            key=key,
             headers=headers,
             delivered=lambda _, offset: offsets.append(offset),
         )
@@ -179,15 +212,7 @@ class KafkaWorld:
     def _run(self, live: threading.Event) -> None:
         try:
             source = KafkaSource(self._bootstrap, f"{self.endpoint.name}.server")
-            service = Service(
-                self.endpoint,
-                source,
-                KafkaSink(self._bootstrap),
-                KafkaSink(self._bootstrap, linger_ms=20),
-                lambda: time.time_ns() // 1_000,
-                ServerMetrics(CollectorRegistry()),
-                self._topic_id,
-            )
+            service = kafka_server(self._bootstrap, self.endpoint, source)
             while self._finish is None:
                 service.turn()
                 if service.ready:
@@ -225,10 +250,16 @@ def features(world: World, x: float | None = 1.0) -> bytes:
 
 
 def ask(
-    world: World, name: str, *, deadline_ms: int | None = None, reply: ReplyAddress | None = None, x: float = 1.0
+    world: World,
+    name: str,
+    *,
+    deadline_ms: int | None = None,
+    reply: ReplyAddress | None = None,
+    x: float = 1.0,
+    key: bytes | None = None,
 ) -> int:
     """Put a request; returns its offset."""
-    return world.put("requests", features(world, x), write_envelope(Envelope(name, "tests", deadline_ms, reply)))
+    return world.put("requests", features(world, x), write_envelope(Envelope(name, "tests", deadline_ms, reply)), key)
 
 
 def say(
@@ -251,6 +282,23 @@ def say(
         outputs=np.full((rows, 1), output, np.float32),
     )
     return world.put("scores", encode(scores))
+
+
+def tell(world: World, *events: ControlEvent) -> None:
+    """Write to control."""
+    for event in events:
+        world.put("control", encode(event))
+
+
+def move(alias: str, model: str, version: str) -> HandOff:
+    """An alias moves."""
+    return HandOff((Move(alias, model, version),), Cause.PROMOTE, (), seen=10**6, by="tests", at_us=0)
+
+
+def follow(world: World, *schedule: dict[str, object]) -> RulesChange:
+    """The endpoint's rules with another schedule."""
+    rules = world.endpoint.rules.model_dump(mode="json") | {"schedule": schedule}
+    return RulesChange(json.dumps(rules), by="tests", at_us=0)
 
 
 def seen(world: World, topic: str, kind: type[M]) -> list[M]:

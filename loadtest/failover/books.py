@@ -25,6 +25,7 @@ from itertools import pairwise
 from typing import Any
 
 from rendezvous.messages import Reason
+from rendezvous.registry.state import Pair
 
 Place = tuple[int, int]
 """A request's (partition, offset)."""
@@ -51,6 +52,8 @@ class Answer:
     reason: Reason
     appended_ms: float
     in_hand_ms: float
+    pair: Pair = ("", "")
+    """Who answered: model and version; empty for the default."""
 
 
 Clock = Callable[[Answer], float]
@@ -134,30 +137,37 @@ def counts(found: Sequence[Case], deadline_ms: float) -> dict[str, Any]:
     }
 
 
-def recovery_ms(
-    found: Sequence[Case], struck_ms: float, deadline_ms: float, clock: Clock, *, since_first_miss: bool = False
-) -> float | None:
-    """How long one partition's service was disturbed by what happened at `struck_ms`.
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How recovery is told. `since_first_miss`: see `Moment`. `steady_ms`: for so long all must go well."""
 
-    From then to the *answer* of the first request from which on every request (of `found`, one partition's, in the
-    order in which they were due) is answered within the deadline from due. Not to its append: a request that was
-    appended while nobody served, and still answered in time when somebody did, would make recovery look shorter by up
-    to a deadline. From due and not from append: while a broker is down nothing is appended, and applications wait.
+    deadline_ms: float
+    clock: Clock
+    since_first_miss: bool = False
+    steady_ms: float = float("inf")
 
-    `since_first_miss`: from when the first request was due that missed, where what happened takes its time to disturb
-    anybody (a process that starts, and joins seconds later).
+    def after(self, struck_ms: float, found: Sequence[Case]) -> float | None:
+        """How long what happened at `struck_ms` disturbed one partition; `found`: its requests in the order of due.
 
-    0 when no request missed its deadline; None when the last one did.
-    """
-    missed = [number for number, case in enumerate(found) if case.waited_ms(clock) > deadline_ms]
-    if not missed:
-        return 0.0
-    first_good = missed[-1] + 1
-    if first_good == len(found):
+        From then to the *answer* of the first request from which on every request that is due within `steady_ms` (all,
+        without it) is answered within the deadline from due. Not to its append: a request that was appended while
+        nobody served, and still answered in time when somebody did, would make recovery look shorter by up to a
+        deadline. From due and not from append: while a broker is down nothing is appended, and applications wait.
+
+        0 when no request missed its deadline; None when it never came.
+        """
+        missed = [number for number, case in enumerate(found) if case.waited_ms(self.clock) > self.deadline_ms]
+        if not missed:
+            return 0.0
+        if self.since_first_miss:
+            struck_ms = max(struck_ms, found[missed[0]].asked.due_ms)
+        for number, following in pairwise([*missed, len(found)]):
+            if number + 1 == following:
+                continue
+            good = found[number + 1]
+            if following == len(found) or found[following].asked.due_ms - good.asked.due_ms >= self.steady_ms:
+                return max(self.clock(good.answers[0]) - struck_ms, 0.0)
         return None
-    if since_first_miss:
-        struck_ms = max(struck_ms, found[missed[0]].asked.due_ms)
-    return max(clock(found[first_good].answers[0]) - struck_ms, 0.0)
 
 
 def longest_gap_ms(found: Iterable[Case], start_ms: float, reasons: frozenset[Reason] = frozenset(Reason)) -> float:

@@ -37,8 +37,8 @@ class Scene(Protocol):
     stage: Stage
     fault: Fault
 
-    def calm(self) -> None:
-        """Wait until answers are normal again."""
+    def calm(self, *, first_choice: bool = False) -> None:
+        """Wait until all is answered in time again, and by the first choice if that counts."""
 
 
 def moment(scene: Scene, name: str, bound_ms: float, *, since_first_miss: bool = False) -> None:
@@ -103,6 +103,7 @@ def kill_champion(scene: Scene) -> None:
     scene.fault.notes["victim"] = scene.stage.champion
     moment(scene, "kill -9 champion", 0)
     scene.stage.services.kill(scene.stage.champion)
+    scene.calm(first_choice=True)
 
 
 def kill_redis(scene: Scene) -> None:

@@ -1,7 +1,8 @@
 """The endpoint under test: four partitions, and models that cost nothing: what is measured is the taking over.
 
 Flights would need training, and its models half of a small machine; its schedule (one champion first, then whoever
-has) is kept, with twice its times, so that the noise of a busy two-core machine is no fault.
+has) is kept, with twice its times, so that the noise of a busy two-core machine is no fault. A champion that was passed
+by is trusted again after five seconds instead of thirty, so that the next fault need not wait for it.
 """
 
 from __future__ import annotations
@@ -32,14 +33,16 @@ description = "the endpoint of the failover load test"
 request = {{ deadline_ms = 500, max_deadline_ms = 2000, reply_margin_ms = 40 }}
 output = {{ kind = "binary", names = ["yes"], default = [0.5] }}
 topics = {{ partitions = {PARTITIONS} }}
+fallback = {{ recover_s = 5 }}
 schedule = [{{ until_ms = 160, models = ["champion"] }}, {{ models = ["champion", "challenger", "baseline"] }}]
-models = {{ champion = {{ kind = "python" }}, challenger = {{ kind = "python" }}, baseline = {{ kind = "python" }} }}
+aliases = {{ champion = "first", challenger = "second", baseline = "third" }}
+models = {{ first = {{ kind = "python" }}, second = {{ kind = "python" }}, third = {{ kind = "python" }} }}
 """
 MODEL = """
 def score(columns):
     return columns["x"] * {factor}
 """
-FACTORS = {"champion": 0.9, "challenger": 0.8, "baseline": 0.7}
+FACTORS = {"first": 0.9, "second": 0.8, "third": 0.7}
 """Each answers something else, so that each has a version of its own."""
 
 
@@ -69,19 +72,20 @@ def write_home(folder: Path, mode: str) -> Endpoint:
     schemas.mkdir(parents=True)
     (schemas / "features.avsc").write_text(json.dumps(FEATURES))
     for model, factor in FACTORS.items():
-        _write_model(models / model, MODEL.format(factor=factor))
+        write_model(models / model, NAME, MODEL.format(factor=factor))
     switch = "" if mode == MODES[0] else f"{mode} = true\n"
     (models / "endpoint.toml").write_text(switch + DOCUMENT)
     return load_endpoint(NAME, folder)
 
 
-def _write_model(folder: Path, code: str) -> None:
-    folder.mkdir(parents=True)
+def write_model(folder: Path, endpoint: str, code: str) -> str:
+    """Write a model of plain Python to its workbench, with its card; returns its version."""
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.py").write_text(code)
     digest = sha256(code.encode()).hexdigest()
     nothing = Window(first=date(2013, 1, 1), last=date(2013, 1, 1), rows=0)
     card = Card(
-        endpoint=NAME,
+        endpoint=endpoint,
         model=folder.name,
         version=digest[:VERSION_DIGITS],
         kind="python",
@@ -96,3 +100,4 @@ def _write_model(folder: Path, code: str) -> None:
         created_utc=datetime(2013, 1, 1, tzinfo=UTC),
     )
     write_card(folder, card)
+    return card.version

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from loadtest.failover.books import CLOCKS, Case, counts, longest_gap_ms, recovery_ms, within
+from loadtest.failover.books import CLOCKS, Case, Recovery, counts, longest_gap_ms, within
 from rendezvous.messages import Reason
 
 EXACTLY_ONCE = "exactly_once"
 WARM_UP, QUIET = "warm-up", "quiet"
 """Before the first fault: connections and caches settle; then what the machine does by itself, the control."""
+STEADY_MS = 1_000.0
+"""`first_second` asks for no more than this: what another process on the machine disturbs later is not in it."""
+EXAMPLES = 20
+"""Lost or answered twice: enough to see what they have in common."""
 PREFERRED = frozenset({Reason.PREFERRED})
 
 
@@ -23,9 +27,11 @@ def clock_of(mode: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something done to a process; `since_first_miss` as in `recovery_ms`.
+    """Something done to a process.
 
-    bound_ms: the recovery that is promised after it, None where none is.
+    bound_ms: the recovery that is promised after it, None where none is. since_first_miss: recovery counts from when
+    the first request was due that missed its deadline, where what is done takes its time to disturb anybody (a process
+    that starts, and joins seconds later).
     """
 
     name: str
@@ -80,7 +86,20 @@ def fault_figures(history: History, number: int) -> dict[str, Any]:
         "longest_gap_without_preferred_ms": _rounded(
             [longest_gap_ms(part, fault.begun_ms, PREFERRED) for part in by_partition]
         ),
+        "examples": [_told(case) for case in found if case.lost or case.repeats][:EXAMPLES],
         **fault.notes,
+    }
+
+
+def _told(case: Case) -> dict[str, Any]:
+    """One request that was lost or answered twice, and how long after it was due each answer was appended."""
+    return {
+        "partition": case.asked.partition,
+        "offset": case.asked.offset,
+        "answers": [
+            {"reason": answer.reason.name.lower(), "after_ms": round(answer.appended_ms - case.asked.due_ms, 1)}
+            for answer in case.answers
+        ],
     }
 
 
@@ -90,28 +109,27 @@ def _recoveries(history: History, fault: Fault, end_ms: float, clock: str) -> li
     entries = []
     for moment, (begin_ms, until_ms) in zip(fault.moments, pairwise([*begins, end_ms]), strict=True):
         found = within(history.cases, begin_ms, until_ms)
-        partitions = [
-            recovery_ms(
-                [case for case in found if case.asked.partition == part],
-                moment.at_ms,
-                history.deadline_ms,
-                CLOCKS[clock],
-                since_first_miss=moment.since_first_miss,
-            )
-            for part in range(history.partitions)
-        ]
-        known = [value for value in partitions if value is not None]
+        by_partition = [[case for case in found if case.asked.partition == part] for part in range(history.partitions)]
+        told = Recovery(history.deadline_ms, CLOCKS[clock], moment.since_first_miss)
+        partitions = [told.after(moment.at_ms, part) for part in by_partition]
+        first = [replace(told, steady_ms=STEADY_MS).after(moment.at_ms, part) for part in by_partition]
         entries.append(
             {
                 "after": moment.name,
                 "at_s": round((moment.at_ms - history.started_ms) / 1e3, 2),
                 "partitions": _rounded(partitions),
-                "worst": round(max(known), 1) if len(known) == len(partitions) else None,
+                "worst": _worst(partitions),
+                "first_second": _worst(first),
                 "bound": None if moment.bound_ms is None else round(moment.bound_ms, 1),
                 "since": "first miss" if moment.since_first_miss else "moment",
             }
         )
     return entries
+
+
+def _worst(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(max(known), 1) if len(known) == len(values) else None
 
 
 def _rounded(values: Sequence[float | None]) -> list[float | None]:
@@ -128,6 +146,12 @@ def mode_figures(history: History) -> dict[str, Any]:
     }
 
 
+def most_other_cores(modes: Sequence[Mapping[str, Any]]) -> float | None:
+    """Cores that other work kept busy in the quiet time of the most disturbed mode; None where nobody can say."""
+    found = [fault.get("other_cores") for mode in modes for fault in mode["faults"]]
+    return max((cores for cores in found if cores is not None), default=None)
+
+
 def targets(mode: Mapping[str, Any], clock: str) -> list[dict[str, Any]]:
     """What is promised of one mode, each with its figure; recovery by `clock`."""
     totals, name = mode["totals"], mode["mode"]
@@ -136,7 +160,8 @@ def targets(mode: Mapping[str, Any], clock: str) -> list[dict[str, Any]]:
     found = [_target(f"{name}: lost", totals["lost"], 0), _target(f"{name}: {what}", twice, 0)]
     for fault in mode["faults"]:
         found += [
-            _target(f"{name}: recovery ms, {entry['after']}", entry["worst"], entry["bound"])
+            _target(f"{name}: {entry['after']}, ms", entry["worst"], entry["bound"])
+            | {"first_second": entry["first_second"]}
             for entry in fault["recovery_ms"][clock]
             if entry["bound"] is not None
         ]

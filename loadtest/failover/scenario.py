@@ -6,17 +6,19 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from loadtest.failover.books import cases
 from loadtest.failover.faults import FAULTS
-from loadtest.failover.home import check_modes
+from loadtest.failover.home import check_modes, write_home
 from loadtest.failover.picture import draw
-from loadtest.failover.report import QUIET, WARM_UP, Fault, History, clock_of, mode_figures, targets
-from loadtest.failover.stage import SERVERS, Stage, running_stage
+from loadtest.failover.report import QUIET, WARM_UP, Fault, History, clock_of, mode_figures, most_other_cores, targets
+from loadtest.failover.stage import SERVERS, Stage, failover_commands, running_stage
 from loadtest.failover.traffic import CALM_MS, Traffic, now_ms
 from loadtest.machine import machine, versions
+from loadtest.noise import busy_cores, other_cores, spent
 from rendezvous.demo.report import write
 from rendezvous.settings import Environment
 
@@ -25,7 +27,7 @@ QUIET_S = 6.0
 """As long as the control lasts."""
 LEAST_S = CALM_MS / 1e3 + 1.0
 """Between the end of a fault and the first look whether service is calm: all that is looked at has come after it."""
-CALM_S = 60.0
+CALM_S = 40.0
 """As long as calm is waited for; then the next fault comes anyway, and the figures tell."""
 SETTLE_S = 20.0
 """After the last request: as long as an answer is waited for before the request is lost."""
@@ -47,14 +49,18 @@ class Running:
     def play(self) -> None:
         """Every fault, and calm after each."""
         time.sleep(WARM_UP_S)
-        self.calm()
+        self.calm(first_choice=True)
         self._begin(QUIET)
+        before = spent()
         time.sleep(QUIET_S)
+        # only here: what a process took that has died is not in its parents' account
+        self.fault.notes["other_cores"] = _rounded(other_cores(before, spent()))
         for name, act in FAULTS.items():
             self._begin(name)
-            died = len(self.stage.services.deaths)
+            died, before = len(self.stage.services.deaths), spent()
             act(self)
             self.calm()
+            self.fault.notes["busy_cores"] = _rounded(busy_cores(before, spent()))
             deaths = self.stage.services.deaths[died:]
             self.fault.notes["deaths"] = [{"name": death.name, "code": death.code} for death in deaths]
             self.say(f"{name}: {(now_ms() - self.fault.begun_ms) / 1e3:.1f} s until calm{_died(self.fault)}")
@@ -63,15 +69,19 @@ class Running:
         self.fault = Fault(name, now_ms())
         self.faults.append(self.fault)
 
-    def calm(self) -> None:
-        """Wait until all services are ready and answers have been normal for some seconds."""
+    def calm(self, *, first_choice: bool = False) -> None:
+        """Wait until all services are ready and all was answered in time for some seconds."""
         time.sleep(LEAST_S)
         give_up = time.monotonic() + CALM_S
-        while not (self.traffic.calm() and self.stage.services.ready()):
+        while not (self.traffic.calm(first_choice=first_choice) and self.stage.services.ready()):
             if time.monotonic() > give_up:
                 self.say(f"{self.fault.name}: not calm after {CALM_S:.0f} s, going on")
                 return
             time.sleep(LOOK_EVERY_S)
+
+
+def _rounded(cores: float | None) -> float | None:
+    return None if cores is None else round(cores, 2)
 
 
 def _died(fault: Fault) -> str:
@@ -104,6 +114,7 @@ def run(
         "deadline_ms": histories[0].deadline_ms,
         "machine": where,
         "versions": versions(""),
+        "most_other_cores": most_other_cores(entries),
         "modes": entries,
         "targets": [target for entry, clock in zip(entries, clocks, strict=True) for target in targets(entry, clock)],
     }
@@ -116,7 +127,7 @@ def play(environment: Environment, mode: str, rate: float, say: Say) -> History:
     """One mode: start everything, load it, and let every fault happen."""
     folder = environment.data / "loadtest" / "failover" / mode
     say(f"{mode}: {len(FAULTS)} faults at {rate:g} requests/s, logs in {folder / 'logs'}")
-    with running_stage(folder, environment.data, mode, say) as stage:
+    with running_stage(folder, environment.data, say, partial(write_home, mode=mode), failover_commands) as stage:
         logging.getLogger("rendezvous.log").setLevel(logging.ERROR)  # that a killed broker is away is no news
         with Traffic(stage.endpoint, stage.broker.address, rate) as traffic:
             running = Running(stage, traffic, say)

@@ -7,23 +7,23 @@ import shutil
 import signal
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtest.failover.home import FACTORS, write_home
 from loadtest.failover.supervisor import Supervisor
 from rendezvous import topics
 from rendezvous.local.broker import running_broker
-from rendezvous.local.failure import LocalStackError
+from rendezvous.local.failure import LocalStackError, tail
 from rendezvous.local.lock import stack_lock
 from rendezvous.local.ports import LOOPBACK, free_port
 from rendezvous.local.process import Reachable
 from rendezvous.local.redis_server import running_redis
 from rendezvous.log import Topic, create_topics
+from rendezvous.registry.deploy import deploy
 from rendezvous.settings import Endpoint
 
 SERVERS = ("server-1", "server-2", "server-3")
@@ -32,7 +32,7 @@ READY_S = 60.0
 LOOK_EVERY_S = 0.1
 PAGE_TIMEOUT_S = 2.0
 BY_THE_BROKER = {"message.timestamp.type": "LogAppendTime"}
-"""For answers too, so that lateness is told by one clock; the services do not look."""
+"""For answers and control too, so that everything is told by one clock; the services do not look."""
 
 Say = Callable[[str], None]
 
@@ -71,8 +71,16 @@ class Killable:
 class Stage:
     """What the faults act on."""
 
-    def __init__(self, endpoint: Endpoint, broker: Killable, redis: Killable, services: Supervisor) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        broker: Killable,
+        redis: Killable,
+        services: Supervisor,
+        variables: Mapping[str, str],
+    ) -> None:
         self.endpoint = endpoint
+        self.variables = variables
         self.broker = broker
         self.redis = redis
         self.services = services
@@ -110,10 +118,17 @@ def live_partitions(page: str) -> int:
 
 
 @contextmanager
-def running_stage(folder: Path, data: Path, mode: str, say: Say) -> Iterator[Stage]:
+def running_stage(
+    folder: Path,
+    data: Path,
+    say: Say,
+    write_home: Callable[[Path], Endpoint],
+    commands: Callable[[Endpoint], Mapping[str, Sequence[str]]],
+) -> Iterator[Stage]:
     """Brokers with nothing on them, a new home, all services ready; everything is stopped at the end.
 
-    `folder` is emptied first; its logs stay.
+    `folder` is emptied first; its logs stay. write_home: writes the endpoint's models/ and schemas/ under a folder.
+    commands: what services to run, by name.
 
     Raises:
         LocalStackError: something could not be started; the message says what.
@@ -122,7 +137,7 @@ def running_stage(folder: Path, data: Path, mode: str, say: Say) -> Iterator[Sta
     logs = folder / "logs"
     logs.mkdir(parents=True)
     home = folder / "home"
-    endpoint = write_home(home, mode)
+    endpoint = write_home(home)
     kafka_port, redis_port = free_port(), free_port()
     with (
         stack_lock(data) as lock,
@@ -130,6 +145,7 @@ def running_stage(folder: Path, data: Path, mode: str, say: Say) -> Iterator[Sta
         Killable(lambda: running_broker(folder / "kafka", kafka_port, lock.fd, say)) as broker,
     ):
         _create_topics(broker.address, endpoint)
+        deploy(broker.address, endpoint, report=say)
         variables = {
             "KAFKA_BOOTSTRAP_SERVERS": broker.address,
             "REDIS_URL": redis.address,
@@ -137,28 +153,35 @@ def running_stage(folder: Path, data: Path, mode: str, say: Say) -> Iterator[Sta
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }
-        with Supervisor(_commands(endpoint), variables, logs) as services:
+        with Supervisor(commands(endpoint), variables, logs) as services:
             _await(services, logs)
-            yield Stage(endpoint, broker, redis, services)
+            yield Stage(endpoint, broker, redis, services, variables)
     shutil.rmtree(folder / "kafka", ignore_errors=True)
 
 
-def _commands(endpoint: Endpoint) -> dict[str, list[str]]:
-    scorers = {name: ["scorer", "--model", name, "--endpoint", endpoint.name] for name in FACTORS}
-    return {name: ["server", "--endpoint", endpoint.name] for name in SERVERS} | scorers
+def failover_commands(endpoint: Endpoint, servers: Sequence[str] = SERVERS) -> dict[str, list[str]]:
+    """By the names that the schedule uses: servers, and a scorer for each alias."""
+    scorers = {name: ["scorer", "--model", name, "--endpoint", endpoint.name] for name in _scheduled(endpoint)}
+    return {name: ["server", "--endpoint", endpoint.name] for name in servers} | scorers
+
+
+def _scheduled(endpoint: Endpoint) -> list[str]:
+    return sorted({name for step in endpoint.schedule for name in step.models})
 
 
 def _create_topics(kafka: str, endpoint: Endpoint) -> None:
-    own = {topic.name: topic for topic in topics.topics_of(endpoint)}
-    responses = own[endpoint.topic("responses")]
-    create_topics(kafka, [Topic(responses.name, responses.partitions, {**responses.config, **BY_THE_BROKER})])
+    timed = {endpoint.topic(name) for name in ("responses", "control")}
+    own = [topic for topic in topics.topics_of(endpoint) if topic.name in timed]
+    create_topics(kafka, [Topic(topic.name, topic.partitions, {**topic.config, **BY_THE_BROKER}) for topic in own])
     topics.create(kafka, endpoint)
 
 
 def _await(services: Supervisor, logs: Path) -> None:
     give_up = time.monotonic() + READY_S
     while not services.ready():
-        if time.monotonic() > give_up or services.deaths:
-            died = f"; died: {[death.name for death in services.deaths]}" if services.deaths else ""
-            raise LocalStackError(f"not all services are ready after {READY_S:.0f} s{died}. Logs: {logs}")
+        if services.deaths:
+            death = services.deaths[0]
+            raise LocalStackError(f"{death.name} ended with {death.code} while it started. {tail(death.log)}")
+        if time.monotonic() > give_up:
+            raise LocalStackError(f"not all services are ready after {READY_S:.0f} s. Logs: {logs}")
         time.sleep(LOOK_EVERY_S)

@@ -31,13 +31,14 @@ class Death:
     name: str
     at_ms: float
     code: int
+    log: Path
 
 
 class Supervisor:
     """Services by name. One that dies is started anew; one that was stopped stays down until it is started."""
 
     def __init__(self, commands: Mapping[str, Sequence[str]], variables: Mapping[str, str], logs: Path) -> None:
-        self._commands = commands
+        self._commands = dict(commands)
         self._variables = variables
         self._logs = logs
         self._running: dict[str, RunningService] = {}
@@ -67,6 +68,11 @@ class Supervisor:
         with self._lock:
             return self._running.get(name)
 
+    def add(self, name: str, command: Sequence[str]) -> None:
+        """Start one more."""
+        self._commands[name] = command
+        self.start(name)
+
     def start(self, name: str) -> None:
         """Start what was stopped."""
         with self._lock:
@@ -83,8 +89,9 @@ class Supervisor:
     def stop(self, name: str) -> None:
         """Stop it cleanly: SIGTERM, and wait for its end; it stays down."""
         with self._lock:
+            service = self._alive(name)
             self._down.add(name)
-            service = self._running.pop(name)
+            del self._running[name]
         service.process.stop()
 
     def kill(self, name: str) -> None:
@@ -101,7 +108,12 @@ class Supervisor:
 
     def _signal(self, name: str, number: signal.Signals) -> None:
         with self._lock:
-            os.kill(self._running[name].process.pid, number)
+            os.kill(self._alive(name).process.pid, number)
+
+    def _alive(self, name: str) -> RunningService:
+        if name not in self._running:
+            raise LocalStackError(f"{name} has died by itself, so nothing can be done to it. Logs: {self._logs}")
+        return self._running[name]
 
     def ready(self) -> bool:
         """Whether all services but the stopped ones run and say that they do their work."""
@@ -126,5 +138,5 @@ class Supervisor:
     def _note_death(self, name: str, service: RunningService, code: int) -> None:
         del self._running[name]
         service.process.stop()
-        self.deaths.append(Death(name, time.time() * 1e3, code))
+        self.deaths.append(Death(name, time.time() * 1e3, code, service.log))
         self._due[name] = time.monotonic() + BACK_OFF_S

@@ -24,7 +24,7 @@ FLUSH_S = 40.0
 CALM_MS = 3_000.0
 """Service is calm when all requests of so long were answered in time,"""
 PREFERRED_SHARE = 0.9
-"""and so many of them by the schedule's first choice."""
+"""and with its first choice again when so many of them were answered by that."""
 CLOSE_S = 1.0
 
 _NUMBER = struct.Struct(">q")
@@ -120,12 +120,15 @@ class Traffic:
         while not self._stop_reading.is_set():
             for record in self._reader.poll(MAX_RECORDS, POLL_S):
                 response = decode(record.value, Response)
+                if not response.request_id.isdecimal():
+                    continue  # somebody else's
                 answer = Answer(
                     number=int(response.request_id),
                     place=(response.partition, response.offset),
                     reason=response.reason,
                     appended_ms=record.timestamp_ms,
                     in_hand_ms=now_ms(),
+                    pair=(response.model, response.version),
                 )
                 self._answers.append(answer)
                 self._first.setdefault(answer.number, answer)
@@ -141,8 +144,8 @@ class Traffic:
         if self._failure is not None:
             raise self._failure
 
-    def calm(self) -> bool:
-        """Whether everything of the last seconds was answered in time, mostly by the first choice."""
+    def calm(self, *, first_choice: bool) -> bool:
+        """Whether all of the last seconds was answered in time, and mostly by the first choice if that counts."""
         self.check()
         deadline_ms = self._endpoint.request.deadline_ms
         last = len(self._due_ms) - 1 - int(deadline_ms / 1e3 * self._rate)
@@ -152,6 +155,8 @@ class Traffic:
         found = [(number, self._first.get(number)) for number in range(first, last)]
         if any(said is None or said.in_hand_ms - self._due_ms[number] > deadline_ms for number, said in found):
             return False
+        if not first_choice:
+            return True
         preferred = sum(said is not None and said.reason is Reason.PREFERRED for _, said in found)
         return preferred >= PREFERRED_SHARE * len(found)
 

@@ -99,8 +99,8 @@ def _reply(found: dict[str, bytes], request_id: bytes) -> ReplyAddress | None:
 def draw_of(key: bytes, person: bytes = DRAW_PERSON) -> float:
     """The place in [0, 1) of the requests with this key: the same in every process and language, for ever.
 
-    key: the record's key, or the bytes of `ce_id` when it has none. person: another one gives another, independent
-    place.
+    key: the record's key, or the bytes of `ce_id` when that is absent or empty. person: another one gives another,
+    independent place.
     """
     digest = hashlib.blake2b(key, digest_size=8, person=person).digest()
     return int.from_bytes(digest[:DRAW_BYTES], "big") / (1 << 8 * DRAW_BYTES)

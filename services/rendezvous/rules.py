@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from rendezvous.server.policies import fault_of
 
@@ -20,10 +20,11 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 MAX_FLOAT32 = 3.4028234e38
 Number = Annotated[float, Field(ge=-MAX_FLOAT32, le=MAX_FLOAT32, allow_inf_nan=False)]
 """A finite float32: what models answer."""
-Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-
-
+MAX_WEIGHT = 1e6
+Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
 MAX_STEPS = 64
+MAX_NAMES = 256
+"""In a step, or expected: four times as many as there can be models, and their aliases."""
 MAX_MS = 3_600_000
 """An hour: of whatever an application waits for."""
 
@@ -41,7 +42,7 @@ class Step(Document):
     policies that take them from the document (split, mean); a name without one has none of it.
     """
 
-    models: tuple[Name, ...] = Field(min_length=1)
+    models: tuple[Name, ...] = Field(min_length=1, max_length=MAX_NAMES)
     until_ms: int | None = Field(default=None, gt=0, le=MAX_MS)
     policy: str = "prefer"
     weights: dict[Name, Weight] = {}
@@ -90,11 +91,11 @@ class Rules(Document):
     """
 
     schedule: tuple[Step, ...] = Field(min_length=1, max_length=MAX_STEPS)
-    expected: tuple[Name, ...] = ()
+    expected: tuple[Name, ...] = Field(default=(), max_length=MAX_NAMES)
     default: tuple[Number, ...] = Field(min_length=1)
-    deadline_ms: int = Field(gt=0)
+    deadline_ms: int = Field(gt=0, le=MAX_MS)
     max_deadline_ms: int = Field(gt=0, le=MAX_MS)
-    reply_margin_ms: int = Field(ge=0)
+    reply_margin_ms: int = Field(ge=0, le=MAX_MS)
 
     @model_validator(mode="after")
     def _consistent(self) -> Rules:
@@ -113,3 +114,18 @@ class Rules(Document):
     def names(self) -> frozenset[str]:
         """Models and aliases that may answer users."""
         return frozenset(name for step in self.schedule for name in step.models)
+
+
+def read_rules(text: str) -> Rules:
+    """Rules as they stand on control.
+
+    Raises:
+        ValueError: they do not hold; each fault with its field.
+    """
+    try:
+        return Rules.model_validate_json(text)
+    except ValidationError as error:
+        faults = (
+            f"{'.'.join(str(part) for part in fault['loc']) or 'rules'}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ValueError("; ".join(faults)) from error

@@ -9,13 +9,18 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from functools import partial
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rendezvous.log import KafkaSink, KafkaSource
-from rendezvous.settings import Environment, SettingsError, load_endpoint
+from rendezvous.log import KafkaSink, KafkaSource, KafkaTransactor, KnownTopics, Topic, ask_cluster
+from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
 from rendezvous.telemetry import ScorerMetrics, ServerMetrics, Telemetry
 from rendezvous.topics import check
+
+if TYPE_CHECKING:  # a scorer's imports are not the server's
+    from rendezvous.server.outbox import Outbox
 
 CANDIDATE_GATHER_MS = 20
 """A candidate answers nobody: it leaves CPU and broker to those who do."""
@@ -51,6 +56,13 @@ def clock_us() -> int:
     return time.time_ns() // 1_000
 
 
+def steady_us() -> int:
+    """A clock that nobody sets, microseconds: it tells how long this process was frozen, or its machine slept."""
+    if sys.platform == "linux":
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000  # unlike CLOCK_MONOTONIC, it goes on in a sleep
+    return time.monotonic_ns() // 1_000
+
+
 def start_logging() -> None:
     """Plain lines on standard error: time, level, module, message. RENDEZVOUS_LOG_LEVEL sets the level."""
     level = os.environ.get("RENDEZVOUS_LOG_LEVEL", "INFO").upper()
@@ -66,23 +78,46 @@ def start_logging() -> None:
 
 def run_server(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
     """Run one rendezvous server until SIGTERM or SIGINT."""
-    from rendezvous.server.service import Service  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.registry.cache import Cache  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.registry.follower import Follower  # noqa: PLC0415
+    from rendezvous.server.podium import Podium  # noqa: PLC0415
+    from rendezvous.server.service import Service  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
     endpoint = load_endpoint(endpoint_name, environment.home)
     telemetry = _pages(host, port)
-    topics, responses = check(bootstrap, endpoint), endpoint.topic("responses")
-    service = Service(
-        endpoint,
-        KafkaSource(bootstrap, f"{endpoint.name}.server"),
-        # an answer never waits for room in the queue, nor for a cluster to say that our own reply topic is there
-        KafkaSink(bootstrap, room_s=0, known={responses: topics[responses].partitions}),
-        KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS),
-        clock_us,
-        ServerMetrics(telemetry.registry),
-        topics[endpoint.topic("requests")].id,
-    )
-    loop(service, telemetry)
+    topics = check(bootstrap, endpoint)
+    metrics = ServerMetrics(telemetry.registry)
+    source = KafkaSource(bootstrap, f"{endpoint.name}.server")
+    outbox = kafka_outbox(bootstrap, endpoint, source, topics, metrics)
+    requests = topics[endpoint.topic("requests")].id
+    control = endpoint.topic("control")
+    follower = Follower(Cache(environment.redis, endpoint.name, topics[control].id))
+    podium = Podium(KafkaSink(bootstrap), control, follower.offer)
+    loop(Service(endpoint, source, outbox, podium, clock_us, steady_us, metrics, requests), telemetry)
+    follower.stop()
+
+
+def kafka_outbox(
+    bootstrap: str,
+    endpoint: Endpoint,
+    source: KafkaSource,
+    topics: Mapping[str, Topic],
+    metrics: ServerMetrics,
+) -> Outbox:
+    """The outbox of the endpoint's mode; `topics` as they were described at the start."""
+    from rendezvous.server.publishing import Publisher  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.server.transactional import TransactionalOutbox  # noqa: PLC0415
+
+    responses, topic_id = endpoint.topic("responses"), topics[endpoint.topic("requests")].id
+    known = {responses: topics[responses].partitions}  # nobody waits for a cluster to say that it is there
+    if endpoint.exactly_once:
+        replies = KnownTopics(ask_cluster(bootstrap), known)
+        transactor = partial(KafkaTransactor, bootstrap, source=source)
+        return TransactionalOutbox(endpoint, source, replies.partitions, transactor, metrics.buried, topic_id)
+    answers = KafkaSink(bootstrap, room_s=0, known=known)  # an answer does not wait for room in the queue either
+    records = KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS)
+    return Publisher(endpoint, source, answers, records, metrics.buried, topic_id)
 
 
 def run_scorer(environment: Environment, endpoint_name: str, name: str, host: str, port: int) -> None:

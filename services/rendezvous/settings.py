@@ -156,6 +156,9 @@ class Endpoint(Document):
     promotion: PromotionLimits = PromotionLimits()
     fallback: FallbackLimits = FallbackLimits()
     topics: TopicLimits = TopicLimits()
+    exactly_once: bool = Field(
+        default=False, description="answers, decisions and positions in transactions; docs/performance.md has the price"
+    )
     folder: Path
     features: tuple[Feature, ...] = Field(min_length=1)
     features_schema: str = Field(description="the Avro schema of a request's value, as JSON")

@@ -69,14 +69,26 @@ class ServerMetrics:
         )
         self.scores = counter(
             "scores_total",
-            "rows of scores, by model and fate: kept, duplicate, late (mailbox closed), unknown (no such request)",
+            "rows of scores, by model and fate: kept, duplicate, late (mailbox closed), unknown (no such request), "
+            "passed (a version that is retired, or that this server has not heard of yet)",
             "model",
             "fate",
         )
         self.faults = counter(
             "row_faults_total", "rows in which a model gave no usable score, by status", "model", "status"
         )
+        self.shut_out = counter(
+            "shut_out_records_total",
+            "scores records not read, because their writer sends too many that are of no use",
+            "writer",
+        )
         self.dead_letters = counter("dead_letters_total", "records that could not be used, by reason", "reason")
+        self.refused = counter(
+            "refused_control_total", "records of control that change nothing: no event, or one that cannot hold"
+        )
+        self.control = Gauge(
+            "rendezvous_server_control_position", "how far this server has read control", registry=registry
+        )
         self.slack = Histogram(
             "rendezvous_server_slack_seconds",
             "what was left of the deadline when an answer was decided",
@@ -105,6 +117,18 @@ class ServerMetrics:
             ["state"],
             registry=registry,
         )
+        self.suspended = Gauge(
+            "rendezvous_server_suspended",
+            "owned partitions on which a scheduled model is passed by, because it misses its step or fails",
+            ["model"],
+            registry=registry,
+        )
+        self.shed = Gauge(
+            "rendezvous_server_shed_share",
+            "share of requests that candidates, or challengers, leave out under load (of the partition pressed most)",
+            ["kind"],
+            registry=registry,
+        )
         self.append_age = Gauge(
             "rendezvous_server_append_age_seconds",
             "age of the last request when it was read: negative means this clock is behind the broker's",
@@ -114,6 +138,10 @@ class ServerMetrics:
     def answered(self, model: str, reason: int, count: int) -> None:
         """Count answers; label look-ups are remembered, because there is one for each answer of an idle system."""
         _child(self._children, self.answers, model, Reason(reason)).inc(count)
+
+    def buried(self, reason: str) -> None:
+        """Count a dead letter."""
+        self.dead_letters.labels(reason).inc()
 
     def tally(self, models: Sequence[str], fates: Mapping[str, Sequence[int]], batch: Sequence[Scores]) -> None:
         """Count what became of some scores records: for each fate the rows of each model, empty when there are none."""

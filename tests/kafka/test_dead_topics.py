@@ -12,7 +12,8 @@ from confluent_kafka.admin import AdminClient
 from endpoints import endpoint, plan_of
 from homes import until
 from rendezvous.local.stack import Addresses
-from rendezvous.log import KafkaReader, KafkaSink, Start, Topic, create_topics, read_to_end, roles
+from rendezvous.log import KafkaReader, KafkaSink, KafkaSource, Start, Topic, create_topics, read_to_end, roles
+from rendezvous.log.records import TIMED_OUT
 from rendezvous.messages import DeadLetter, ReplyAddress, Request, Response
 from rendezvous.server.partition import Partition, Takeover
 from rendezvous.server.publishing import Publisher
@@ -50,9 +51,11 @@ def test_a_dead_reply_topic_stalls_no_other(stack: Addresses, monkeypatch: pytes
     admin.delete_topics([dead])[dead].result(10.0)
     publisher = Publisher(
         tests,
+        KafkaSource(stack.kafka, f"{tests.name}.server"),
         answers,
         KafkaSink(stack.kafka, linger_ms=20),
         lambda _: None,
+        "topic-id",
     )
     reader = KafkaReader(stack.kafka, [Start(good, 0, 1)])
     begun, asked, latencies_ms, offset = time.monotonic(), dict[int, float](), dict[int, float](), 0
@@ -62,7 +65,7 @@ def test_a_dead_reply_topic_stalls_no_other(stack: Addresses, monkeypatch: pytes
     def turn(now_us: int) -> None:
         for verdicts in partition.tick(now_us):
             publisher.answer(partition, verdicts)
-        publisher.check(now_us)
+        publisher.turn({}, now_us)
         for record in reader.poll(100, 0.001):
             answered = decode(record.value, Response).offset
             latencies_ms[answered] = (time.monotonic() - asked[answered]) * 1e3
@@ -95,7 +98,7 @@ def test_a_dead_reply_topic_stalls_no_other(stack: Addresses, monkeypatch: pytes
     assert len(latencies_ms) == offset - len(lost)
     assert sorted(letter.offset for letter in letters) == lost
     assert all(dead in letter.detail for letter in letters)
-    waited = sum("timed out" in letter.detail.lower() for letter in letters)
+    waited = sum(TIMED_OUT in letter.detail for letter in letters)
     assert 0 < waited < len(letters), "some were sent before the topic was known to be gone, later ones were not"
     assert beside < 1.5 * alone + 5, f"{beside:.1f} ms beside a dead topic, {alone:.1f} ms before"
     assert max(latencies_ms.values()) < GIVEN_UP_MS / 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections import Counter
@@ -14,9 +15,12 @@ from confluent_kafka import Message, Producer
 
 from endpoints import DEADLINE_MS, VERSIONS
 from homes import until
+from loadtest.hostile.control import control_kinds
 from rendezvous.envelope import write_envelope
 from rendezvous.local.stack import Addresses
-from rendezvous.messages import DeadLetter, Envelope, Reason, ReplyAddress, Response, Scores, Status
+from rendezvous.messages import DeadLetter, Decisions, Envelope, Reason, ReplyAddress, Response, Scores, Status
+from rendezvous.registry.control import ControlLog
+from rendezvous.registry.events import Deployment, RulesChange, State
 from rendezvous.server.intake import MAX_DEAD_BYTES, MAX_DEAD_HEADERS
 from rendezvous.wire import encode
 from worlds import KafkaWorld, answers, ask, features, say, seen
@@ -31,6 +35,11 @@ LARGEST = 990_000
 """Kafka takes 1 MiB a record, a client by default 1,000,000 bytes with all that goes with them."""
 LARGE_EVERY = 100
 """Of what is as large as the topic takes: 20 MB in all."""
+
+CONTROL_RECORDS = 400
+"""Of all kinds together, and as many rules again."""
+LARGE_DECISION = 4_000
+"""Bytes: names of versions go into each."""
 
 Header = tuple[str, bytes | None]
 
@@ -260,6 +269,54 @@ def test_a_crowd_of_reply_topics(world: KafkaWorld) -> None:
     for _ in range(5):
         answered(world)
     until(lambda: len(seen(world, "dead-letters", DeadLetter)) == len(topics), "each is refused")
+
+
+def test_control_that_nobody_should_write(world: KafkaWorld, stack: Addresses) -> None:
+    """Every hostile event there is leaves the server answering, by the rules of before; a flood of rules does too."""
+    chance = random.Random(SEED)  # noqa: S311 - reproducible
+    flood = Flood(world, stack.kafka)
+    kinds = [kind for kind in control_kinds(world.endpoint) if not kind.name.startswith("Rules change")]
+    for number, kind in enumerate(kinds):
+        for _ in range(CONTROL_RECORDS // len(kinds)):
+            raw = kind.make(chance, number)
+            flood.put("control", Hostile(raw.value, [], None))
+    for margin_ms in range(CONTROL_RECORDS):
+        rules = world.endpoint.rules.model_dump(mode="json") | {"reply_margin_ms": margin_ms % 50}
+        flood.put("control", Hostile(encode(RulesChange(json.dumps(rules), "tests", 0)), [], None))
+        if margin_ms % (CONTROL_RECORDS // 4) == 0:
+            answered(world)
+    flood.flush()
+    answered(world)
+    end = ControlLog(stack.kafka, world.endpoint).read().position
+
+    def is_followed() -> bool:
+        answered(world)
+        return seen(world, "decisions", Decisions)[-1].control == end
+
+    until(is_followed, "all of it is followed")
+    assert max(map(len, world.read("decisions"))) < LARGE_DECISION
+    world.stop()
+    world.start()
+    answered(world)
+
+
+def test_control_in_a_transaction_that_is_aborted(world: KafkaWorld, stack: Addresses) -> None:
+    """Everybody knows of it, whether it was read before the end or after: else servers would disagree."""
+    producer = Producer({"bootstrap.servers": stack.kafka, "transactional.id": world.endpoint.name})
+    producer.init_transactions(10.0)
+    producer.begin_transaction()
+    version = Deployment("aborted", "1", "1", State.ACTIVE, by="tests", at_us=0)
+    producer.produce(world.endpoint.topic("control"), encode(version), partition=0)
+    assert producer.flush(10.0) == 0
+    producer.abort_transaction(10.0)
+    assert ("aborted", "1") in ControlLog(stack.kafka, world.endpoint).read().versions
+    for _ in range(2):
+        answered(world)
+        say(world, "aborted", [10**6], version="1")
+        answered(world)
+        assert letters_of(world) == []
+        world.stop()
+        world.start()
 
 
 def answered(world: KafkaWorld) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import struct
 import subprocess
@@ -28,6 +29,7 @@ from rendezvous.log import (
     Start,
     Topic,
     create_topics,
+    last_records,
     read_to_end,
     roles,
     starts_at_end,
@@ -59,6 +61,7 @@ class Reads:
         self._topics = [name for name in (topic, joined) if name]
         self.owned: set[int] = set()
         self.lost = False
+        self.revoked_times = 0
 
     def assigned(self, partitions: Sequence[int]) -> list[Start]:
         """See `Owner.assigned`."""
@@ -71,6 +74,7 @@ class Reads:
         assert self.owned >= set(partitions)
         self.owned -= set(partitions)
         self.lost |= lost
+        self.revoked_times += 1
         return [(topic, number) for number in partitions for topic in self._topics]
 
 
@@ -121,6 +125,33 @@ def test_a_poll_takes_what_waits(stack: Addresses) -> None:
         assert time.monotonic() - started < 10.0
         assert 0 < max(sizes) <= 4
         assert source.poll(4, 0.0) == []
+
+
+def test_a_member_that_is_detached_reads_on_while_another_takes_over(stack: Addresses) -> None:
+    """It goes on from where it was, nothing left out; its partitions are given to whoever is in the group."""
+    topic = new_topic(stack)
+    put(stack, topic, [b"%d" % number for number in range(3)])
+    left, joined = Reads(topic), Reads(topic)
+    with member(stack, topic, left) as leaving, member(stack, topic, joined) as following:
+        assert [record.offset for record in take(leaving, 3)] == [0, 1, 2]
+        leaving.detach()
+        until(lambda: leaving.poll(10, 0.1) == [] and not left.owned, "revoked")
+        put(stack, topic, [b"more"])
+        assert [record.offset for record in take(leaving, 1)] == [3]
+        assert [record.offset for record in take(following, 4)] == [0, 1, 2, 3]
+        assert joined.owned == {0}
+        put(stack, topic, [b"for both"])
+        assert [record.offset for record in take(leaving, 1)] == [4]
+
+
+def test_a_detached_member_that_has_read_nothing_is_closed_in_order(stack: Addresses) -> None:
+    """Also before it was told that its partitions are gone."""
+    topic = new_topic(stack)
+    owner = Reads(topic)
+    with member(stack, topic, owner) as source:
+        until(lambda: source.poll(10, 0.1) == [] and owner.owned == {0}, "assigned")
+        source.detach()
+    assert not owner.owned
 
 
 def test_an_end_is_noted(stack: Addresses) -> None:
@@ -238,6 +269,53 @@ def test_starts(stack: Addresses) -> None:
     assert found == [b"a", b"b"]
 
 
+@contextlib.contextmanager
+def busy(stack: Addresses, topic: str) -> Iterator[None]:
+    """Somebody who writes to partition 0 every few milliseconds, so that no fetch finds nothing."""
+    sink, done = KafkaSink(stack.kafka), threading.Event()
+
+    def write() -> None:
+        while not done.wait(0.005):
+            sink.send(topic, b"news", partition=0)
+            sink.serve()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        sink.flush(10.0)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_reading_ends_although_others_go_on_writing(last: bool, stack: Addresses) -> None:  # noqa: FBT001 - a parameter of the test
+    """At the end as it was at the beginning: the broker never says that there is nothing more."""
+    topic = new_topic(stack)
+    with busy(stack, topic):
+        until(lambda: starts_at_end(stack.kafka, topic)[0].offset > 50, "there is something to read")
+        begun = time.monotonic()
+        end = starts_at_end(stack.kafka, topic)[0].offset
+        reading = last_records(stack.kafka, topic, 10) if last else read_to_end(stack.kafka, topic, 0, 0)
+        records = list(itertools.islice(reading, 2_000))  # ten seconds' worth
+        assert time.monotonic() - begun < 5.0
+    offsets = [record.offset for record in records]
+    assert offsets == list(range(offsets[0], offsets[-1] + 1))
+    assert offsets[-1] >= end - 1
+    assert offsets[0] >= end - 10 if last else offsets[0] == 0
+
+
+def test_the_last_records(stack: Addresses) -> None:
+    """Of each partition, as many as it has; none of an empty one, and none of an empty topic."""
+    topic = new_topic(stack, partitions=3)
+    assert list(last_records(stack.kafka, topic, 5)) == []
+    put(stack, topic, [b"%d" % number for number in range(9)], partition=0)
+    put(stack, topic, [b"a", b"b"], partition=2)
+    found = sorted((record.partition, record.value) for record in last_records(stack.kafka, topic, 5))
+    assert found == [(0, b"4"), (0, b"5"), (0, b"6"), (0, b"7"), (0, b"8"), (2, b"a"), (2, b"b")]
+
+
 def test_a_topic_that_is_not_there(stack: Addresses) -> None:
     """Its end cannot be read from, and the message says what creates it."""
     name = f"log-{uuid.uuid4().hex[:12]}"
@@ -326,6 +404,29 @@ def test_members_share_and_hand_over(stack: Addresses) -> None:
         until(lambda: one.poll(10, 0.05) is not None and first.owned == {0, 1}, "the first has both again")
         assert time.monotonic() - started < 5.0  # the session, six seconds, is for the dead
     assert (first.owned, first.lost, second.lost) == (set(), False, False)
+
+
+def test_a_member_without_partitions_leaves_at_once(stack: Addresses) -> None:
+    """One that stops between the two rounds of a join leaves nothing unowned for the length of its session."""
+    topic = new_topic(stack, 2)
+    first, second = Reads(topic), Reads(topic)
+    with member(stack, topic, first, topic) as one:
+        until(lambda: one.poll(10, 0.05) == [] and first.owned == {0, 1}, "the first has both")
+        two = KafkaSource(stack.kafka, topic)
+        two.subscribe(topic, second)
+
+        def half_way() -> bool:
+            one.poll(10, 0.01)
+            two.poll(10, 0.01)
+            return len(first.owned) == 1
+
+        until(half_way, "the first has given one away")
+        assert second.owned == set()
+        two.close()
+        started = time.monotonic()
+        until(lambda: one.poll(10, 0.05) is not None and first.owned == {0, 1}, "the first has both again")
+        assert time.monotonic() - started < 4.0  # a session is six
+    assert (first.owned, first.lost, first.revoked_times, second.revoked_times) == (set(), False, 2, 0)
 
 
 # ----------------------------------------------------------------------------------------------------------- producing

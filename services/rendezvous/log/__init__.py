@@ -5,26 +5,51 @@ tests/memory_log.py keeps the same promises in memory under a fake clock.
 """
 
 from rendezvous.log.kafka import KafkaSink, KafkaSource
-from rendezvous.log.reading import KafkaReader, read_to_end, starts_at_end
-from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record, Sink, Source, Start
+from rendezvous.log.known import KnownTopics, ask_cluster
+from rendezvous.log.reading import KafkaReader, bounds_of, last_records, read_to_end, starts_at_end
+from rendezvous.log.records import (
+    Bundle,
+    Committed,
+    Delivered,
+    Headers,
+    LogError,
+    Outcome,
+    Outgoing,
+    Owner,
+    Record,
+    Sink,
+    Source,
+    Start,
+    Transactor,
+)
 from rendezvous.log.topics import Topic, create_topics, describe_topics, probe
+from rendezvous.log.transactions import KafkaTransactor
 
 __all__ = [
+    "Bundle",
     "Committed",
     "Delivered",
     "Headers",
     "KafkaReader",
     "KafkaSink",
     "KafkaSource",
+    "KafkaTransactor",
+    "KnownTopics",
     "LogError",
+    "Outcome",
+    "Outgoing",
     "Owner",
     "Record",
     "Sink",
     "Source",
     "Start",
     "Topic",
+    "Transactor",
+    "ask_cluster",
+    "bounds_of",
     "create_topics",
     "describe_topics",
+    "last_records",
     "probe",
     "read_to_end",
     "starts_at_end",

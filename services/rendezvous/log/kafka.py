@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from rendezvous.log.known import KnownTopics, ask_cluster
 from rendezvous.log.patience import patiently
 from rendezvous.log.reading import heals, on_client_error, read_to_end, record_of, waiting
-from rendezvous.log.records import Committed, Delivered, Headers, LogError, Owner, Record
+from rendezvous.log.records import TIMED_OUT, Committed, Delivered, Headers, LogError, Owner, Record, Start
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, MEMBER, PRODUCER
 
 GATHER_BYTES = 1_048_576
@@ -42,11 +42,14 @@ class KafkaSource:
         self._bootstrap = bootstrap
         self._consumer = Consumer(settings)
         self._ends: dict[tuple[str, int], int] = {}
+        self._member_id = ""
+        self._detached = False
 
     def subscribe(self, topic: str, owner: Owner) -> None:
         """See `Source.subscribe`."""
 
         def gained(consumer: Consumer, parts: list[TopicPartition]) -> None:
+            self._member_id = consumer.memberid() or ""
             starts = owner.assigned([part.partition for part in parts])
             consumer.incremental_assign([TopicPartition(*start) for start in starts])
 
@@ -54,7 +57,11 @@ class KafkaSource:
             stops = owner.revoked([part.partition for part in parts], lost=lost)
             for topic_name, partition in stops:
                 self._ends.pop((topic_name, partition), None)
-            consumer.incremental_unassign([TopicPartition(name, number) for name, number in stops])
+            stopped = [TopicPartition(name, number) for name, number in stops]
+            places = consumer.position(stopped) if self._detached and not lost else []
+            consumer.incremental_unassign(stopped)
+            if on := [place for place in places if place.offset >= 0]:  # of the others nothing was read yet
+                consumer.incremental_assign(on)
 
         self._consumer.subscribe(
             [topic],
@@ -108,6 +115,22 @@ class KafkaSource:
             # a member that was fenced or is rebalancing: whoever owns the partition resumes from the last commit
             _logger.warning("commit of %s-%d at %d: %s", topic, partition, committed.offset, error)
 
+    def still_member(self, topic: str, held: Mapping[int, Committed]) -> bool:
+        """See `Source.still_member`: the group's coordinator takes a commit only from a member of its generation."""
+        if not held:
+            return True
+        positions = [TopicPartition(topic, number, at.offset, at.metadata) for number, at in held.items()]
+        try:
+            done = self._consumer.commit(offsets=positions, asynchronous=False) or []
+        except KafkaException as error:
+            _logger.warning("%s: the group does not know this member: %s", topic, error.args[0].str())
+            return False
+        if refused := [part for part in done if part.error is not None]:
+            _logger.warning("%s-%d: not committed: %s", topic, refused[0].partition, refused[0].error)
+            return False
+        # one that knows of its expulsion commits as nobody, which an empty group lets pass
+        return bool(self._consumer.memberid() == self._member_id)
+
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """See `Source.bounds`."""
         low, high = patiently(
@@ -125,12 +148,34 @@ class KafkaSource:
         )
         return found.offset if found.offset >= 0 else self.bounds(topic, partition)[1]
 
-    def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
+    def read(self, topic: str, partition: int, start: int, *, uncommitted: bool = False) -> Iterator[Record]:
         """See `Source.read`."""
-        return read_to_end(self._bootstrap, topic, partition, start)
+        return read_to_end(self._bootstrap, topic, partition, start, uncommitted=uncommitted)
+
+    def reread(self, starts: Sequence[Start]) -> None:
+        """See `Source.reread`."""
+        for start in starts:
+            self._ends.pop((start.topic, start.partition), None)
+        self._consumer.incremental_unassign([TopicPartition(start.topic, start.partition) for start in starts])
+        self._consumer.incremental_assign([TopicPartition(*start) for start in starts])
+
+    def group_metadata(self) -> object:
+        """What lets a transaction commit positions for this member, as it is now; for the thread that polls."""
+        return self._consumer.consumer_group_metadata()
+
+    def detach(self) -> None:
+        """See `Source.detach`; the owner is told in a later `poll`."""
+        self._detached = True
+        self._consumer.unsubscribe()
 
     def close(self) -> None:
-        """See `Source.close`."""
+        """See `Source.close`.
+
+        A member without partitions sends no word when it is closed, and the group waits for its session to end: one
+        that stops between the two rounds of a join leaves partitions unowned for six seconds. Unsubscribing says it.
+        """
+        self._detached = False
+        self._consumer.unsubscribe()
         self._consumer.close()
 
 
@@ -212,6 +257,8 @@ def _reporter(delivered: Delivered) -> Callable[[KafkaError | None, Message], No
     def report(error: KafkaError | None, message: Message) -> None:
         if error is None:
             delivered(None, message.offset() or 0)
+        elif error.code() == KafkaError._MSG_TIMED_OUT:  # noqa: SLF001 - the client's own name for it
+            delivered(TIMED_OUT, -1)
         else:
             delivered(error.str(), -1)
 

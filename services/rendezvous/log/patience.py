@@ -19,8 +19,14 @@ TRANSIENT = {
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._TRANSPORT,  # noqa: SLF001 - the client's own names for it
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
 }
-"""What a broker says of a topic that was made, or a leader that was elected, a moment ago."""
+"""Said of a topic that was made, a leader that was elected, or a broker that was started a moment ago."""
 AGAIN_S = 0.05
 
 

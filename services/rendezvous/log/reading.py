@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from operator import methodcaller
 
@@ -17,14 +20,46 @@ from confluent_kafka import (
 
 from rendezvous.log.patience import patiently
 from rendezvous.log.records import LogError, Record, Start
-from rendezvous.log.roles import ADMIN_TIMEOUT_S, READER
+from rendezvous.log.roles import ADMIN_TIMEOUT_S, READER, READER_OF_ALL
+
+QUIET_S = 10.0
+"""While a broker is away each client has twenty troubles a second, in the same words."""
+MAX_TROUBLES = 1_000
+"""Remembered; more kinds than that are no repetition."""
 
 _logger = logging.getLogger(__name__)
 
 
+class Troubles:
+    """Which troubles were said when, and how often each came since; `say` is called by the clients' own threads."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, tuple[float, int]] = {}
+        self._lock = threading.Lock()
+
+    def say(self, trouble: str, now_s: float) -> str:
+        """What is to be said of it now: nothing, if it was said less than QUIET_S ago."""
+        key = _NUMBERS.sub("#", trouble)
+        with self._lock:
+            at_s, silent = self._said.get(key, (now_s - QUIET_S, 0))
+            if now_s - at_s < QUIET_S:
+                self._said[key] = at_s, silent + 1
+                return ""
+            if len(self._said) >= MAX_TROUBLES:
+                self._said.clear()
+            self._said[key] = now_s, 0
+        return f"{trouble} ({silent} more like it in {now_s - at_s:.0f} s)" if silent else trouble
+
+
+_NUMBERS = re.compile(r"\d+ms\b")
+"""Which differ in every trouble: how long it took to fail."""
+_troubles = Troubles()
+
+
 def on_client_error(error: KafkaError) -> None:
-    """Connection troubles heal by themselves: say so once each, and go on."""
-    _logger.warning("kafka client: %s", error.str())
+    """Connection troubles heal by themselves: say each once in QUIET_S, and go on."""
+    if said := _troubles.say(error.str(), time.monotonic()):
+        _logger.warning("kafka client: %s", said)
 
 
 def heals(error: KafkaError) -> bool:
@@ -75,14 +110,19 @@ def waiting(consumer: Consumer, max_records: int, timeout_s: float) -> list[Mess
 
 
 class KafkaReader:
-    """Reads given partitions of one topic, outside any group, read_committed."""
+    """Reads given partitions of one topic, outside any group; `uncommitted`, also what transactions may yet abort.
 
-    def __init__(self, bootstrap: str, starts: Sequence[Start]) -> None:
+    `ended` has the partitions whose end was met: as it was when this reader began, or where nothing more had come. A
+    partition that others keep writing to need never say the latter.
+    """
+
+    def __init__(self, bootstrap: str, starts: Sequence[Start], *, uncommitted: bool = False) -> None:
+        role = READER_OF_ALL if uncommitted else READER
         self._consumer = Consumer(
-            READER | {"bootstrap.servers": bootstrap, "group.id": "reader", "error_cb": on_client_error}
+            role | {"bootstrap.servers": bootstrap, "group.id": "reader", "error_cb": on_client_error}
         )
-        for start in starts:  # assigning what is not there would wait for it to be made, and say nothing
-            _end(self._consumer, start.topic, start.partition)
+        # assigning what is not there would wait for it to be made, and say nothing: this asks for it
+        self._ends = {start[:2]: _bounds(self._consumer, start.topic, start.partition)[1] for start in starts}
         self._consumer.assign([TopicPartition(*start) for start in starts])
         self.ended: set[tuple[str, int]] = set()
 
@@ -92,7 +132,10 @@ class KafkaReader:
         for message in waiting(self._consumer, max_records, timeout_s):
             error = message.error()
             if error is None:
-                records.append(record_of(message))
+                record = record_of(message)
+                records.append(record)
+                if record.offset + 1 >= self._ends[record.topic, record.partition]:
+                    self.ended.add((record.topic, record.partition))
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
                 self.ended.add((message.topic() or "", message.partition() or 0))
             elif not heals(error):
@@ -104,9 +147,14 @@ class KafkaReader:
         self._consumer.close()
 
 
-def read_to_end(bootstrap: str, topic: str, partition: int, start: int) -> Iterator[Record]:
-    """Committed records of one partition, from `start` to its end as met; gaps at the end do not hang it."""
-    reader = KafkaReader(bootstrap, [Start(topic, partition, start)])
+def read_to_end(
+    bootstrap: str, topic: str, partition: int, start: int, *, uncommitted: bool = False
+) -> Iterator[Record]:
+    """Records of one partition, from `start` to its end as it is now; gaps at the end do not hang it.
+
+    uncommitted: also what transactions may yet abort.
+    """
+    reader = KafkaReader(bootstrap, [Start(topic, partition, start)], uncommitted=uncommitted)
     try:
         while not reader.ended:
             yield from reader.poll(10_000, 1.0)
@@ -114,14 +162,35 @@ def read_to_end(bootstrap: str, topic: str, partition: int, start: int) -> Itera
         reader.close()
 
 
-def starts_at_end(bootstrap: str, topic: str, *, before: int = 0) -> list[Start]:
-    """Every partition of a topic, at its end as it is now, or `before` that many offsets that are still there."""
+def last_records(bootstrap: str, topic: str, offsets: int) -> Iterator[Record]:
+    """Committed records on the last `offsets` offsets of each partition of a topic, as it is now."""
+    bounds = bounds_of(bootstrap, topic)
+    starts = [Start(topic, number, max(low, high - offsets)) for number, (low, high) in bounds.items()]
+    reader = KafkaReader(bootstrap, starts)
+    try:
+        while len(reader.ended) < len(starts):
+            yield from reader.poll(10_000, 1.0)
+    finally:
+        reader.close()
+
+
+def starts_at_end(bootstrap: str, topic: str) -> list[Start]:
+    """Every partition of a topic, at its end as it is now."""
+    return [Start(topic, number, high) for number, (_, high) in bounds_of(bootstrap, topic).items()]
+
+
+def bounds_of(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
+    """Each partition's first offset and the position after its last, as they are now.
+
+    Raises:
+        LogError: the topic is not there, or the cluster does not answer.
+    """
     consumer = Consumer(READER | {"bootstrap.servers": bootstrap, "group.id": "reader"})
     try:
         found = consumer.list_topics(topic, timeout=ADMIN_TIMEOUT_S).topics[topic]
         if found.error is not None:
             raise LogError(f"topic {topic}: {found.error.str()}. Create it: rendezvous topics --endpoint ...")
-        return [Start(topic, number, _near_end(consumer, topic, number, before)) for number in found.partitions]
+        return {number: _bounds(consumer, topic, number) for number in found.partitions}
     except KafkaException as error:
         raise LogError(
             f"Kafka at {bootstrap} does not answer ({error.args[0].str()}): is it the right address?"
@@ -130,12 +199,7 @@ def starts_at_end(bootstrap: str, topic: str, *, before: int = 0) -> list[Start]
         consumer.close()
 
 
-def _end(consumer: Consumer, topic: str, number: int) -> int:
-    return _near_end(consumer, topic, number, 0)
-
-
-def _near_end(consumer: Consumer, topic: str, number: int, before: int) -> int:
+def _bounds(consumer: Consumer, topic: str, number: int) -> tuple[int, int]:
     part = TopicPartition(topic, number)
-    ends = patiently(lambda: consumer.get_watermark_offsets(part, timeout=ADMIN_TIMEOUT_S), f"end of {topic}-{number}")
-    low, high = (int(end) for end in ends)
-    return max(low, high - before)
+    ends = patiently(lambda: consumer.get_watermark_offsets(part, timeout=ADMIN_TIMEOUT_S), f"ends of {topic}-{number}")
+    return int(ends[0]), int(ends[1])

@@ -9,6 +9,9 @@ Headers: TypeAlias = Sequence[tuple[str, bytes]]
 Delivered: TypeAlias = Callable[[str | None, int], None]
 """Called once a record's fate is known: (None, its offset), or (what went wrong, -1)."""
 
+TIMED_OUT = "nothing was acknowledged in time"
+"""What `Delivered` is told when nobody refused the record, and nobody took it."""
+
 
 class LogError(Exception):
     """The log refused or failed; the message says what, where, and what to do."""
@@ -41,6 +44,53 @@ class Committed(NamedTuple):
     metadata: str
 
 
+class Outgoing(NamedTuple):
+    """A record that is to be written."""
+
+    topic: str
+    partition: int | None
+    value: bytes
+    headers: Headers = ()
+
+
+class Bundle(NamedTuple):
+    """What becomes true together: records, and the group's position in one partition."""
+
+    records: Sequence[Outgoing]
+    start: Start
+    metadata: str
+
+
+class Outcome(NamedTuple):
+    """What became of a bundle.
+
+    done: all of it is in the log, and `ends` says for each topic written to where its last record ends. Otherwise
+    nothing of it is; the same bundle may be tried again, without what `refused` (topic, reason) names. lost: this
+    producer can do nothing any more, and whether its last bundle is in the log only the log knows.
+    """
+
+    done: bool
+    ends: Mapping[str, int]
+    refused: Mapping[str, str]
+    lost: str = ""
+
+
+class Transactor(Protocol):
+    """A transactional producer: bundles one after the other, each whole or not at all. Making one fences the last."""
+
+    busy: bool
+    """A bundle is under way."""
+
+    def hand_over(self, bundle: Bundle) -> None:
+        """Begin to commit a bundle; only when not busy."""
+
+    def outcome(self) -> Outcome | None:
+        """What became of the bundle, once it is known; told once."""
+
+    def close(self) -> None:
+        """Make no further attempt; does not wait."""
+
+
 class Owner(Protocol):
     """Who is told of a group's rebalances, from inside `Source.poll`."""
 
@@ -69,14 +119,23 @@ class Source(Protocol):
     def commit(self, topic: str, partition: int, committed: Committed, *, wait: bool) -> None:
         """Commit a position and its metadata."""
 
+    def still_member(self, topic: str, held: Mapping[int, Committed]) -> bool:
+        """Prove to the group that this member still has these partitions, by committing their positions; may wait."""
+
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """The first offset and the position after the last."""
 
     def position_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
         """The first offset with at least this timestamp, or the end."""
 
-    def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
-        """Committed records from `start` to the end as it is now, outside the group."""
+    def read(self, topic: str, partition: int, start: int, *, uncommitted: bool = False) -> Iterator[Record]:
+        """Records from `start` to the end as it is now, outside the group; without `uncommitted` committed ones."""
+
+    def reread(self, starts: Sequence[Start]) -> None:
+        """Go on reading partitions that are read already from other positions."""
+
+    def detach(self) -> None:
+        """Begin to leave the group; what is given away by that is read on, from where it is, until `close`."""
 
     def close(self) -> None:
         """Leave the group at once."""

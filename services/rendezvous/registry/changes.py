@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from rendezvous.registry.events import Cause, ControlEvent, Deployment, HandOff, Move, RulesChange, State
 from rendezvous.registry.naming import RegistryError, written
 from rendezvous.registry.state import Control, Pair
-from rendezvous.rules import Rules
+from rendezvous.rules import Rules, read_rules
 from rendezvous.settings import Endpoint
 
 CHAMPION = "champion"
-CHALLENGER = "challenger"
 PREVIOUS = "previous"
 
 
@@ -93,7 +92,7 @@ def previous_of(alias: str) -> str:
 def promotion(
     control: Control, endpoint: Endpoint, alias: str, pair: Pair, skipped: Sequence[str], author: Author
 ) -> HandOff:
-    """Move an alias; who held it becomes its `previous`.
+    """Move an alias; who held it becomes its `previous`, and takes the place that the version had in the schedule.
 
     Raises:
         RegistryError: there is no such alias, or the version is not active.
@@ -125,9 +124,16 @@ def _move(control: Control, alias: str, pair: Pair, cause: Cause, skipped: tuple
     moves = [Move(alias, *pair)]
     former = control.aliases.get(alias)
     # a version that does not score is no way back: then `previous` goes on naming whom it named
-    if former is not None and control.versions[former].state is State.ACTIVE:
+    if former is not None and former != pair and control.versions[former].state is State.ACTIVE:
         moves.append(Move(previous_of(alias), *former))
+        moves += [Move(other, *former) for other in _scheduled_for(control, pair) if other != alias]
     return HandOff(tuple(moves), cause, skipped, control.position, author.by, author.at_us)
+
+
+def _scheduled_for(control: Control, pair: Pair) -> tuple[str, ...]:
+    """The aliases in the schedule that a version leaves free when it moves: else it would be its own fallback."""
+    scheduled = control.rules.names if control.rules is not None else frozenset()
+    return tuple(alias for alias in control.aliases_of(pair) if alias in scheduled)
 
 
 def change_of_state(control: Control, pair: Pair, state: State, author: Author) -> tuple[ControlEvent, ...]:
@@ -164,7 +170,7 @@ def told(event: ControlEvent) -> str:
         case HandOff():
             return ", ".join(f"{move.alias} is {move.model}/{move.version}" for move in event.moves)
         case RulesChange():
-            return f"the schedule is {schedule_in_words(Rules.model_validate_json(event.rules))}"
+            return f"the schedule is {schedule_in_words(read_rules(event.rules))}"
         case _:
             return str(event)
 

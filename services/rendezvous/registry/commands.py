@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rendezvous import topics
-from rendezvous.log import starts_at_end
+from rendezvous.log import bounds_of
 from rendezvous.registry import changes, shown
 from rendezvous.registry.cache import Cache
 from rendezvous.registry.control import ControlLog
@@ -49,7 +49,7 @@ class Desk:
 
     def control(self) -> Control:
         """What control says now: the cache's word when it is current, else the log's, which the cache is then told."""
-        ((_, _, end),) = starts_at_end(self.bootstrap, self.log.topic)
+        ((_, end),) = bounds_of(self.bootstrap, self.log.topic).values()
         cached = self.cache.get()
         if cached is not None and cached.position == end:
             return cached

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from rendezvous.log import KafkaSink, LogError, read_to_end
+from rendezvous.log import KafkaSink, LogError, Record, read_to_end
 from rendezvous.registry.events import ControlEvent
 from rendezvous.registry.fold import folded
 from rendezvous.registry.state import Control
@@ -54,7 +54,11 @@ class ControlLog:
             LogError: the topic is not there, or ends before `since`.
         """
         control = since or Control()
-        return folded(control, read_to_end(self._bootstrap, self.topic, PARTITION, control.position))
+        return folded(control, self._records(control.position))
+
+    def _records(self, start: int) -> Iterator[Record]:
+        """As servers and scorers follow them: uncommitted, or who reads later would know of other events."""
+        return read_to_end(self._bootstrap, self.topic, PARTITION, start, uncommitted=True)
 
     def append(self, events: Sequence[ControlEvent], since: Control) -> tuple[Control, list[Appended]]:
         """Write events in their order, and read them back.
@@ -72,7 +76,7 @@ class ControlLog:
         positions = self._send(events)
         refusals: dict[int, str | None] = {}
         control = since
-        for record in read_to_end(self._bootstrap, self.topic, PARTITION, since.position):
+        for record in self._records(since.position):
             control = folded(control, [record])
             if record.offset in positions:
                 refusals[record.offset] = control.refusal

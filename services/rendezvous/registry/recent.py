@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from rendezvous.log import KafkaReader, starts_at_end
+from rendezvous.log import last_records
 from rendezvous.messages import Comparisons
 from rendezvous.settings import Endpoint
 from rendezvous.wire import WireError, decode
@@ -22,21 +22,14 @@ def recent_comparisons(bootstrap: str, endpoint: Endpoint, requests: int) -> Seq
     Raises:
         LogError: the topic is not there, or cannot be read.
     """
-    starts = starts_at_end(bootstrap, endpoint.topic("comparisons"), before=OFFSETS_A_REQUEST * requests)
-    reader = KafkaReader(bootstrap, starts)
+    topic = endpoint.topic("comparisons")
     found: list[tuple[int, Comparisons]] = []
     unreadable = 0
-    try:
-        while len(reader.ended) < len(starts):
-            for record in reader.poll(10_000, 1.0):
-                try:
-                    found.append((record.partition, decode(record.value, Comparisons)))
-                except WireError:
-                    unreadable += 1
-    finally:
-        reader.close()
+    for record in last_records(bootstrap, topic, OFFSETS_A_REQUEST * requests):
+        try:
+            found.append((record.partition, decode(record.value, Comparisons)))
+        except WireError:
+            unreadable += 1
     if unreadable:
-        _logger.warning(
-            "%s: %d records are no comparisons and were left out", endpoint.topic("comparisons"), unreadable
-        )
+        _logger.warning("%s: %d records are no comparisons and were left out", topic, unreadable)
     return found

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from rendezvous.registry.changes import CHALLENGER
 from rendezvous.registry.events import Quality
 from rendezvous.registry.evidence import Check, Evidence
-from rendezvous.registry.naming import is_live
 from rendezvous.registry.state import Control, Pair, Taken
 from rendezvous.scoring.card import Card
+from rendezvous.scoring.duty import duty_of
 
 HEADINGS = (
     *("MODEL", "VERSION", "STATE", "ALIASES", "DEPLOYED", "BY", "SUSPENDED", "SHED"),
@@ -80,12 +79,7 @@ def suspended_on(control: Control, pair: Pair) -> list[int]:
 
 def shed(control: Control, pair: Pair) -> float:
     """The share of requests that a version leaves out now, on the partition where it is largest."""
-    shares = control.shedding.values()
-    if not is_live(control, pair):
-        return max((share.candidates for share in shares), default=0.0)
-    if control.aliases_of(pair) == (CHALLENGER,):
-        return max((share.challengers for share in shares), default=0.0)
-    return 0.0
+    return max(duty_of(control, pair).shed.values(), default=0.0)
 
 
 def moment(at_us: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rendezvous.registry.events import Cause, HandOff, Move, Quality, Shedding, State
 from rendezvous.registry.state import Control, Deployed, Pair, Taken
-from rendezvous.rules import Rules
+from rendezvous.rules import read_rules
 
 FORMAT = 1
 """Of the snapshot, and of how events are folded: a snapshot of another one is not read."""
@@ -64,7 +64,7 @@ def _control(found: Mapping[str, Any]) -> Control:
             }
         ),
         aliases=MappingProxyType({alias: (model, version) for alias, model, version in found["aliases"]}),
-        rules=None if found["rules"] is None else Rules.model_validate_json(found["rules"]),
+        rules=None if found["rules"] is None else read_rules(found["rules"]),
         weights=MappingProxyType(
             {Quality(quality): MappingProxyType(_values(known)) for quality, known in found["weights"]}
         ),

@@ -7,7 +7,8 @@ before) changes nothing but `refusals`; every reader refuses the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -16,6 +17,7 @@ from rendezvous.registry.events import (
     ControlEvent,
     Deployment,
     HandOff,
+    Move,
     Quality,
     RulesChange,
     Shedding,
@@ -23,7 +25,7 @@ from rendezvous.registry.events import (
     Suspension,
     Weights,
 )
-from rendezvous.rules import Rules
+from rendezvous.rules import NAME_PATTERN, Rules, read_rules
 
 Pair: TypeAlias = tuple[str, str]
 """A model's name and a version."""
@@ -32,8 +34,17 @@ MAX_DEPLOYED = 48
 """Versions not retired: with those that were retired a moment ago they fit the 64 bits of a decision's `arrived`."""
 KEPT_HAND_OFFS = 20
 """What `show` lists; the log has them all."""
+MAX_ALIASES = 64
+"""As many as models: a choice, so that what is read from control stays small whatever is written there."""
+MAX_VERSION = 64
+"""Characters of a version: a digest in hex, or what people give a model by hand."""
+MAX_BY = 512
+"""Characters of who wrote an event: a role, a host's longest name, a process."""
+PARTITIONS = range(1_024)
+"""Of an endpoint, at most: `topics.partitions`."""
 TOLD = 400
 """Characters of an event that a refusal repeats."""
+VERSION = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_VERSION}}}")
 EMPTY: Mapping[Any, Any] = MappingProxyType({})
 
 
@@ -98,15 +109,15 @@ class Control:
 
 def after(control: Control, event: ControlEvent, position: int) -> Control:
     """Control with the event that stands at `position`."""
-    taken = _FOLDS[type(event)](control, event, position)
+    taken = _FOLDS[type(event)](control, event, position) if len(event.by) <= MAX_BY else "`by` is too long"
     if isinstance(taken, str):
-        return replace(control, position=position + 1, refusal=taken)
+        return passed(control, position, taken)
     return replace(taken, position=position + 1, refusal=None)
 
 
 def passed(control: Control, position: int, fault: str) -> Control:
     """Control after a record at `position` that is no event."""
-    return replace(control, position=position + 1, refusal=fault)
+    return replace(control, position=position + 1, refusal=fault[:TOLD])
 
 
 def _deploy(control: Control, event: Deployment, position: int) -> Control | str:
@@ -124,6 +135,8 @@ def _deploy(control: Control, event: Deployment, position: int) -> Control | str
 def _fault_of_new(control: Control, event: Deployment, pair: Pair) -> str | None:
     if event.state is not State.ACTIVE:
         return f"{_name(pair)} is not deployed: it cannot be {event.state}"
+    if not re.fullmatch(NAME_PATTERN, event.model) or not VERSION.fullmatch(event.version):
+        return f"{_name(pair)!s:.{TOLD}} is no name of a version: the model's is {NAME_PATTERN}, {VERSION.pattern}"
     if event.model in control.aliases:
         return f"{event.model} is an alias: give the model another name"
     if len(control.deployed) >= MAX_DEPLOYED:
@@ -144,17 +157,16 @@ def _fault_of_change(control: Control, event: Deployment, pair: Pair, known: Dep
 def _hand_off(control: Control, event: HandOff, position: int) -> Control | str:
     if event.seen < control.handed_off:
         return f"aliases moved at {control.handed_off - 1}, which its writer had not seen: look again, then decide"
+    if len(event.moves) > MAX_ALIASES:
+        return f"{len(event.moves)} moves: there are {MAX_ALIASES} aliases at most"
     names = {model for model, _ in control.versions}
-    for move in event.moves:
-        if move.alias in names:
-            return f"{move.alias} is the name of a model: an alias needs another"
-        version = control.versions.get((move.model, move.version))
-        if version is None or version.state is not State.ACTIVE:
-            state = "not deployed" if version is None else str(version.state)
-            return f"{move.alias} cannot name {move.model}/{move.version}: it is {state}"
+    if fault := next(filter(None, (_fault_of_move(control, move, names) for move in event.moves)), None):
+        return fault
     moved = {move.alias: (move.model, move.version) for move in event.moves}
     if not event.moves or len(moved) < len(event.moves):
         return "a hand-off moves at least one alias, and none twice"
+    if len({**control.aliases, **moved}) > MAX_ALIASES:
+        return f"there are {MAX_ALIASES} aliases at most: move one that exists"
     return replace(
         control,
         aliases=MappingProxyType({**control.aliases, **moved}),
@@ -163,9 +175,21 @@ def _hand_off(control: Control, event: HandOff, position: int) -> Control | str:
     )
 
 
+def _fault_of_move(control: Control, move: Move, models: Container[str]) -> str | None:
+    if move.alias in models:
+        return f"{move.alias} is the name of a model: an alias needs another"
+    if not re.fullmatch(NAME_PATTERN, move.alias):
+        return f"{move.alias!r:.{TOLD}} is no alias: it must be as {NAME_PATTERN}"
+    version = control.versions.get((move.model, move.version))
+    if version is None or version.state is not State.ACTIVE:
+        state = "not deployed" if version is None else str(version.state)
+        return f"{move.alias} cannot name {move.model}/{move.version}: it is {state}"
+    return None
+
+
 def _change_rules(control: Control, event: RulesChange, _: int) -> Control | str:
     try:
-        rules = Rules.model_validate_json(event.rules)
+        rules = read_rules(event.rules)
     except ValueError as error:
         return f"rules do not hold: {error!s:.{TOLD}}"
     return replace(control, rules=rules)
@@ -189,12 +213,20 @@ def _suspend(control: Control, event: Suspension, _: int) -> Control | str:
     pair = (event.model, event.version)
     if pair not in control.versions:
         return f"{_name(pair)} is not deployed"
+    if event.partition not in PARTITIONS:
+        return _no_partition(event.partition)
     before = control.suspended.get(event.partition, frozenset())
     now = before | {pair} if event.suspended else before - {pair}
     return replace(control, suspended=MappingProxyType({**control.suspended, event.partition: now}))
 
 
+def _no_partition(number: int) -> str:
+    return f"partition {number}: an endpoint has at most {len(PARTITIONS)}"
+
+
 def _shed(control: Control, event: Shedding, _: int) -> Control | str:
+    if event.partition not in PARTITIONS:
+        return _no_partition(event.partition)
     if not (0 <= event.candidates <= 1 and 0 <= event.challengers <= 1):
         return f"shares must lie in [0, 1]: candidates {event.candidates}, challengers {event.challengers}"
     return replace(control, shedding=MappingProxyType({**control.shedding, event.partition: event}))

@@ -78,14 +78,15 @@ def stored(endpoint: Endpoint, pair: Pair, sha256: str) -> Card:
 def deployed_version(endpoint: Endpoint, control: Control, name: str) -> tuple[Pair, Path]:
     """The version to run that a name means, and its folder, whose artefact is the deployed one.
 
+    A paused one may be started: it rests until it is resumed.
+
     Raises:
-        RegistryError: it is not deployed, not active, or not kept here.
+        RegistryError: it is not deployed, retired, or not kept here.
     """
     pair = named(control, name)
     version = control.versions[pair]
-    if version.state is not State.ACTIVE:
-        way = f"`rendezvous models resume {written(pair)}` first" if version.state is State.PAUSED else "run another"
-        raise RegistryError(f"{written(pair)} is {version.state}: {way}")
+    if version.state is State.RETIRED:
+        raise RegistryError(f"{written(pair)} is retired: `rendezvous models list` shows what can be run")
     stored(endpoint, pair, version.sha256)
     return pair, folder_of(endpoint, pair)
 

@@ -87,7 +87,7 @@ def on_stage(options: Namespace, environs: Environment) -> Iterator[Stage]:
         low, _ = source.bounds(control, 0)
         if low:
             raise SettingsError(f"{control} begins at {low}: what stood before decides who could answer, and is gone")
-        history = History(endpoint, source.read(control, 0, 0))
+        history = History(endpoint, source.read(control, 0, 0, uncommitted=True))
         yield Stage(endpoint, source, history, partitions, span, found[endpoint.topic("labels")].partitions)
     finally:
         source.close()

@@ -33,7 +33,7 @@ class Seat:
         self._requests_topic = endpoint.topic("requests")
         self._control_topic = endpoint.topic("control")
         self._follows = False
-        self._owned: set[int] = set()
+        self.owned: set[int] = set()
         self._done: dict[int, int] = {}
         self._committed: dict[int, int] = {}
         self.joined = False
@@ -45,7 +45,7 @@ class Seat:
 
     def done(self, number: int, position: int) -> None:
         """What stands before `position` needs no more work; whoever owns the partition commits that."""
-        if number in self._owned:
+        if number in self.owned:
             self._done[number] = max(position, self._done.get(number, 0))
 
     def commit(self, *, wait: bool) -> None:
@@ -54,6 +54,10 @@ class Seat:
             if self._committed.get(number) != position:
                 self._source.commit(self._requests_topic, number, Committed(position, ""), wait=wait)
                 self._committed[number] = position
+
+    def hand_over(self) -> None:
+        """Begin to leave the group, and read on until `leave`: a rebalance takes some tenths of a second."""
+        self._source.detach()
 
     def leave(self) -> None:
         """Finish what is under way, commit, and leave the group at once."""
@@ -74,7 +78,7 @@ class Seat:
                 offset = max(committed.offset, self._source.bounds(self._requests_topic, number)[0])
             _logger.info("%s-%d: scored from %d", self._requests_topic, number, offset)
             starts.append(Start(self._requests_topic, number, offset))
-        self._owned.update(partitions)
+        self.owned.update(partitions)
         self.joined = True
         return starts
 
@@ -84,7 +88,7 @@ class Seat:
             self._finish()
             self.commit(wait=True)
         for number in partitions:
-            self._owned.discard(number)
+            self.owned.discard(number)
             self._done.pop(number, None)
             self._committed.pop(number, None)
         return [(self._requests_topic, number) for number in partitions]

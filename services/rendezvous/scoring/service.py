@@ -29,6 +29,9 @@ COMMIT_EVERY_US = 500_000
 FLUSH_S = 10.0
 JOIN_US = 1_000_000
 """How long a member has to join its group before the other leaves: two heartbeats and a rebalance are half of it."""
+HAND_OVER_US = 2_000_000
+"""How long a member that left reads on at most: for partitions that another process of this version has got, and that
+are scored twice meanwhile."""
 
 _logger = logging.getLogger(__name__)
 
@@ -43,7 +46,8 @@ class Scorer:
 
     control: as it was read before; it is followed from there. sources: a member of the version's group for each role
     (live or not), since how long the broker gathers records is a setting of the member: when control changes the role,
-    another member joins, and then the first one leaves.
+    another member joins, and then the first one leaves. Until the partitions have come over the first one reads on,
+    else nobody would score for the time of a rebalance: the server drops what is scored twice.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Scorer:
         self._role = self._duty.live
         self._seat = self._take_seat()
         self._next: tuple[Seat, int] | None = None
+        self._awaited: frozenset[int] | None = None
         _logger.info("%s/%s: %s", *self._pair, self._duty)
 
     @property
@@ -96,9 +101,23 @@ class Scorer:
             LogError: scores could not be delivered; a restart scores them again.
         """
         patience_us = min(longest_us, REPORT_US) if self._undelivered else longest_us
-        records = self._seat.poll(self._settings.max_batch, patience_us / 1e6)
+        self._take(self._seat.poll(self._settings.max_batch, patience_us / 1e6))
+        if self._next is not None:  # for itself: both may read the same requests, and a batch has none twice
+            self._take(self._next[0].poll(self._settings.max_batch, 0))
+        self._sink.serve()
+        if self._failed is not None:
+            raise LogError(
+                f"{self._scores_topic}: {self._failed}: stopping; a restart scores again what was not delivered"
+            )
+        now_us = self._clock_us()
         if self._next is not None:
-            records += self._next[0].poll(self._settings.max_batch, 0)
+            self._hand_over(*self._next, now_us)
+        if now_us >= self._commit_at_us:
+            self._commit_at_us = now_us + COMMIT_EVERY_US
+            self._seat.commit(wait=False)
+
+    def _take(self, records: Sequence[Record]) -> None:
+        """Follow control, and score requests, in this order."""
         news = [record for record in records if record.topic == self._control_topic]
         requests = [record for record in records if record.topic == self._requests_topic]
         if news:
@@ -108,17 +127,6 @@ class Scorer:
         else:
             for record in requests:  # it rests
                 self._done(record.partition, record.offset + 1)
-        self._sink.serve()
-        if self._failed is not None:
-            raise LogError(
-                f"{self._scores_topic}: {self._failed}: stopping; a restart scores again what was not delivered"
-            )
-        now_us = self._clock_us()
-        if self._next is not None and now_us >= self._next[1]:
-            self._change_over()
-        if now_us >= self._commit_at_us:
-            self._commit_at_us = now_us + COMMIT_EVERY_US
-            self._seat.commit(wait=False)
 
     def stop(self) -> None:
         """Finish what is under way, commit, and leave the group at once."""
@@ -148,10 +156,18 @@ class Scorer:
             self._flush,
         )
 
+    def _hand_over(self, following: Seat, due_us: int, now_us: int) -> None:
+        """The member of the other role has joined: the first one leaves, and reads on until that has its partitions."""
+        if self._awaited is None and now_us >= due_us:
+            self._awaited = frozenset(self._seat.owned)
+            self._seat.hand_over()
+        if self._awaited is not None and (self._awaited <= following.owned or now_us >= due_us + HAND_OVER_US):
+            self._change_over()
+
     def _change_over(self) -> None:
-        """The member of the other role has joined: the first one leaves, and it gets the partitions."""
         if self._next is not None:
             before, self._seat, self._next = self._seat, self._next[0], None
+            self._awaited = None
             before.leave()
         if self._duty.live != self._role:  # it changed again meanwhile
             self._role = self._duty.live

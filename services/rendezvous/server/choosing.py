@@ -70,9 +70,10 @@ def choose(columns: Columns, plan: Plan, slots: Int64s, now_us: int | Int64s) ->
         here, final = slots[at], number == len(plan.steps) - 1
         ends = ends_of(columns, step, here)
         over = now[at] >= ends
-        cut = not final and bool(over.any())
+        # a row alone gets what it gets among others, also when the clock was set back
+        until = np.where(over, ends, FAR_FUTURE) if not final and over.any() else None
         if len(step.columns):
-            choice = step.policy.choose(_ballot(columns, step, here, over, ends if cut else None))
+            choice = step.policy.choose(_ballot(columns, step, here, over, until))
             found = choice.winners != NOBODY
             gone = ~found & (choice.hopeless | over)
             won = at[found]
@@ -81,8 +82,8 @@ def choose(columns: Columns, plan: Plan, slots: Int64s, now_us: int | Int64s) ->
             outputs[won] = choice.outputs[found]
             propensities[won] = choice.propensities[found]
             settled[won] = True
-            if cut:
-                arrived[won] = _in_time(columns, here[found], ends[found])
+            if until is not None:
+                arrived[won] = _in_time(columns, here[found], until[found])
         else:
             found, gone = np.zeros(len(at), np.bool_), np.ones(len(at), np.bool_)
         if final:
@@ -96,8 +97,7 @@ def choose(columns: Columns, plan: Plan, slots: Int64s, now_us: int | Int64s) ->
 def reasons(plan: Plan, chosen: Chosen) -> Bytes:
     """Why these answers are what they are."""
     winners = chosen.winners
-    by_draw = plan.first_choice == COMBINED
-    preferred = (chosen.steps == 0) if by_draw else winners == plan.first_choice
+    preferred = (chosen.steps == 0) if plan.first_choice is None else winners == plan.first_choice
     found = np.where(preferred, PREFERRED, FALLBACK)
     found[winners == COMBINED], found[winners == NOBODY] = Reason.COMBINED, Reason.DEFAULT
     return found.astype(np.uint8)
@@ -109,13 +109,15 @@ def ends_of(columns: Columns, step: PlannedStep, slots: Int64s) -> Int64s:
     return ends if step.until_us is None else np.minimum(ends, columns.appended_us[slots] + step.until_us)
 
 
-def _ballot(columns: Columns, step: PlannedStep, slots: Int64s, over: NDArray[np.bool_], ends: Int64s | None) -> Ballot:
-    """What the step sees; with `ends`, only what had arrived before."""
+def _ballot(
+    columns: Columns, step: PlannedStep, slots: Int64s, over: NDArray[np.bool_], until: Int64s | None
+) -> Ballot:
+    """What the step sees; with `until`, only what had arrived before."""
     cells = slots[:, None], step.columns
     statuses = columns.status[cells]
     usable, reported = statuses == OK, statuses != NONE
-    if ends is not None:
-        usable &= columns.arrival_us[cells] < ends[:, None]
+    if until is not None:
+        usable &= columns.arrival_us[cells] < until[:, None]
     return Ballot(
         usable=usable,
         reported=reported,
@@ -126,9 +128,9 @@ def _ballot(columns: Columns, step: PlannedStep, slots: Int64s, over: NDArray[np
     )
 
 
-def _in_time(columns: Columns, slots: Int64s, ends: Int64s) -> NDArray[np.uint64]:
-    """Bits of the models whose usable score arrived before `ends`."""
-    early = (columns.status[slots] == OK) & (columns.arrival_us[slots] < ends[:, None])
+def _in_time(columns: Columns, slots: Int64s, until: Int64s) -> NDArray[np.uint64]:
+    """Bits of the models whose usable score arrived before `until`."""
+    early = (columns.status[slots] == OK) & (columns.arrival_us[slots] < until[:, None])
     bits = np.uint64(1) << np.arange(early.shape[1], dtype=np.uint64)
     arrived: NDArray[np.uint64] = np.bitwise_or.reduce(np.where(early, bits, np.uint64(0)), axis=1)
     return arrived

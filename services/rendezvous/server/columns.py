@@ -58,7 +58,7 @@ class Columns:
         """Another model axis: column i of it was at places[i] before, or is new where that is -1."""
         known = np.array(places, np.int64)
         old = known >= 0
-        capacity, width = len(self.state), self.output.shape[2]
+        capacity, models, width = self.output.shape
         status = np.zeros((capacity, len(known)), np.uint8)
         arrival_us = np.full((capacity, len(known)), -1, np.int64)
         output = np.full((capacity, len(known), width), np.nan, np.float32)
@@ -67,6 +67,9 @@ class Columns:
         self.status, self.arrival_us, self.output = status, arrival_us, output
         self.reported, self.usable = _moved(self.reported, places), _moved(self.usable, places)
         self.expected = _moved(self.expected, places)
+        now_at = np.full(models + 1, -1, np.int16)  # the last is of winner -1: nobody stays nobody
+        now_at[known[old]] = np.flatnonzero(old)
+        self.winner = now_at[self.winner]
 
     def free(self, slots: Int64s) -> None:
         """Make slots as new."""

@@ -21,16 +21,17 @@ class Floods:
     def __init__(self) -> None:
         self._begun_us = 0
         self._useless: dict[bytes, int] = {}
-        self._shut: frozenset[bytes] = frozenset()
+        self._shut: set[bytes] = set()
+        self._news: set[bytes] = set()
 
     def turn(self, now_us: int) -> frozenset[bytes]:
-        """Who is shut out from now on and was not before; a window later they may try again."""
-        if now_us - self._begun_us < WINDOW_US:
-            return frozenset()
-        before, self._begun_us = self._shut, now_us
-        self._shut = frozenset(writer for writer, count in self._useless.items() if count > USELESS_RECORDS)
-        self._useless = {}
-        return self._shut - before
+        """Who was shut out since the last turn; whoever is calm for a window may try again."""
+        if now_us - self._begun_us >= WINDOW_US:
+            self._begun_us = now_us
+            self._shut = {writer for writer, count in self._useless.items() if count > USELESS_RECORDS}
+            self._useless = {}
+        news, self._news = frozenset(self._news), set()
+        return news
 
     def shuts(self, key: bytes | None, known: Container[bytes]) -> bytes | None:
         """The writer, when it is shut out; a record of its that is not read goes on counting."""
@@ -47,7 +48,10 @@ class Floods:
         self._count(_writer(key, known))
 
     def _count(self, writer: bytes) -> None:
-        self._useless[writer] = self._useless.get(writer, 0) + 1
+        count = self._useless[writer] = self._useless.get(writer, 0) + 1
+        if count > USELESS_RECORDS and writer not in self._shut:  # at once: a window can bring a hundred times as many
+            self._shut.add(writer)
+            self._news.add(writer)
 
 
 def _writer(key: bytes | None, known: Container[bytes]) -> bytes:

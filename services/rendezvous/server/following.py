@@ -8,7 +8,7 @@ from dataclasses import replace
 from rendezvous.log.records import Record
 from rendezvous.registry.fold import folded
 from rendezvous.registry.state import Control
-from rendezvous.server.plan import plan_for
+from rendezvous.server.plan import check_rules
 from rendezvous.settings import Endpoint, SettingsError
 
 
@@ -20,9 +20,9 @@ def followed(endpoint: Endpoint, control: Control, records: Iterable[Record]) ->
     refusals = []
     for record in records:
         before, control = control, folded(control, [record])
-        if control.refusal is None and control.rules is not before.rules:
+        if control.refusal is None and control.rules is not None and control.rules is not before.rules:
             try:
-                plan_for(endpoint, control, 0)
+                check_rules(endpoint, control.rules)
             except SettingsError as error:
                 control = replace(control, rules=before.rules, refusal=f"the rules before stay in force: {error}")
         if control.refusal is not None:

@@ -101,3 +101,20 @@ def dead_letter(record: Record, fault: Fault, now_us: int) -> DeadLetter:
         value=record.value[:MAX_DEAD_BYTES],
         size_bytes=len(record.value),
     )
+
+
+def undecodable(topic: str, partition: int, offset: int, appended_us: int, now_us: int) -> DeadLetter:
+    """What is written about a request whose value no model could read."""
+    return DeadLetter(
+        reason=DeadLetterReason.UNREADABLE,
+        detail="no model could decode the value; it stands at its position and is not repeated here",
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        appended_us=appended_us,
+        written_us=now_us,
+        headers=(),
+        key=None,
+        value=b"",
+        size_bytes=0,
+    )

@@ -16,7 +16,7 @@ stands; a later one is counted as a duplicate. A score for a closed slot is coun
 unknown. Slots are a ring: the slot of offset o is o & (capacity - 1), valid while o < base + capacity.
 
 A request is answered by the plan that was in force when it arrived here. A new plan may bring another model axis;
-versions that are no longer deployed stay on it until the next one, for what is in flight.
+versions that are no longer deployed stay on it for as long as requests are in flight that opened while they were.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class Mailbox:
         flying = columns.state >= OPEN
         used = np.unique(columns.plan[flying]).tolist()
         old = self.plan.axis
-        leaving = [pair for pair in old if pair not in plan.axis] if used else []
+        wanted = {pair for number in used for pair in self._plans[number].deployed}
+        leaving = [pair for pair in old if pair in wanted and pair not in plan.axis]
         axis = (*plan.axis, *leaving)[:MAX_MODELS]
         if axis != old:
             places = [old.index(pair) if pair in old else -1 for pair in axis]

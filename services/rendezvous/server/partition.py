@@ -18,6 +18,7 @@ from rendezvous.server.ledger import Ledger, Owes, Resume
 from rendezvous.server.mailbox import Decided, Mailbox
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.plan import Plan
+from rendezvous.server.policies import NOBODY
 from rendezvous.server.watching import Judgement, Watch
 from rendezvous.settings import FallbackLimits
 
@@ -82,7 +83,12 @@ class Partition:
 
     def adopt(self, plan: Plan) -> None:
         """Requests that arrive from now on are answered by another plan."""
+        before = self.plan.axis
         self._mailbox.adopt(plan)
+        column_of = self.plan.column_of
+        for offset, (known, record) in self._decided.items():
+            winner = column_of.get(before[known.winner], NOBODY) if known.winner >= 0 else NOBODY
+            self._decided[offset] = replace(known, winner=winner), record
 
     def resume(self, topic_id: str) -> Resume:
         """Where a successor must start reading scores and decisions."""

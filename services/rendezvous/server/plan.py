@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from rendezvous.messages import Floats, Int64s
 from rendezvous.registry.events import Quality, State
 from rendezvous.registry.state import Control, Pair
-from rendezvous.rules import Rules, Step
-from rendezvous.server.policies import COMBINED, POLICIES, Policy, fault_of
+from rendezvous.rules import MAX_WEIGHT, Rules, Step
+from rendezvous.server.policies import POLICIES, Policy, fault_of
 from rendezvous.settings import Endpoint, SettingsError
 
 MS_US = 1_000
@@ -44,13 +44,16 @@ class PlannedStep:
 class Plan:
     """Who is compared (the model axis), who answers when, and how long things may take.
 
+    deployed: the versions that control named when the plan was made; a mailbox's axis may have others beside them.
     expected: bits of those whose reports close a mailbox early; 0 for everybody who is alive. watched: for each pair
-    that the rules schedule, suspended or not, the end of its first step in µs from the append. suspended: who is
-    passed by on this partition. policy is a hash of what decides an answer besides scores, control how far control had
-    been read.
+    that the rules schedule and that is active, suspended or not, the end of its first step in µs from the append.
+    suspended: who is passed by on this partition. first: whom the rules would rather have than all others, suspended
+    or not; None when that depends on the request. policy is a hash of what decides an answer besides scores, control
+    how far control had been read.
     """
 
     axis: Axis
+    deployed: Axis
     steps: tuple[PlannedStep, ...]
     default: Floats
     deadline_us: int
@@ -62,6 +65,7 @@ class Plan:
     expected: int
     watched: Mapping[Pair, int]
     suspended: frozenset[Pair]
+    first: Pair | None
     policy: str
     control: int
 
@@ -91,13 +95,9 @@ class Plan:
         return int(np.bitwise_or.reduce([step.mask for step in self.steps]))
 
     @cached_property
-    def first_choice(self) -> int:
-        """The column whose answer is `preferred`, whenever it comes; COMBINED when it depends on the request."""
-        step = self.steps[0]
-        if not len(step.columns) or step.policy.patient or step.policy.weights == "required":
-            return COMBINED
-        quality = np.nan_to_num(step.weights, nan=-np.inf)
-        return int(step.columns[int(np.argmax(quality)) if step.policy.weights == "best" else 0])
+    def first_choice(self) -> int | None:
+        """The column whose answer is `preferred`, whenever it comes; -1 for nobody's, None when the draw decides."""
+        return None if self.first is None else self.column_of.get(self.first, -1)
 
     def changes(self, before: Plan) -> bool:
         """Whether it differs from what is in force in more than how far control has been read."""
@@ -134,16 +134,13 @@ def plan_for(endpoint: Endpoint, control: Control, partition: int) -> Plan:
             f"{endpoint.topic('control')} holds no rules: "
             f"run `rendezvous models deploy --endpoint {endpoint.name}` first"
         )
-    if len(rules.default) != len(endpoint.output.default):
-        raise SettingsError(
-            f"{endpoint.topic('control')}: the default has {len(rules.default)} numbers, the endpoint's output "
-            f"{len(endpoint.output.default)}: an endpoint cannot change its width"
-        )
+    check_rules(endpoint, rules)
     axis, suspended = control.deployed, control.suspended.get(partition, frozenset())
-    steps = _steps(endpoint, control, axis, suspended)
+    steps = _steps(rules, control, axis, suspended)
     expected = [pair for name in rules.expected if (pair := control.resolve(name)) is not None]
     return Plan(
         axis=axis,
+        deployed=axis,
         steps=steps,
         default=np.array(rules.default, np.float32),
         deadline_us=rules.deadline_ms * MS_US,
@@ -155,35 +152,51 @@ def plan_for(endpoint: Endpoint, control: Control, partition: int) -> Plan:
         expected=_bits(axis.index(pair) for pair in expected),
         watched=_watched(control, rules),
         suspended=suspended,
+        first=_first(control, rules.schedule[0]),
         policy=_hash(steps, rules.default, rules.reply_margin_ms),
         control=control.position,
     )
 
 
-def _steps(endpoint: Endpoint, control: Control, axis: Axis, suspended: frozenset[Pair]) -> tuple[PlannedStep, ...]:
-    """The rules' steps with those who can answer now; a step that nobody is left in is passed by, but for the last."""
-    rules = control.rules
-    steps = []
-    for number, step in enumerate(rules.schedule if rules else ()):
+def check_rules(endpoint: Endpoint, rules: Rules) -> None:
+    """See that rules can be followed: cheap, since whoever reads control must do so for each that ever stood there.
+
+    Raises:
+        SettingsError: this server does not know how to follow them.
+    """
+    topic = endpoint.topic("control")
+    if len(rules.default) != len(endpoint.output.default):
+        raise SettingsError(
+            f"{topic}: the default has {len(rules.default)} numbers, the endpoint's output "
+            f"{len(endpoint.output.default)}: an endpoint cannot change its width"
+        )
+    for number, step in enumerate(rules.schedule, start=1):
         if fault := fault_of(step.policy, endpoint.output.kind, weighted=bool(step.weights)):
-            raise SettingsError(f"{endpoint.topic('control')}: schedule step {number + 1}: {fault}")
-        named: dict[Pair, str] = {}
+            raise SettingsError(f"{topic}: schedule step {number}: {fault}")
+
+
+def _steps(rules: Rules, control: Control, axis: Axis, suspended: frozenset[Pair]) -> tuple[PlannedStep, ...]:
+    """The rules' steps with those who can answer now; a step that nobody is left in is passed by, but for the last."""
+    steps = []
+    for step in rules.schedule:
+        named: dict[Pair, float] = {}
         for name in step.models:
             pair = control.resolve(name)
             if pair is not None and pair not in suspended and control.versions[pair].state is State.ACTIVE:
-                named.setdefault(pair, name)
+                named[pair] = named.get(pair, 0.0) + step.weights.get(name, 0.0)
         if named or step.until_ms is None:
             steps.append(_planned(step, named, control, axis))
     return tuple(steps)
 
 
-def _planned(step: Step, named: Mapping[Pair, str], control: Control, axis: Axis) -> PlannedStep:
+def _planned(step: Step, named: Mapping[Pair, float], control: Control, axis: Axis) -> PlannedStep:
+    """named: who can answer, and the document's weight for it."""
     policy = POLICIES[step.policy]
     if policy.weights in {"best", "hedge"}:
         known = control.weights.get(Quality(policy.weights), {})
         weights = [known.get(pair, np.nan) for pair in named]
     else:
-        weights = [step.weights.get(name, 0.0) if step.weights else np.nan for name in named.values()]
+        weights = list(named.values()) if step.weights else [np.nan] * len(named)
     finite = np.array([weight if np.isfinite(weight) else np.nan for weight in weights], np.float64)
     unplaced = PlannedStep(
         until_us=None if step.until_ms is None else step.until_ms * MS_US,
@@ -191,7 +204,7 @@ def _planned(step: Step, named: Mapping[Pair, str], control: Control, axis: Axis
         columns=np.empty(0, np.int64),
         mask=np.uint64(0),
         policy=policy,
-        weights=finite if policy.weights == "best" else np.maximum(finite, 0.0),
+        weights=finite if policy.weights == "best" else np.clip(finite, 0.0, MAX_WEIGHT),
     )
     return _placed(unplaced, axis)
 
@@ -210,13 +223,25 @@ def _placed(step: PlannedStep, axis: Axis) -> PlannedStep:
     )
 
 
+def _first(control: Control, step: Step) -> Pair | None:
+    """Whom a step's policy takes when all of its models have answered; None when that depends on the request."""
+    named = {pair: name for name in step.models if (pair := control.resolve(name)) is not None}
+    policy = POLICIES[step.policy]
+    if not named or policy.patient or policy.weights == "required":
+        return None
+    if policy.weights == "none":
+        return next(iter(named))
+    known = control.weights.get(Quality.BEST, {})
+    return max(named, key=lambda pair: known.get(pair, -np.inf))
+
+
 def _watched(control: Control, rules: Rules) -> dict[Pair, int]:
     end_ms = rules.deadline_ms - rules.reply_margin_ms
     watched: dict[Pair, int] = {}
     for step in rules.schedule:
         for name in step.models:
             pair = control.resolve(name)
-            if pair is not None:
+            if pair is not None and control.versions[pair].state is State.ACTIVE:
                 watched.setdefault(pair, (end_ms if step.until_ms is None else step.until_ms) * MS_US)
     return watched
 

@@ -97,10 +97,12 @@ def mean(ballot: Ballot) -> Choice:
     unknown = np.isnan(ballot.weights)
     weights: Float64s = np.where(unknown, 1.0 if unknown.all() else 0.0, ballot.weights)
     voices: Float64s = ballot.usable * weights
-    total = _sum(voices)
-    shares = voices / np.where(total > 0, total, 1.0)[:, None]  # before they meet outputs: tiny ones would vanish
+    most = voices.max(axis=1)
+    shares = voices / np.where(most > 0, most, 1.0)[:, None]  # before they meet outputs: tiny ones would vanish
+    total = _sum(shares)
     outputs = np.where(ballot.usable[:, :, None], ballot.outputs, np.float32(0)).astype(np.float64)
-    return _together(ballot, weights > 0, _sum(outputs * shares[:, :, None]))
+    sums = _sum(outputs * shares[:, :, None])
+    return _together(ballot, weights > 0, sums / np.where(total > 0, total, 1.0)[:, None])
 
 
 def median(ballot: Ballot) -> Choice:

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from rendezvous.log.records import LogError, Sink
+from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source
 from rendezvous.messages import Comparisons, DeadLetter, Message, Request, Response
-from rendezvous.registry.events import ControlEvent
+from rendezvous.server.outbox import position
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
-from rendezvous.server.replies import PARK_US, Address, Addressed, Parking, Refusal, Replies, responses
+from rendezvous.server.replies import (
+    FOREVER_US,
+    NEVER_US,
+    PARK_US,
+    Address,
+    Addressed,
+    Parking,
+    Refusal,
+    Replies,
+    responses,
+)
 from rendezvous.settings import Endpoint
 from rendezvous.wire import encode
 
+LETTERS_BYTES = 64 * 1024 * 1024
+"""Of dead letters under way, a quarter of the producer's queue: later ones go without the record that they are about,
+since a full queue makes the server stand still, and no answer leaves."""
 PARKED_LOOK_S = 0.01
 """Between two looks, while a flush waits for a cluster to say which topics are there."""
-
-NEVER_US, FOREVER_US = 0, 1 << 62
-"""Times by which nothing, and everything, has waited too long."""
 
 _logger = logging.getLogger(__name__)
 
@@ -73,24 +84,47 @@ class Outstanding:
 
 
 class Publisher:
-    """The server's producer side for one endpoint: `answers` have a deadline, our `records` have not.
+    """The outbox of the default mode (see `Outbox`): `answers` have a deadline, our `records` have not.
 
     A record of ours that cannot be delivered (decision, comparison, dead letter) is kept in `failed`, and the service
-    stops: its successor resumes from the last commit, so nothing is lost. An answer that cannot be delivered is a
-    dead letter: its reply topic is the application's. Its decision waits for the letter as it would for the answer,
-    so that a successor writes the letter if we die before it is there.
+    stops: its successor resumes from the last commit, so nothing is lost. So it does when nobody takes the answers on
+    our own reply topic. Any other answer that cannot be delivered is a dead letter: its topic is the application's.
+    The decision waits for the letter as it would for the answer, so that a successor writes the letter if we die before
+    it is there.
     """
 
-    def __init__(self, endpoint: Endpoint, answers: Sink, records: Sink, on_letter: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        source: Source,
+        answers: Sink,
+        records: Sink,
+        on_letter: Callable[[str], None],
+        topic_id: str,
+    ) -> None:
+        self._source = source
+        self._topic_id = topic_id
+        self._requests_topic = endpoint.topic("requests")
+        self._committed: dict[int, Committed] = {}
         self._answers = answers
         self._records = records
         self._on_letter = on_letter
-        self._topics = {name: endpoint.topic(name) for name in ("decisions", "comparisons", "dead-letters", "control")}
+        self._topics = {name: endpoint.topic(name) for name in ("decisions", "comparisons", "dead-letters")}
+        self._responses = endpoint.topic("responses")
         self._replies = Replies(endpoint, answers.partitions)
         self._parking = Parking(self._replies)
         self._outstanding = Outstanding()
         self._reports = 0
+        self._letters_bytes = 0
         self.failed: str | None = None
+
+    def gained(self, numbers: Sequence[int]) -> None:
+        """See `Outbox.gained`: here a predecessor that lives is only asked, by the group, to stop."""
+
+    def entitled(self, partitions: Iterable[Partition]) -> bool:
+        """See `Outbox.entitled`: the group takes positions only from a member of its present generation."""
+        held = {partition.number: position(partition, self._topic_id) for partition in partitions}
+        return self._source.still_member(self._requests_topic, held)
 
     @property
     def undelivered(self) -> int:
@@ -125,6 +159,10 @@ class Publisher:
             self._outstanding.reported(address, size)
             if error is None:
                 batch.one_less()
+            elif error == TIMED_OUT and address.topic == self._responses:
+                self._fail(
+                    f"{address.topic}: {error}"
+                )  # ours: the cluster is away, and a letter would not arrive either
             else:
                 self._refuse(request, response, Refusal(f"{address.topic}: {error}"), batch)
 
@@ -142,6 +180,9 @@ class Publisher:
         self._letter_out(self._replies.letter(request, response, refusal), lambda _: batch.one_less())
 
     def _decide(self, partition: Partition, verdicts: Verdicts) -> None:
+        # of a partition that is gone too: the answers are there, and a successor that has not read decisions to their
+        # end yet leaves them alone. Nor are answers that wait in the queue then taken back: after an outage they are
+        # the first to arrive, and the client could only purge all partitions' at once
         self._own(
             "decisions",
             partition.number,
@@ -152,10 +193,6 @@ class Publisher:
     def compare(self, partition: Partition, comparisons: Comparisons) -> None:
         """Send the comparisons of closed mailboxes."""
         self._own("comparisons", partition.number, comparisons, lambda _: partition.compared(comparisons.offsets))
-
-    def tell(self, event: ControlEvent) -> None:
-        """Append to control; it is in force once it is read back."""
-        self._own("control", 0, event, lambda _: None)
 
     def letter(self, letter: DeadLetter, partition: Partition | None) -> None:
         """Send a dead letter; `partition` owes it for the letter's offset."""
@@ -169,40 +206,61 @@ class Publisher:
         _logger.info(
             "dead letter: %s %s-%d@%d: %s", letter.reason, letter.topic, letter.partition, letter.offset, letter.detail
         )
-        self._own("dead-letters", None, letter, done)
+        if self._letters_bytes > LETTERS_BYTES:
+            letter = replace(letter, headers=(), key=None, value=b"")
+        value = encode(letter)
+        self._letters_bytes += len(value)
 
-    def _own(self, topic: str, number: int | None, message: Message, done: Callable[[int], None]) -> None:
+        def buried(position: int) -> None:
+            self._letters_bytes -= len(value)
+            done(position)
+
+        self._hand_over("dead-letters", None, value, buried)
+
+    def _own(self, topic: str, number: int, message: Message, done: Callable[[int], None]) -> None:
+        self._hand_over(topic, number, encode(message), done)
+
+    def _hand_over(self, topic: str, number: int | None, value: bytes, done: Callable[[int], None]) -> None:
         """Send to one of our topics; `done` gets the record's position."""
 
         def delivered(error: str | None, position: int) -> None:
             self._reports -= 1
             if error is None:
                 done(position)
-            elif self.failed is None:
-                self.failed = f"{self._topics[topic]}: {error}"
+            else:
+                self._fail(f"{self._topics[topic]}: {error}")
 
         self._reports += 1
-        self._records.send(self._topics[topic], encode(message), partition=number, delivered=delivered)
+        self._records.send(self._topics[topic], value, partition=number, delivered=delivered)
 
-    def check(self, now_us: int) -> None:
-        """Run the callbacks that are due, and send the answers whose topic has become known.
+    def _fail(self, what: str) -> None:
+        """The first failure is the one that is told."""
+        self.failed = self.failed or what
 
-        Raises:
-            LogError: a record of ours could not be delivered.
-        """
+    def turn(self, partitions: Mapping[int, Partition], now_us: int) -> list[int]:
+        """See `Outbox.turn`: run the callbacks that are due, send the answers whose topic has become known."""
+        del partitions
         for ready in self._parking.due(now_us):
             self._send(ready)
         self._answers.serve()
         self._records.serve()
         if self.failed is not None:
             raise LogError(f"{self.failed}: stopping; a restart resumes from the last commit and loses nothing")
+        return []
 
-    def gone(self, partition: Partition) -> None:
-        """A partition is somebody else's: what waits here for it is theirs to send."""
-        self._parking.forget(partition)
+    def commit(self, partitions: Iterable[Partition]) -> None:
+        """See `Outbox.commit`."""
+        self._commit(partitions, wait=False)
 
-    def flush(self, timeout_s: float) -> None:
-        """Wait for what is under way, decisions that follow answers and letters included."""
+    def _commit(self, partitions: Iterable[Partition], *, wait: bool) -> None:
+        for partition in partitions:
+            committed = position(partition, self._topic_id)
+            if committed.offset > 0 and self._committed.get(partition.number) != committed:
+                self._source.commit(self._requests_topic, partition.number, committed, wait=wait)
+                self._committed[partition.number] = committed
+
+    def finish(self, partitions: Mapping[int, Partition], timeout_s: float) -> None:
+        """See `Outbox.finish`; decisions that follow answers and letters are waited for too."""
         give_up_s = time.monotonic() + min(timeout_s, PARK_US / 1e6)
         while self._parking.parked:
             for ready in self._parking.due(NEVER_US if time.monotonic() < give_up_s else FOREVER_US):
@@ -212,6 +270,12 @@ class Publisher:
         self._answers.flush(timeout_s)  # their reports send decisions and letters
         self._records.flush(timeout_s)  # letters' reports send decisions
         self._records.flush(timeout_s)
+        self._commit(partitions.values(), wait=True)
+
+    def gone(self, partition: Partition) -> None:
+        """See `Outbox.gone`."""
+        self._parking.forget(partition)
+        self._committed.pop(partition.number, None)
 
 
 class _Batch:

@@ -24,6 +24,10 @@ MAX_PARKED = 10_000
 """Answers that wait for that, all topics together: a second of 10,000 requests with a new topic each."""
 
 
+NEVER_US, FOREVER_US = 0, 1 << 62
+"""Times by which nothing, and everything, has waited too long."""
+
+
 class Address(NamedTuple):
     """Where an answer goes; any partition when it is None."""
 

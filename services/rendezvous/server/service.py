@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+import os
+import socket
 from collections.abc import Callable, Sequence
 
-from rendezvous.log.records import Committed, Record, Sink, Source, Start
-from rendezvous.messages import Comparisons, DeadLetter, DeadLetterReason, Reason, Scores
-from rendezvous.registry.events import Suspension
-from rendezvous.registry.state import Control
-from rendezvous.server.following import followed
-from rendezvous.server.intake import Fault, Intake, dead_letter
-from rendezvous.server.outcomes import Verdicts
+from rendezvous.log.records import Record, Source, Start
+from rendezvous.log.roles import SESSION_MS
+from rendezvous.messages import Comparisons
+from rendezvous.server.counting import count_answers, count_scores, show_partitions
+from rendezvous.server.hearing import Hearing
+from rendezvous.server.intake import Intake, dead_letter, undecodable
+from rendezvous.server.outbox import Outbox, committed
 from rendezvous.server.partition import Partition
-from rendezvous.server.plan import plan_for
-from rendezvous.server.publishing import Publisher
+from rendezvous.server.podium import Podium
 from rendezvous.server.recovery import take_over
-from rendezvous.server.watching import Judgement
+from rendezvous.server.steering import Steering
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
 from rendezvous.wire import Codec
 
-MAX_RECORDS = 1_000
-"""In one turn of the loop: bounds how long an answer that is due waits behind arrivals."""
+MAX_RECORDS = 250
+"""In one turn of the loop: bounds how long an answer that is due waits behind arrivals. Rubbish costs most, up to 0.25 ms
+a request with its dead letter; what NumPy costs a turn is by then spread over enough."""
 IDLE_US = 50_000
 """The longest wait for a record: how late a close or a commit may be."""
 REPORT_US = 2_000
@@ -32,6 +33,14 @@ CLOSE_EVERY_US = 50_000
 """Comparisons are for the monitor, which is in no hurry: larger records cost less."""
 COMMIT_EVERY_US = 500_000
 """A successor reads again at most this much; a commit costs the broker a write."""
+FROZEN_US = SESSION_MS * 1_000 // 2
+"""Whoever did not come round for this long may have lost its partitions without knowing it."""
+DOUBT_US = 10_000
+"""The wait for the group's word, while this process does not know whether it is still a member."""
+BY = f"server@{socket.gethostname()}:{os.getpid()}"
+"""Who says what a server says on control."""
+TOLD_REFUSALS = 10
+"""Of one turn: a flood of them on control must not become one of log lines."""
 FLUSH_S = 10.0
 """How long a stop, or giving a partition away, waits for deliveries."""
 
@@ -45,15 +54,17 @@ class Service:
         self,
         endpoint: Endpoint,
         source: Source,
-        answers: Sink,
-        records: Sink,
+        outbox: Outbox,
+        podium: Podium,
         clock_us: Callable[[], int],
+        steady_us: Callable[[], int],
         metrics: ServerMetrics,
         topic_id: str,
     ) -> None:
         self._endpoint = endpoint
         self._source = source
         self._clock_us = clock_us
+        self._steady_us = steady_us
         self._metrics = metrics
         self._topic_id = topic_id
         self._requests_topic = endpoint.topic("requests")
@@ -61,27 +72,35 @@ class Service:
         self._control_topic = endpoint.topic("control")
         features = Codec(endpoint.features_schema, endpoint.older_features_schemas)
         self._intake = Intake(features, endpoint.request.max_bytes, len(endpoint.output.default))
-        self._publisher = Publisher(
-            endpoint, answers, records, lambda reason: metrics.dead_letters.labels(reason).inc()
-        )
+        self._hearing = Hearing(self._intake)
+        self._outbox = outbox
+        self._podium = podium
         self._partitions: dict[int, Partition] = {}
         self._positions: dict[tuple[str, int], int] = {}
-        self._committed: dict[int, Committed] = {}
         self._close_at_us = 0
         self._commit_at_us = 0
         self._held = False
-        self._control, _ = followed(endpoint, Control(), source.read(self._control_topic, 0, 0))
+        self._steering = Steering(endpoint, source.read(self._control_topic, 0, 0, uncommitted=True), BY)
+        podium.show(self._steering.control)
         self._follows = False
-        plan_for(endpoint, self._control, 0)  # what it says can be followed, or we do not start
-        self.joined = False
+        self._turned_us = steady_us()
+        self._sure = True
+        self._untaken: list[Record] = []
+        self._joined = False
+        self._in_doubt: set[int] = set()
         source.subscribe(self._requests_topic, self)
 
     # ------------------------------------------------------------------------------------------------- the loop
 
     @property
     def ready(self) -> bool:
-        """Joined, and every owned partition is live."""
-        return self.joined and all(partition.live for partition in self._partitions.values())
+        """A member of the group, sure of it, and live in every partition that it owns.
+
+        A member without partitions is ready: it takes over when another one goes. Whoever lost all of them to its
+        session's end is not, until the group has taken it in again.
+        """
+        well = self._joined and self._sure and not self._in_doubt
+        return well and all(partition.live for partition in self._partitions.values())
 
     @property
     def over(self) -> bool:
@@ -94,25 +113,57 @@ class Service:
         Raises:
             LogError: the log failed beyond repair; a restart resumes where this one stopped.
         """
-        records = self._source.poll(MAX_RECORDS, self._patience_us(longest_us) / 1e6)
+        # in doubt only one: the callbacks run all the same, and what is not taken yet stays little
+        self._untaken += self._source.poll(MAX_RECORDS if self._sure else 1, self._patience_us(longest_us) / 1e6)
+        if not self._entitled():
+            return
         now_us = self._clock_us()
+        records, self._untaken = self._untaken, []
         self._take_all(records, now_us)
         if self._held:
             self._note_progress()
         for partition in list(self._partitions.values()):
             for verdicts in partition.tick(now_us):
-                self._publisher.answer(partition, verdicts)
-                self._count_answers(verdicts)
+                self._outbox.answer(partition, verdicts)
+                self._steering.answered(partition, verdicts.decisions)
+                count_answers(self._metrics, verdicts)
         if now_us >= self._close_at_us:
             self._close_at_us = now_us + CLOSE_EVERY_US
             self._close(now_us)
-        self._publisher.check(now_us)
+        lost = self._outbox.turn(self._partitions, now_us)
+        self._in_doubt.update(lost)
+        self._forget(lost)
         if now_us >= self._commit_at_us:
             self._commit_at_us = now_us + COMMIT_EVERY_US
-            self._commit(wait=False)
+            self._outbox.commit(self._partitions.values())
+            self._take_over_again()
+        self._turned_us = self._steady_us()
+
+    def _entitled(self) -> bool:
+        """Whether it may answer: a process that was frozen must first prove that its partitions are still its own.
+
+        Looked at after the wait for records, where a process spends most of its time. What cannot be taken back: the
+        rest of a turn that was frozen in its middle, and what stood in the producer's queue, which its threads send
+        when they thaw. Such an answer is a repetition, by its `ce_id`, of what the new owner says.
+        """
+        away_us = self._steady_us() - self._turned_us
+        if self._sure and away_us > FROZEN_US:
+            _logger.warning(
+                "%s: away for %.1f s: asking the group for its partitions", self._requests_topic, away_us / 1e6
+            )
+            self._sure = False
+        if not self._sure:
+            self._sure = self._outbox.entitled(self._partitions.values())
+            if self._sure:
+                _logger.warning("%s: going on with partitions %s", self._requests_topic, sorted(self._partitions))
+        return self._sure
 
     def _patience_us(self, longest_us: int) -> int:
-        if self._publisher.undelivered:
+        if not self._sure:
+            return DOUBT_US
+        if self._steering.behind:
+            return 0
+        if self._outbox.undelivered:
             longest_us = min(longest_us, REPORT_US)
         due_us = min((p.next_due_us for p in self._partitions.values() if p.live), default=None)
         if due_us is not None:
@@ -121,35 +172,35 @@ class Service:
 
     def stop(self) -> None:
         """Finish what is under way, commit, and leave the group at once."""
-        self._publisher.flush(FLUSH_S)
-        self._commit(wait=True)
+        self._outbox.finish(self._partitions, FLUSH_S)
         self._source.close()
 
     # ---------------------------------------------------------------------------------------------- what arrives
 
     def _take_all(self, records: Sequence[Record], now_us: int) -> None:
-        """Requests one by one; scores together, since NumPy's price is by the call and not by the row."""
-        scores: dict[int, list[tuple[Scores, int]]] = {}
-        news = [record for record in records if record.topic == self._control_topic]
-        if news:
+        """Control first, then requests one by one, and scores together."""
+        news, scores = [], []
+        for record in records:
+            partition = self._partitions.get(record.partition)
+            if record.topic == self._control_topic:
+                news.append(record)
+            elif partition is not None:  # else taken away between the poll and now: its new owner reads it
+                self._positions[record.topic, record.partition] = record.offset + 1
+                if record.topic == self._scores_topic:
+                    scores.append(record)
+        if news or self._steering.behind:
             self._follow(news)
         for record in records:
-            partition = None if record.topic == self._control_topic else self._partitions.get(record.partition)
-            if partition is None:
-                continue  # taken away between the poll and now: its new owner reads it
-            self._positions[record.topic, record.partition] = record.offset + 1
-            if record.topic == self._scores_topic:
-                said = self._intake.scores(record, self._control.versions)
-                if isinstance(said, Fault):
-                    self._publisher.letter(dead_letter(record, said, now_us), None)
-                else:
-                    scores.setdefault(record.partition, []).append((said, record.offset))
-            else:
-                self._take_request(partition, record, now_us)
-        for number, batch in scores.items():
-            partition = self._partitions[number]
-            tally = partition.scores(batch, now_us)
-            self._metrics.tally(partition.plan.models, tally.by_fate(), [said for said, _ in batch])
+            if record.topic == self._requests_topic and record.partition in self._partitions:
+                self._take_request(self._partitions[record.partition], record, now_us)
+        if scores:
+            self._hear(scores, now_us)
+
+    def _hear(self, records: Sequence[Record], now_us: int) -> None:
+        heard = self._hearing.hear(records, self._partitions, self._steering.control, now_us)
+        for record, fault in heard.faults:
+            self._outbox.letter(dead_letter(record, fault, now_us), None)
+        count_scores(self._metrics, heard)
 
     def _take_request(self, partition: Partition, record: Record, now_us: int) -> None:
         request, fault = self._intake.request(record, partition.plan)
@@ -160,7 +211,7 @@ class Service:
             self._metrics.requests.inc()
             self._metrics.append_age.set((now_us - request.appended_us) / 1e6)
         if fault is not None:
-            self._publisher.letter(dead_letter(record, fault, now_us), partition)
+            self._outbox.letter(dead_letter(record, fault, now_us), partition)
 
     def _note_progress(self) -> None:
         ends = self._source.ends()
@@ -178,82 +229,37 @@ class Service:
 
     # ---------------------------------------------------------------------------------------------- what leaves
 
-    def _count_answers(self, verdicts: Verdicts) -> None:
-        decisions = verdicts.decisions
-        counts = Counter(zip(decisions.winners.tolist(), decisions.reasons.tolist(), strict=True))
-        for (winner, reason), count in counts.items():
-            nobody = "several" if reason == Reason.COMBINED else "default"
-            self._metrics.answered(decisions.models[winner] if winner >= 0 else nobody, reason, count)
-        for request, slack_us in zip(verdicts.requests, decisions.slacks_us.tolist(), strict=True):
-            self._metrics.slack.observe(slack_us / 1e6)
-            self._metrics.latency.observe((decisions.decided_us - request.appended_us) / 1e6)
-            if slack_us < 0:
-                self._metrics.late.inc()
-
     def _close(self, now_us: int) -> None:
         for partition in self._partitions.values():
             for comparisons in partition.close(now_us):
                 self._bury_unreadable(partition, comparisons, now_us)
-                self._publisher.compare(partition, comparisons)
-            for judgement in partition.judge(now_us):
-                self._tell(partition.number, judgement, now_us)
+                self._outbox.compare(partition, comparisons)
+        self._podium.turn()
         owned = self._partitions.values()
-        self._metrics.undelivered.set(self._publisher.undelivered)
-        self._metrics.in_flight.set(sum(partition.in_flight for partition in owned))
-        self._metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
-        self._metrics.partitions.labels("held").set(sum(not partition.live for partition in owned))
-
-    def _tell(self, number: int, judgement: Judgement, now_us: int) -> None:
-        """A version is passed by, or trusted again, once this is read back from control."""
-        model, version = judgement.pair
-        event = Suspension(
-            partition=number,
-            model=model,
-            version=version,
-            suspended=judgement.suspended,
-            missed=judgement.missed,
-            failed=judgement.failed,
-            requests=judgement.requests,
-            by="server",
-            at_us=now_us,
-        )
-        _logger.warning("%s-%d: %s", self._requests_topic, number, event)
-        self._publisher.tell(event)
+        for event in self._steering.say(owned, now_us):
+            self._podium.tell(event)
+        self._metrics.undelivered.set(self._outbox.undelivered)
+        show_partitions(self._metrics, owned, self._steering.control)
 
     def _bury_unreadable(self, partition: Partition, comparisons: Comparisons, now_us: int) -> None:
         appended = dict(zip(comparisons.offsets.tolist(), comparisons.appended_us.tolist(), strict=True))
         for offset in partition.unreadable(comparisons).tolist():
-            letter = DeadLetter(
-                reason=DeadLetterReason.UNREADABLE,
-                detail="no model could decode the value; it stands at its position and is not repeated here",
-                topic=self._requests_topic,
-                partition=partition.number,
-                offset=offset,
-                appended_us=appended[offset],
-                written_us=now_us,
-                headers=(),
-                key=None,
-                value=b"",
-                size_bytes=0,
-            )
-            self._publisher.letter(letter, partition)
-
-    def _commit(self, *, wait: bool) -> None:
-        for number, partition in self._partitions.items():
-            committed = Committed(partition.committable, partition.resume(self._topic_id).text())
-            if committed.offset > 0 and self._committed.get(number) != committed:
-                self._source.commit(self._requests_topic, number, committed, wait=wait)
-                self._committed[number] = committed
+            letter = undecodable(self._requests_topic, partition.number, offset, appended[offset], now_us)
+            self._outbox.letter(letter, partition)
 
     # ------------------------------------------------------------------------------------- what control says now
 
     def _follow(self, news: Sequence[Record]) -> None:
         """Versions came or went, aliases moved, rules changed: in force for requests that are read from now on."""
-        self._control, refusals = followed(self._endpoint, self._control, news)
-        for refusal in refusals:
+        refusals = self._steering.follow(news)
+        for refusal in refusals[:TOLD_REFUSALS]:
             _logger.warning("%s", refusal)
+        if len(refusals) > TOLD_REFUSALS:
+            _logger.warning("%s: %d more refused", self._control_topic, len(refusals) - TOLD_REFUSALS)
+        self._metrics.refused.inc(len(refusals))
+        self._podium.show(self._steering.control)
         for number, partition in self._partitions.items():
-            plan = plan_for(self._endpoint, self._control, number)
+            plan = self._steering.plan(number)
             if plan.changes(partition.plan):
                 partition.adopt(plan)
                 _logger.info(
@@ -264,10 +270,13 @@ class Service:
 
     def assigned(self, partitions: Sequence[int]) -> list[Start]:
         """Partitions were gained: learn what their predecessor left, and read on from there."""
-        starts = [] if self._follows else [Start(self._control_topic, 0, self._control.position)]
+        starts = [] if self._follows else [Start(self._control_topic, 0, self._steering.control.position)]
         self._follows = True
+        self._outbox.gained(partitions)
+        if starts:
+            self._source.bounds(self._control_topic, 0)  # asks for its leader: librdkafka would look once a second
         for number in partitions:
-            plan = plan_for(self._endpoint, self._control, number)
+            plan = self._steering.gained(number)
             takeover = take_over(self._source, self._endpoint, plan, number, self._topic_id)
             _logger.info(
                 "%s-%d: taken over at %d of %d", self._requests_topic, number, takeover.requests, takeover.requests_end
@@ -276,22 +285,40 @@ class Service:
             starts.append(Start(self._requests_topic, number, takeover.requests))
             starts.append(Start(self._scores_topic, number, takeover.scores))
         self._held = True
-        self.joined = True
+        self._joined = True
         return starts
 
     def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
         """Partitions go away: what is under way is finished and committed, unless they are lost already."""
-        stops = []
+        self._joined = not lost
         if not lost:
-            self._publisher.flush(FLUSH_S)
-            self._commit(wait=True)
+            self._outbox.finish(self._partitions, FLUSH_S)
         for number in partitions:
             _logger.info("%s-%d: %s", self._requests_topic, number, "lost" if lost else "given away")
-            partition = self._partitions.pop(number, None)
-            if partition is not None:
-                self._publisher.gone(partition)
-            self._committed.pop(number, None)
+        self._in_doubt.difference_update(partitions)
+        self._forget(partitions)
+        return [(topic, number) for number in partitions for topic in (self._requests_topic, self._scores_topic)]
+
+    def _forget(self, numbers: Sequence[int]) -> None:
+        if not numbers:
+            return
+        self._untaken = [
+            record for record in self._untaken if record.topic == self._control_topic or record.partition not in numbers
+        ]
+        for number in numbers:
+            self._steering.gone(number)
+            if partition := self._partitions.pop(number, None):
+                self._outbox.gone(partition)
             for topic in (self._requests_topic, self._scores_topic):
                 self._positions.pop((topic, number), None)
-                stops.append((topic, number))
-        return stops
+
+    def _take_over_again(self) -> None:
+        """Partitions whose last records are in doubt, from their last commit: if the group still has us as a member.
+
+        If it has not, it will say so, or whoever it gave them to has fenced us.
+        """
+        for number in sorted(self._in_doubt):
+            held = {number: committed(self._source, self._requests_topic, number)}
+            if self._source.still_member(self._requests_topic, held):
+                self._in_doubt.discard(number)
+                self._source.reread(self.assigned([number]))

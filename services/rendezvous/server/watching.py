@@ -5,8 +5,11 @@
     trusted --- over a limit, while another scheduled version is well ---> suspended
     suspended --- well for recover_s, twice as long after each relapse ---> trusted
 
-Well is under half of each limit, so that nobody goes to and fro at a limit. Looked at are the last requests that
-closed: those of `window_s`, and more if these are fewer than `requests`, but not beyond MAX_WINDOWS of them.
+Well is under half of each limit, so that nobody goes to and fro at a limit: a suspension lasts `recover_s` at least,
+and two changes that go the same way are as far apart. A relapse is not waited for. Looked at are the last requests that
+closed: those of `window_s`, and more if these are fewer than `requests`, but not beyond MAX_WINDOWS of them. Requests
+that are older than the watch over a version (it was not scheduled yet, or paused; this server had not taken over) say
+nothing of it.
 """
 
 from __future__ import annotations
@@ -50,11 +53,17 @@ class _Bucket:
 
 @dataclass(slots=True)
 class _Record:
-    """What one version did of late, and how often it has relapsed."""
+    """What one version did of late, and how often it has relapsed.
 
+    told_us: when control was told of a change that it does not show yet.
+    """
+
+    since_us: int
     buckets: deque[_Bucket] = field(default_factory=deque)
     well_since_us: int | None = None
     trusted_since_us: int | None = None
+    told_us: int | None = None
+    told: bool = False
     suspensions: int = 0
 
 
@@ -71,17 +80,21 @@ class Watch:
         counted = np.isin(comparisons.reasons, ANSWERED_BY_SCHEDULE)
         for pair in [pair for pair in self._records if pair not in ends_us]:
             del self._records[pair]
+        for pair in ends_us:
+            self._records.setdefault(pair, _Record(now_us))
         for column, pair in enumerate(zip(comparisons.models, comparisons.versions, strict=True)):
             if pair in ends_us:
                 statuses = comparisons.statuses[:, column]
-                rows = counted & (statuses != Status.SHED)
+                rows = counted & (statuses != Status.SHED) & (comparisons.appended_us >= self._records[pair].since_us)
                 failed = rows & ((statuses == Status.ERROR) | (statuses == Status.NONFINITE))
-                slow = comparisons.latencies_us[:, column] > ends_us[pair]
+                slow = comparisons.latencies_us[:, column] >= ends_us[pair]
                 missed = rows & ~failed & ((statuses == Status.NONE) | (statuses == Status.EXPIRED) | slow)
                 self._count(pair, now_us, tuple(int(np.count_nonzero(part)) for part in (rows, missed, failed)))
 
     def _count(self, pair: Pair, now_us: int, counts: tuple[int, ...]) -> None:
-        buckets = self._records.setdefault(pair, _Record()).buckets
+        buckets = self._records[pair].buckets
+        if not counts[0]:
+            return
         if not buckets or now_us >= buckets[-1].begun_us + self._window_us // BUCKETS:
             buckets.append(_Bucket(now_us))
         newest = buckets[-1]
@@ -102,6 +115,8 @@ class Watch:
                 record.well_since_us = None
             elif record.well_since_us is None:
                 record.well_since_us = now_us
+            if self._awaits_control(record, now_us, suspended=suspended(pair)):
+                continue
             if suspended(pair):
                 record.suspensions = max(record.suspensions, 1)
                 change = self._has_recovered(record, now_us)
@@ -112,14 +127,24 @@ class Watch:
                 record.suspensions += change
             if change:
                 record.trusted_since_us = record.well_since_us = None
+                record.told_us, record.told = now_us, not suspended(pair)
                 judgements.append(Judgement(pair, not suspended(pair), missed, failed, requests))
         return judgements
+
+    def _awaits_control(self, record: _Record, now_us: int, *, suspended: bool) -> bool:
+        """Whether a change was told and has not been read back yet; what stays unheard for long is told again."""
+        if record.told_us is None or record.told == suspended or now_us - record.told_us > self._recovery_us(1):
+            record.told_us = None
+        return record.told_us is not None
 
     def _of_late(self, pair: Pair, now_us: int) -> tuple[float, float, int]:
         """Shares missed and failed, and of how many requests."""
         requests = missed = failed = 0
         for bucket in reversed(self._records[pair].buckets):
-            if bucket.begun_us < now_us - self._window_us and requests >= self._limits.requests:
+            age_us = now_us - bucket.begun_us
+            if age_us > MAX_WINDOWS * self._window_us or (
+                age_us > self._window_us and requests >= self._limits.requests
+            ):
                 break
             requests, missed, failed = requests + bucket.requests, missed + bucket.missed, failed + bucket.failed
         return missed / max(requests, 1), failed / max(requests, 1), requests

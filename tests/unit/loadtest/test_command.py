@@ -15,7 +15,18 @@ from loadtest import __main__ as command
 from loadtest.failover.home import known_modes
 
 ROOT = Path(__file__).parents[3]
-OUTER = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "SCENARIO", "RATE", "SECONDS", "MODE", "REPORT")
+OUTER = (
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
+    "MAKEOVERRIDES",
+    "SCENARIO",
+    "RATE",
+    "SECONDS",
+    "MODE",
+    "RECORDS",
+    "REPORT",
+)
 """What an outer make may hand down."""
 
 
@@ -34,6 +45,12 @@ def test_modes_are_one_or_several() -> None:
     assert command.parse(["failover"]).rate == command.FAILOVER_RATE
 
 
+def test_a_handoff_is_measured_at_the_rate_that_is_promised() -> None:
+    """Unless another one is asked for."""
+    assert command.parse(["handoff"]).rate == 1_000.0
+    assert command.parse(["handoff", "--rate", "50", "--seconds", "3"]).seconds == 3.0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -43,6 +60,7 @@ def test_modes_are_one_or_several() -> None:
         ["steady", "--seconds", "nan"],
         ["failover", "--mode", "unheard"],
         ["failover", "--rate", "1", "2"],
+        ["hostile", "--records", "some"],
     ],
 )
 def test_what_cannot_be_measured_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,8 +77,10 @@ def test_what_cannot_be_measured_is_refused(arguments: list[str], capsys: pytest
         (["RATE=100 250", "SECONDS=3", "REPORT=x"], "steady --rate 100 250 --seconds 3 --report x"),
         (["SCENARIO=steady"], "steady"),
         (["SCENARIO=failover", "RATE=50", "MODE=default"], "failover --rate 50 --mode default"),
+        (["SCENARIO=handoff", "SECONDS=5"], "handoff --seconds 5"),
+        (["SCENARIO=hostile", "RATE=50", "RECORDS=9"], "hostile --rate 50 --records 9"),
     ],
-    ids=["none", "all", "scenario", "failover"],
+    ids=["none", "all", "scenario", "failover", "handoff", "hostile"],
 )
 def test_make_passes_its_arguments_through(arguments: list[str], words: str) -> None:
     """Each is handed on when it was given, and only then."""

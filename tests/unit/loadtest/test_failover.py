@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from loadtest.failover import home, picture
-from loadtest.failover.books import CLOCKS, Answer, Asked, Case, cases, counts, longest_gap_ms, recovery_ms, within
-from loadtest.failover.report import EXACTLY_ONCE, QUIET, WARM_UP, Fault, History, Moment, mode_figures, targets
+from loadtest.failover.books import CLOCKS, Answer, Asked, Case, Recovery, cases, counts, longest_gap_ms, within
+from loadtest.failover.report import (
+    EXACTLY_ONCE,
+    QUIET,
+    WARM_UP,
+    Fault,
+    History,
+    Moment,
+    mode_figures,
+    most_other_cores,
+    targets,
+)
 from loadtest.failover.stage import live_partitions
 from rendezvous.messages import Reason
+from rendezvous.scoring.card import load_card
 from rendezvous.settings import SettingsError
 from rendezvous.telemetry import ServerMetrics, Telemetry
 
 DEADLINE_MS = 500.0
-APPENDED = CLOCKS["appended"]
+STRICT = Recovery(DEADLINE_MS, CLOCKS["appended"])
 
 
 def asked(number: int, due_ms: float = 0.0, *, appended_ms: float | None = None, acknowledged: bool = True) -> Asked:
@@ -120,19 +132,32 @@ def test_recovery_ends_with_the_answer_from_which_on_all_are_in_time(
     waited_ms: Sequence[float], recovered_ms: float | None
 ) -> None:
     """Counted from the moment of the fault, 150 ms after the first request."""
-    assert recovery_ms(stream(*waited_ms), 150, DEADLINE_MS, APPENDED) == recovered_ms
+    assert STRICT.after(150, stream(*waited_ms)) == recovered_ms
 
 
 def test_recovery_may_count_from_the_first_miss() -> None:
     """Struck at 0, first missed by the request due at 200, over with the answer at 403."""
     found = stream(1, 1, 900, 900, 3)
-    assert recovery_ms(found, 0, DEADLINE_MS, APPENDED) == 403
-    assert recovery_ms(found, 0, DEADLINE_MS, APPENDED, since_first_miss=True) == 203
+    assert STRICT.after(0, found) == 403
+    assert replace(STRICT, since_first_miss=True).after(0, found) == 203
+
+
+def test_recovery_may_ask_for_some_time_only() -> None:
+    """After the miss at 100 the next one is 200 ms away from the first in time, after that one nothing is missed."""
+    found = stream(1, 900, 2, 2, 900, 3, 3)
+    assert STRICT.after(0, found) == 503
+    assert replace(STRICT, steady_ms=200.0).after(0, found) == 202
+    assert replace(STRICT, steady_ms=201.0).after(0, found) == 503
+
+
+def test_a_second_answer_disturbs_nobody() -> None:
+    """The first one was in time."""
+    assert STRICT.after(0, [case(0, 10, 900), case(100, 110)]) == 0.0
 
 
 def test_a_request_under_way_does_not_make_recovery_negative() -> None:
     """Due before the fault and late by chance, with a successor that was answered before it."""
-    assert recovery_ms(stream(900, 1), 150, DEADLINE_MS, APPENDED) == 0.0
+    assert STRICT.after(150, stream(900, 1)) == 0.0
 
 
 def test_the_longest_gap_is_between_answers() -> None:
@@ -169,6 +194,21 @@ def test_each_request_belongs_to_one_fault() -> None:
     assert sum(fault["sent"] for fault in figures["faults"]) == figures["totals"]["sent"] == 80
 
 
+def test_what_went_wrong_is_shown_by_example() -> None:
+    """Where a request stands, and its answers; those that went well are not."""
+    found = history()
+    twice = found.cases[3]
+    again = Case(twice.asked, [*twice.answers, answer(3, 10_900, place=(1, 3))], buried=False)
+    found = replace(found, cases=[*found.cases[:3], again, *found.cases[4:]])
+    assert mode_figures(found)["faults"][0]["examples"] == [
+        {
+            "partition": 1,
+            "offset": 3,
+            "answers": [{"reason": "preferred", "after_ms": 5.0}, {"reason": "preferred", "after_ms": 800.0}],
+        }
+    ]
+
+
 def test_recovery_is_told_for_each_partition_and_the_worst() -> None:
     """Partition 0 never noticed; the first in time on 1 was due at 12.5 s and is answered at 13 s."""
     entry = mode_figures(history())["faults"][2]
@@ -179,13 +219,21 @@ def test_recovery_is_told_for_each_partition_and_the_worst() -> None:
     assert (entry["late"], entry["victim"]) == (5, "server-1")
 
 
+def test_what_is_under_way_belongs_to_the_next_moment() -> None:
+    """A second moment at 12.6 s takes the misses due from 12.1 s on; the one before has no more to recover from."""
+    found = history()
+    found.faults[2].moments.append(Moment("SIGCONT", 12_600, None))
+    stopped, woken = mode_figures(found)["faults"][2]["recovery_ms"]["appended"]
+    assert (stopped["worst"], woken["worst"]) == (None, 400.0)
+
+
 def test_targets_are_met_or_not_and_never_asserted() -> None:
     """A recovery within its bound is met, one that never came is not."""
     figures = mode_figures(history())
     assert {target["name"]: target["met"] for target in targets(figures, "appended")} == {
         "default: lost": True,
         "default: duplicates that are not recognisable": True,
-        "default: recovery ms, SIGSTOP": True,
+        "default: SIGSTOP, ms": True,
     }
     figures["faults"][2]["recovery_ms"]["appended"][0]["worst"] = None
     assert targets(figures, "appended")[-1]["met"] is False
@@ -197,6 +245,29 @@ def test_a_recognisable_duplicate_is_one_too_many_with_exactly_once(mode: str, m
     figures = mode_figures(history(mode))
     figures["totals"] |= {"duplicates": 1, "recognisable": 1}
     assert targets(figures, "appended")[1]["met"] is met
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        (case(0, 10), "first choice, in time"),
+        (case(0, 600), "late"),
+        (case(0, 1_010, appended_ms=1_000), "taken late by the broker"),
+        (case(0), "never answered"),
+    ],
+    ids=["in time", "late", "taken late", "never"],
+)
+def test_a_request_has_one_fate(found: Case, name: str) -> None:
+    """By the broker's clock and by when it was due."""
+    assert picture.fate(found, DEADLINE_MS, "appended") == name
+
+
+def test_what_others_did_is_told_of_the_quiet_time() -> None:
+    """Nobody says it where /proc does not."""
+    figures = mode_figures(history())
+    assert most_other_cores([figures]) is None
+    figures["faults"][1]["other_cores"] = 0.7
+    assert most_other_cores([figures]) == 0.7
 
 
 def test_every_request_is_drawn_once() -> None:
@@ -232,7 +303,7 @@ def test_the_endpoint_is_one_that_services_accept(tmp_path: Path) -> None:
     endpoint = home.write_home(tmp_path, "default")
     assert endpoint.topics.partitions == home.PARTITIONS
     assert endpoint.schedule[0].models == ("champion",)
-    assert all((endpoint.folder / model / "card.json").exists() for model in endpoint.models)
+    assert len({load_card(endpoint.folder / model).version for model in endpoint.models}) == len(endpoint.models)
 
 
 def test_a_mode_that_endpoints_do_not_know_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

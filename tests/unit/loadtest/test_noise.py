@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtest.noise import Process, Spent, busy_ticks, other_cores, own_ticks, process_of
+from loadtest.noise import Process, Spent, busy_cores, busy_ticks, other_cores, own_ticks, process_of
 
 STAT = "cpu  100 20 30 9000 400 5 6 7 50 0\ncpu0 1 2 3 4 5 6 7 8 9 0\n"
 
@@ -35,3 +35,9 @@ def test_others_took_what_is_not_ours(all_s: float, cores: float) -> None:
 def test_who_cannot_say_does_not() -> None:
     """Without /proc there is no figure."""
     assert other_cores(None, Spent(1, 1, 1)) is None
+    assert busy_cores(Spent(1, 1, 1), None) is None
+
+
+def test_busy_is_everybodys() -> None:
+    """Ours too."""
+    assert busy_cores(Spent(10, 1, 1), Spent(20, 16, 11)) == 1.5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -115,8 +117,22 @@ def test_another_models_card_is_refused(endpoint: Endpoint, install: Install) ->
     """A folder copied without its card being written anew."""
     folder = install("graph", graph(), "onnx")
     write_card(folder, card_of("rule", graph(), "onnx", "model.onnx"))
-    with pytest.raises(ModelError, match="expected \\('toy', 'graph', 'onnx'\\)"):
+    with pytest.raises(CardError, match=r"is of endpoint and model \('toy', 'rule'\), expected \('toy', 'graph'\)"):
         load_model(endpoint, "graph")
+
+
+def test_a_card_of_another_kind_is_refused(endpoint: Endpoint, install: Install) -> None:
+    """The document says how a model is run."""
+    install("graph", b"def score(columns): return [0.5]", "python")
+    with pytest.raises(ModelError, match=r"the card says python, models.graph.kind in endpoint.toml onnx"):
+        load_model(endpoint, "graph")
+
+
+def test_a_version_is_run_from_its_own_folder(endpoint: Endpoint, install: Install) -> None:
+    """Whatever the workbench holds by then."""
+    version = Path(shutil.copytree(install("graph", graph(), "onnx"), endpoint.folder / "graph" / "versions" / "v"))
+    install("graph", b"not a graph", "onnx")
+    assert load_model(endpoint, "graph", version).card.sha256 == sha256(graph()).hexdigest()
 
 
 def test_synthetic_rows_have_gaps_where_the_schema_and_the_model_bear_them(endpoint: Endpoint) -> None:

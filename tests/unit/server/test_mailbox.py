@@ -1,4 +1,4 @@
-"""The mailbox: every cell of its table, then anything at all against `oracle.Oracle`, row by row.
+"""The mailbox: every cell of its table. Anything at all, against `oracle.Oracle`: test_mailbox_oracle.py.
 
 Lines of time are in milliseconds from the append. The small plan of these tests::
 
@@ -17,13 +17,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from endpoints import VERSIONS, endpoint, plan_of
-from oracle import NEVER_US, Answered, Compared, Fates, Oracle, answered, compared, fates
+from oracle import NEVER_US, Answered, Compared, Fates, answered, compared, fates
 from rendezvous.messages import Reason, Request, Scores, Status
+from rendezvous.registry.state import Pair
 from rendezvous.server.arrivals import Arrivals
 from rendezvous.server.mailbox import Decided, Mailbox
 from rendezvous.server.plan import Plan
@@ -34,7 +32,7 @@ NOON_US = 1_700_000_000_000_000
 """When the requests of these tests are appended, unless they say otherwise."""
 STEP, END, DEADLINE, SILENT, CLOSE = 10, 35, 40, 30, 200
 CAPACITY = 16
-CHAMPION, CHALLENGER, BASELINE, CANDIDATE = range(4)
+CHAMPION, CHALLENGER, BASELINE, CANDIDATE = AXIS = tuple(VERSIONS.items())
 EVERYBODY = tuple(VERSIONS)
 
 
@@ -99,9 +97,10 @@ class Box:
 
     def say_all(self, batch: Sequence[Scores], at_ms: float = 0) -> Fates:
         """Several scores records are read in one turn."""
-        return fates(self.mailbox.scores(Arrivals.of(batch, self.plan.column_of), _us(at_ms)))
+        plan = self.mailbox.plan
+        return fates(self.mailbox.scores(Arrivals.of(batch, plan.column_of), _us(at_ms)), plan.axis)
 
-    def tick(self, at_ms: float = 0, *, held: bool = False) -> list[tuple[int, int, Reason]]:
+    def tick(self, at_ms: float = 0, *, held: bool = False) -> list[tuple[int, Pair | None, Reason]]:
         """(offset, winner, reason) of the answers."""
         return [(row.offset, row.winner, Reason(row.reason)) for row in self.answers(at_ms, held=held)]
 
@@ -123,24 +122,24 @@ def _us(at_ms: float) -> int:
     return NOON_US + round(at_ms * MS_US)
 
 
-def _kept(column: int, rows: int = 1) -> Fates:
-    return Fates({column: rows}, {}, {}, {})
+def _kept(pair: Pair, rows: int = 1) -> Fates:
+    return Fates({pair: rows}, {}, {}, {})
 
 
-def _duplicate(column: int) -> Fates:
-    return Fates({}, {column: 1}, {}, {})
+def _duplicate(pair: Pair) -> Fates:
+    return Fates({}, {pair: 1}, {}, {})
 
 
-def _late(column: int) -> Fates:
-    return Fates({}, {}, {column: 1}, {})
+def _late(pair: Pair) -> Fates:
+    return Fates({}, {}, {pair: 1}, {})
 
 
-def _unknown(column: int) -> Fates:
-    return Fates({}, {}, {}, {column: 1})
+def _unknown(pair: Pair) -> Fates:
+    return Fates({}, {}, {}, {pair: 1})
 
 
 def _statuses(row: Compared) -> list[int]:
-    return [said.status for said in row.said]
+    return [said.status for said in row.said.values()]
 
 
 # ------------------------------------------------------------------------------------------------ the table: FREE
@@ -183,7 +182,7 @@ def test_early_request() -> None:
     box.say("champion", 3, output=0.75)
     assert box.ask(3, 1)
     (row,) = box.answers(1)
-    assert (row.winner, row.output, row.arrived) == (CHAMPION, (0.75,), 1 << CHAMPION)
+    assert (row.winner, row.output, row.arrived) == (CHAMPION, (0.75,), frozenset({CHAMPION}))
 
 
 def test_early_score() -> None:
@@ -193,7 +192,7 @@ def test_early_score() -> None:
     assert box.say("baseline", 3) == _kept(BASELINE)
     box.ask(3, 1)
     (row,) = box.answers(1)
-    assert row.arrived == 1 << CHAMPION | 1 << BASELINE
+    assert row.arrived == {CHAMPION, BASELINE}
 
 
 def test_early_tick() -> None:
@@ -239,7 +238,7 @@ def test_open_request_again() -> None:
     box.ask(0)
     assert not box.mailbox.request(request_of(0, budget_ms=5), NOON_US)
     assert box.tick(STEP) == []
-    assert box.tick(END) == [(0, -1, Reason.DEFAULT)]
+    assert box.tick(END) == [(0, None, Reason.DEFAULT)]
 
 
 def test_open_score() -> None:
@@ -297,11 +296,11 @@ def test_answered_score() -> None:
     """
     box = Box()
     box.ask(0)
-    assert box.tick(END) == [(0, -1, Reason.DEFAULT)]
+    assert box.tick(END) == [(0, None, Reason.DEFAULT)]
     assert box.say("champion", 0, at_ms=120, output=0.75) == _kept(CHAMPION)
     assert box.tick(120) == []
     (row,) = box.close(CLOSE)
-    assert (row.winner, row.reason) == (-1, Reason.DEFAULT)
+    assert (row.winner, row.reason) == (None, Reason.DEFAULT)
     assert row.said[CHAMPION] == (Status.OK, 120 * MS_US, (0.75,))
     assert row.said[BASELINE] == (Status.NONE, -1, None)
 
@@ -370,7 +369,7 @@ def test_answered_squeeze() -> None:
     box.tick()
     assert [row.offset for row in box.close(0, squeeze=True)] == [1]
     assert box.mailbox.in_flight == 1
-    assert box.tick(END) == [(0, -1, Reason.DEFAULT)]
+    assert box.tick(END) == [(0, None, Reason.DEFAULT)]
 
 
 # --------------------------------------------------------------------------------------- the lines below the table
@@ -388,11 +387,11 @@ def test_answered_at_once(age_ms: int, rejected: str | None, reason: Reason, hel
     box.ask(0, 1, age_ms=age_ms, rejected=rejected)
     assert box.mailbox.next_due_us <= _us(1)
     (row,) = box.answers(1, held=held)
-    assert (row.winner, row.reason, row.output) == (-1, reason, (0.25,))
+    assert (row.winner, row.reason, row.output) == (None, reason, (0.25,))
     assert row.slack_us == (DEADLINE - age_ms) * MS_US
     assert box.tick(1e9) == []
     (comparison,) = box.close(CLOSE + 1)
-    assert (comparison.winner, comparison.reason, comparison.said[CHAMPION].output) == (-1, reason, (0.75,))
+    assert (comparison.winner, comparison.reason, comparison.said[CHAMPION].output) == (None, reason, (0.75,))
 
 
 def test_almost_expired() -> None:
@@ -407,12 +406,12 @@ def test_almost_expired() -> None:
 def test_decided() -> None:
     """Decided by a predecessor: ANSWERED without an answer, and compared under that decision."""
     box = Box()
-    assert box.ask_decided(0, CHALLENGER, Reason.FALLBACK)
+    assert box.ask_decided(0, AXIS.index(CHALLENGER), Reason.FALLBACK)
     box.say("champion", 0)
     assert box.tick(1e9) == []
     assert box.mailbox.next_due_us == NEVER_US
     (row,) = box.close(CLOSE)
-    assert (row.winner, row.reason, _statuses(row)[CHAMPION]) == (CHALLENGER, Reason.FALLBACK, Status.OK)
+    assert (row.winner, row.reason, row.said[CHAMPION].status) == (CHALLENGER, Reason.FALLBACK, Status.OK)
 
 
 def test_duplicate_in_one_turn() -> None:
@@ -432,7 +431,7 @@ def test_a_failure_stands_too() -> None:
     box.say("champion", 0, status=Status.ERROR)
     assert box.say("champion", 0) == _duplicate(CHAMPION)
     box.tick(END)
-    assert _statuses(box.close(CLOSE)[0])[CHAMPION] == Status.ERROR
+    assert box.close(CLOSE)[0].said[CHAMPION].status == Status.ERROR
 
 
 @pytest.mark.parametrize("output", [float("nan"), float("inf"), float("-inf")])
@@ -443,7 +442,7 @@ def test_what_is_not_finite_is_no_score(output: float) -> None:
     box.say("champion", 0, output=output)
     box.say("baseline", 0)
     assert box.tick() == [(0, BASELINE, Reason.FALLBACK)]
-    assert _statuses(box.close(CLOSE)[0])[CHAMPION] == Status.NONFINITE
+    assert box.close(CLOSE)[0].said[CHAMPION].status == Status.NONFINITE
 
 
 def test_everybody_scheduled_failed() -> None:
@@ -456,7 +455,7 @@ def test_everybody_scheduled_failed() -> None:
     assert box.tick() == []
     box.say("baseline", 0, status=Status.UNREADABLE)
     (row,) = box.answers()
-    assert (row.winner, row.reason, row.arrived) == (-1, Reason.DEFAULT, 1 << CANDIDATE)
+    assert (row.winner, row.reason, row.arrived) == (None, Reason.DEFAULT, frozenset({CANDIDATE}))
 
 
 def test_the_window_of_scores() -> None:
@@ -491,7 +490,7 @@ def test_overloaded() -> None:
     box.ask(0)
     box.ask(CAPACITY)
     (row,) = box.answers()
-    assert (row.offset, row.winner, row.reason, row.output) == (CAPACITY, -1, Reason.OVERLOADED, (0.25,))
+    assert (row.offset, row.winner, row.reason, row.output) == (CAPACITY, None, Reason.OVERLOADED, (0.25,))
     assert box.mailbox.in_flight == 1
     box.say("champion", 0)
     box.tick()
@@ -505,7 +504,7 @@ def test_decided_beyond_the_ring() -> None:
     """A request that a predecessor has answered is not answered again, though the ring has no slot for it."""
     box = Box()
     box.ask(0)
-    box.ask_decided(CAPACITY, CHAMPION, Reason.PREFERRED)
+    box.ask_decided(CAPACITY, AXIS.index(CHAMPION), Reason.PREFERRED)
     assert box.tick() == []
 
 
@@ -644,151 +643,3 @@ def test_records_stay_below_the_brokers_limit(request_id: str) -> None:
     assert [row.offset for row in compared(comparisons)] == list(range(plan.capacity))
     values = [encode(batch.decisions) for batch in verdicts] + [encode(batch) for batch in comparisons]
     assert max(map(len, values)) < MAX_RECORD_BYTES
-
-
-# ------------------------------------------------------------------------------------------------------- the oracle
-
-PLANS = [
-    PLAN,
-    small(schedule=[{"models": ["baseline", "champion"]}]),
-    small(
-        output={"kind": "multiclass", "names": ["a", "b", "c"], "default": [0.5, 0.25, 0.25]},
-        schedule=[
-            {"until_ms": 10, "models": ["challenger"]},
-            {"until_ms": 20, "models": ["baseline", "champion"]},
-            {"models": ["champion", "challenger"]},
-        ],
-    ),
-]
-FAR = 10**15
-mostly_next = st.sampled_from([0] * 12 + [1, 2, 5, CAPACITY - 1, CAPACITY, 2 * CAPACITY, 10**6, -1, -2, -CAPACITY])
-ages_ms = st.sampled_from([0, 0, 0, 1, 5, STEP, END, DEADLINE, CLOSE, -5])
-budgets_ms = st.sampled_from([DEADLINE, DEADLINE, 1, 5, STEP, 12, 25, 100, 2 * CLOSE])
-outputs = st.sampled_from([0.5, 0.25, -1.0, 3.0e38, float("nan"), float("inf")])
-statuses = st.sampled_from([Status.OK] * 6 + [status for status in Status if status is not Status.NONE])
-rows = st.dictionaries(st.integers(-4, CAPACITY + 4) | st.just(FAR), st.tuples(statuses, outputs), min_size=1)
-batches = st.lists(st.tuples(st.sampled_from(EVERYBODY), rows), min_size=1, max_size=4)
-
-
-class MailboxAndOracle(RuleBasedStateMachine):
-    """The same events for both; after each, the same answers, comparisons, tallies, and number in flight."""
-
-    @initialize(plan=st.sampled_from(PLANS), position=st.sampled_from([0, 7, FAR]))
-    def begin(self, plan: Plan, position: int) -> None:
-        """Both are empty."""
-        self.plan = plan
-        self.now_us = NOON_US
-        self.mailbox = Mailbox(plan, position)
-        self.oracle = Oracle(plan, position)
-        self.to_answer: list[int] = []
-        self.to_compare: list[int] = []
-        self.answered: list[int] = []
-        self.compared: list[int] = []
-
-    @rule(gap=mostly_next, age_ms=ages_ms, budget_ms=budgets_ms, rejected=st.sampled_from([None] * 5 + ["too_large"]))
-    def ask(self, gap: int, age_ms: int, budget_ms: int, rejected: str | None) -> None:
-        """A request is read: the next one, one behind a gap, or one that was read before."""
-        self._ask(gap, age_ms, budget_ms, rejected, None)
-
-    @rule(gap=mostly_next, winner=st.integers(-1, 3), reason=st.sampled_from(list(Reason)[:-1]))
-    def ask_decided(self, gap: int, winner: int, reason: Reason) -> None:
-        """A request is read that a predecessor has decided."""
-        self._ask(gap, 0, DEADLINE, None, Decided(winner, reason))
-
-    def _ask(self, gap: int, age_ms: int, budget_ms: int, rejected: str | None, decided: Decided | None) -> None:
-        offset = max(0, self.oracle.position + gap)
-        appended_us = self.now_us - age_ms * MS_US
-        request = Request(offset, appended_us, appended_us + budget_ms * MS_US, f"r{offset}", None, rejected)
-        fits = not self.oracle.slots or offset < self.oracle.base + CAPACITY
-        assert self.mailbox.fits(offset) == fits
-        taken = self.mailbox.request(request, self.now_us, decided)
-        assert taken == self.oracle.request(request, self.now_us, decided)
-        if taken:
-            self.to_answer += [offset] if decided is None else []
-            self.to_compare += [offset] if fits else []
-        self._look()
-
-    @rule(batch=batches)
-    def say(self, batch: list[tuple[str, dict[int, tuple[Status, float]]]]) -> None:
-        """Scores records are read in one turn: early, late, duplicate, failed, not finite, of no request at all."""
-        records = [self._record(model, said) for model, said in batch]
-        records = [scores for scores in records if len(scores.offsets)]
-        if records:
-            arrivals = Arrivals.of(records, self.plan.column_of)
-            np.testing.assert_array_equal(
-                self.mailbox.accepts(arrivals.offsets),
-                [0 <= offset - self.oracle.base < CAPACITY for offset in arrivals.offsets.tolist()],
-            )
-            assert fates(self.mailbox.scores(arrivals, self.now_us)) == self.oracle.scores(records, self.now_us)
-        self._look()
-
-    def _record(self, model: str, said: dict[int, tuple[Status, float]]) -> Scores:
-        by_offset = {self.oracle.base + place: row for place, row in sorted(said.items()) if self.oracle.base >= -place}
-        answers = [[0.5] * (self.plan.width - 1) + [output] for _, output in by_offset.values()]
-        return record(model, list(by_offset), answers, [status for status, _ in by_offset.values()])
-
-    @rule(milliseconds=st.sampled_from([1, 1, 5, 5, STEP, SILENT, CLOSE, -1, -5, -SILENT]))
-    def pass_time(self, milliseconds: int) -> None:
-        """The clock moves, now and then backwards."""
-        self.now_us += milliseconds * MS_US
-
-    @rule(held=st.sampled_from([False, False, False, True]))
-    def tick(self, held: bool) -> None:  # noqa: FBT001 - a parameter of the rule
-        """The same is answered, in the same order, and never before it is due."""
-        due_us = self.mailbox.next_due_us
-        verdicts = self.mailbox.tick(self.now_us, held=held)
-        expected = self.oracle.tick(self.now_us, held=held)
-        assert answered(verdicts) == expected
-        assert not expected or self.now_us >= due_us
-        for batch in verdicts:
-            decisions = batch.decisions
-            assert (decisions.decided_us, decisions.policy) == (self.now_us, self.plan.policy)
-            assert (decisions.models, decisions.versions) == (self.plan.models, self.plan.versions)
-        if not held:
-            assert self.now_us < self.mailbox.next_due_us <= self.oracle.next_due_us
-        self.answered += [row.offset for row in expected]
-        self._look()
-
-    @precondition(lambda self: 0 < self.mailbox.next_due_us < NEVER_US)
-    @rule()
-    def tick_when_due(self) -> None:
-        """Just before the time that is named nothing falls due; at it the mailbox moves on."""
-        due_us = self.mailbox.next_due_us
-        self.now_us = due_us - 1
-        self.tick(held=False)
-        assert self.mailbox.next_due_us == due_us
-        self.now_us = due_us
-        self.tick(held=False)
-
-    @rule(squeeze=st.sampled_from([False, False, True]))
-    def close(self, squeeze: bool) -> None:  # noqa: FBT001 - a parameter of the rule
-        """The same is compared, in the same order."""
-        comparisons = self.mailbox.close(self.now_us, squeeze=squeeze)
-        expected = self.oracle.close(self.now_us, squeeze=squeeze)
-        assert compared(comparisons) == expected
-        for batch in comparisons:
-            assert (batch.closed_us, batch.models, batch.versions) == (
-                self.now_us,
-                self.plan.models,
-                self.plan.versions,
-            )
-        self.compared += [row.offset for row in expected]
-        self._look()
-
-    @rule()
-    def finish(self) -> None:
-        """Once everything is over: one verdict and one comparison for each request that is owed one, and no more."""
-        self.now_us += 10 * CLOSE * MS_US
-        self.tick(held=False)
-        self.close(squeeze=False)
-        assert self.mailbox.in_flight == 0
-        assert self.mailbox.next_due_us == NEVER_US
-        assert sorted(self.answered) == self.to_answer
-        assert self.compared == self.to_compare or sorted(self.compared) == self.to_compare
-
-    def _look(self) -> None:
-        assert self.mailbox.in_flight == self.oracle.in_flight <= CAPACITY
-
-
-TestMailboxAndOracle = MailboxAndOracle.TestCase
-TestMailboxAndOracle.settings = settings(deadline=None, max_examples=120, stateful_step_count=50)

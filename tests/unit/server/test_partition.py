@@ -14,12 +14,14 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from endpoints import CLOSE_MS, DEADLINE_MS, STEP_MS, VERSIONS, endpoint, plan_of
+from endpoints import CLOSE_MS, DEADLINE_MS, STEP_MS, VERSIONS, control_of, endpoint, genesis, plan_of
 from oracle import answered, compared, fates
 from rendezvous.messages import Comparisons, Int64s, Reason, Request, Scores, Status
+from rendezvous.registry.events import Deployment, State
 from rendezvous.server.ledger import Resume
 from rendezvous.server.mailbox import Decided
 from rendezvous.server.partition import Partition, Takeover
+from rendezvous.server.plan import plan_for
 
 MS_US = 1_000
 NOON_US = 1_700_000_000_000_000
@@ -165,7 +167,7 @@ def test_held_closes_nothing() -> None:
     desk.say("champion", 0)
     desk.partition.read_to(1, 1)
     (row,) = compared(desk.partition.close(_us(0)))
-    assert row.said[0].status == Status.OK
+    assert row.said["champion", CHAMPION].status == Status.OK
 
 
 # ------------------------------------------------------------------------------------------------ already decided
@@ -181,7 +183,26 @@ def test_already_decided() -> None:
     assert desk.tick() == [(1, Reason.PREFERRED)]
     desk.partition.decided(column(1), 6)
     rows = compared(desk.partition.close(_us(CLOSE_MS)))
-    assert [(row.offset, row.winner, row.reason) for row in rows] == [(0, 2, Reason.FALLBACK), (1, 0, Reason.PREFERRED)]
+    assert [(row.offset, row.winner, row.reason) for row in rows] == [
+        (0, ("baseline", BASELINE), Reason.FALLBACK),
+        (1, ("champion", CHAMPION), Reason.PREFERRED),
+    ]
+
+
+def test_already_decided_while_versions_come_and_go() -> None:
+    """What the predecessor decided is about models, not columns, though control changes before it is read again."""
+    desk = Desk(left((0, 2), decided={o: (Decided(o, Reason.FALLBACK), 5) for o in (0, 1)}))
+    gone = control_of(
+        *genesis(ENDPOINT),
+        Deployment("champion", "c9", "x", State.ACTIVE, "tests", 0),
+        Deployment("champion", CHAMPION, f"champion-{CHAMPION}", State.RETIRED, "tests", 0),
+    )
+    desk.partition.adopt(plan_for(ENDPOINT, gone, 0))
+    desk.ask(0)
+    desk.ask(1)
+    desk.partition.read_to(2, 0)
+    rows = compared(desk.partition.close(_us(CLOSE_MS)))
+    assert [row.winner for row in rows] == [None, ("challenger", VERSIONS["challenger"])]
 
 
 def test_already_decided_owes_its_comparison_alone() -> None:
@@ -363,7 +384,8 @@ def test_scores_tell_what_became_of_them() -> None:
     desk.ask(5)
     scores = Scores("baseline", BASELINE, 1, 2, column(4, 5, 9**9), np.ones(3, np.uint8), np.ones((3, 1), np.float32))
     tally = desk.partition.scores([(scores, 0), (scores, 1)], _us(0))
-    assert fates(tally) == ({2: 1}, {2: 1}, {2: 2}, {2: 2})
+    said = "baseline", BASELINE
+    assert fates(tally, PLAN.axis) == ({said: 1}, {said: 1}, {said: 2}, {said: 2})
 
 
 # -------------------------------------------------------------------------------------------------- unreadable

@@ -22,9 +22,8 @@ from rendezvous.registry.events import (
     Weights,
 )
 from rendezvous.registry.state import Control
-from rendezvous.rules import Rules
 from rendezvous.server.plan import Plan, plan_for, set_bits
-from rendezvous.server.policies import COMBINED, POLICIES
+from rendezvous.server.policies import POLICIES
 from rendezvous.settings import SettingsError
 
 MODELS = tuple(VERSIONS)
@@ -128,6 +127,7 @@ def test_a_suspended_version_is_passed_by_on_its_partition_alone() -> None:
     found = plan_after(suspension("champion", "c1"))
     assert [step.pairs for step in found.steps] == [(("challenger", "c2"), ("baseline", "b1"))]
     assert found.watched[("champion", "c1")] == STEP_MS * 1_000
+    assert found.first_choice == 0, "what others answer meanwhile is no first choice"
     assert plan_after(suspension("champion", "c1"), partition=1).policy == plan().policy
     again = plan_after(suspension("champion", "c1"), suspension("champion", "c1", suspended=False))
     assert again.policy == plan().policy
@@ -137,6 +137,7 @@ def test_a_paused_version_is_passed_by() -> None:
     """On every partition."""
     found = plan_after(deployed("champion", "c1", State.PAUSED), partition=3)
     assert [step.pairs for step in found.steps] == [(("challenger", "c2"), ("baseline", "b1"))]
+    assert set(found.watched) == {("challenger", "c2"), ("baseline", "b1")}, "who rests misses nothing"
 
 
 def test_the_last_step_stays_though_nobody_is_left_in_it() -> None:
@@ -171,17 +172,14 @@ def test_weights_come_from_the_document_or_from_control() -> None:
     best = plan_after(known, schedule=[{"models": ["champion", "challenger"], "policy": "best"}])
     np.testing.assert_array_equal(best.steps[0].weights, [np.nan, 0.5])
     assert best.first_choice == 1
-    wild = Weights(Quality.HEDGE, ("challenger", "champion"), ("c2", "c1"), (np.inf, -1.0), by="monitor", at_us=0)
-    hedge = plan_after(wild, schedule=[{"models": ["champion", "challenger"], "policy": "hedge"}])
-    np.testing.assert_array_equal(hedge.steps[0].weights, [0.0, np.nan])
 
 
 def test_the_first_choice_is_one_model_or_depends_on_the_request() -> None:
     """`split` draws it, and what is combined is nobody's."""
     weights = {"champion": 1.0, "challenger": 1.0}
     step = {"models": ["champion", "challenger"]}
-    assert plan(schedule=[step | {"policy": "split", "weights": weights}]).first_choice == COMBINED
-    assert plan(schedule=[step | {"policy": "mean"}]).first_choice == COMBINED
+    assert plan(schedule=[step | {"policy": "split", "weights": weights}]).first_choice is None
+    assert plan(schedule=[step | {"policy": "mean"}]).first_choice is None
     assert plan(schedule=[step]).first_choice == 0
 
 
@@ -226,15 +224,15 @@ def test_the_default_is_float32_and_sets_the_width() -> None:
     assert found.default.tolist() == np.array([0.1, 0.2, 0.7], np.float32).tolist()
 
 
-def test_a_policy_that_this_server_does_not_know_is_refused() -> None:
-    """By the step's number: control may have been written by a newer server."""
-    rules = endpoint().rules.model_dump(mode="json")
-    rules["schedule"][1]["policy"] = "guess"
-    newer = RulesChange(Rules.model_validate(rules).model_dump_json(), by="newer", at_us=0)
+def test_a_policy_that_does_not_suit_the_output_is_refused() -> None:
+    """By the step's number: rules are written without the endpoint at hand."""
+    wide = {"kind": "multiclass", "names": ["a", "b"], "default": [0.5, 0.5]}
+    rules = endpoint(schedule=[{"models": ["champion"], "policy": "median"}]).rules
+    of = endpoint(output=wide)
+    change = RulesChange(rules.model_copy(update={"default": (0.5, 0.5)}).model_dump_json(), by="tests", at_us=0)
     with pytest.raises(SettingsError) as caught:
-        plan_after(newer)
-    for words in ("schedule step 2", "'guess'", *POLICIES):
-        assert words in str(caught.value)
+        plan_for(of, control_of(*genesis(of), change), 0)
+    assert "tests.control: schedule step 1: policy 'median' is for outputs of kind" in str(caught.value)
 
 
 # ------------------------------------------------------------------------------------------------------ the hash

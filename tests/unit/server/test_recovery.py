@@ -39,10 +39,10 @@ class AgedSource(MemorySource):
         _, end = super().bounds(topic, partition)
         return self._lows.get(topic, 0), end
 
-    def read(self, topic: str, partition: int, start: int) -> Iterator[Record]:
+    def read(self, topic: str, partition: int, start: int, *, uncommitted: bool = False) -> Iterator[Record]:
         """See `Source.read`."""
         assert start >= self._lows.get(topic, 0), "a broker has an error for this"
-        return super().read(topic, partition, start)
+        return super().read(topic, partition, start, uncommitted=uncommitted)
 
 
 class Desk:

@@ -10,7 +10,8 @@ from scenarios import SCENARIOS
 from worlds import MemoryWorld, World
 
 
+@pytest.mark.parametrize("exactly_once", [False, True], ids=["default", "exactly once"])
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
-def test_scenario(scenario: Callable[[World], None]) -> None:
-    """Each scenario holds in memory."""
-    scenario(MemoryWorld())
+def test_scenario(scenario: Callable[[World], None], exactly_once: bool) -> None:  # noqa: FBT001 - a parameter
+    """Each scenario holds in memory, in both modes."""
+    scenario(MemoryWorld(exactly_once=exactly_once))

@@ -1,0 +1,1 @@
+"""Records that nobody should write, poured on a running endpoint."""

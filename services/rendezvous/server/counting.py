@@ -1,0 +1,62 @@
+"""What a server did, as its metrics tell it."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection
+
+from rendezvous.messages import Reason
+from rendezvous.registry.state import Control
+from rendezvous.server.hearing import Heard
+from rendezvous.server.outcomes import Verdicts
+from rendezvous.server.partition import Partition
+from rendezvous.telemetry import ServerMetrics
+
+_logger = logging.getLogger(__name__)
+
+
+def count_answers(metrics: ServerMetrics, verdicts: Verdicts) -> None:
+    """Who answered and why, how long it took, and what was left."""
+    decisions = verdicts.decisions
+    counts = Counter(zip(decisions.winners.tolist(), decisions.reasons.tolist(), strict=True))
+    for (winner, reason), count in counts.items():
+        nobody = "several" if reason == Reason.COMBINED else "default"
+        metrics.answered(decisions.models[winner] if winner >= 0 else nobody, reason, count)
+    for request, slack_us in zip(verdicts.requests, decisions.slacks_us.tolist(), strict=True):
+        metrics.slack.observe(slack_us / 1e6)
+        metrics.latency.observe((decisions.decided_us - request.appended_us) / 1e6)
+        if slack_us < 0:
+            metrics.late.inc()
+
+
+def count_scores(metrics: ServerMetrics, heard: Heard) -> None:
+    """What became of rows of scores, and who was not read."""
+    for partition, tally, messages in heard.tallies:
+        metrics.tally(partition.plan.models, tally.by_fate(), messages)
+    for model, count in heard.passed.items():
+        metrics.scores.labels(model, "passed").inc(count)
+    for writer, count in heard.shut.items():
+        metrics.shut_out.labels(_name(writer)).inc(count)
+    for writer in heard.flooding:
+        _logger.warning("scores of %s are of no use, and too many: not read for a second", _name(writer))
+
+
+def _name(writer: bytes) -> str:
+    """Writers are deployed versions, or strangers all together: not a label that an outsider chooses."""
+    return writer.decode() or "stranger"
+
+
+def show_partitions(metrics: ServerMetrics, owned: Collection[Partition], control: Control) -> None:
+    """What is owned now, who is passed by there, and who rests; and how far control was read."""
+    metrics.control.set(control.position)
+    metrics.in_flight.set(sum(partition.in_flight for partition in owned))
+    metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
+    metrics.partitions.labels("held").set(sum(not partition.live for partition in owned))
+    numbers = [partition.number for partition in owned]
+    passed_by = Counter(model for number in numbers for model, _ in control.suspended.get(number, ()))
+    for model in {model for model, _ in control.versions}:
+        metrics.suspended.labels(model).set(passed_by[model])
+    shed = [control.shedding[number] for number in numbers if number in control.shedding]
+    metrics.shed.labels("candidates").set(max((said.candidates for said in shed), default=0.0))
+    metrics.shed.labels("challengers").set(max((said.challengers for said in shed), default=0.0))
