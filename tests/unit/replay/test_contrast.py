@@ -90,11 +90,12 @@ def test_what_no_rules_change_keeps_its_time() -> None:
     """Rejected requests get the other rules' default, when they got theirs."""
     world = MemoryWorld()
     world.start()
-    world.put("requests", b"nonsense", write_envelope(Envelope("r0", "tests", None, None)))
+    offset = world.put("requests", b"nonsense", write_envelope(Envelope("r0", "tests", None, None)))
+    say(world, "champion", [offset], 0.9)
     world.wait(3_000)
     found, _ = contrasted(world, default=[0.75])
     assert found.fixed.tolist() == [True]
-    assert found.then.output[0, 0] == np.float32(0.75)
+    assert (found.then.output[0, 0], found.then.who[0]) == (np.float32(0.75), DEFAULT)
     assert found.then.latency_us.tolist() == found.now.latency_us.tolist()
     assert summary(found)["missed"] == {"now": 0.0, "then": 0.0}
 

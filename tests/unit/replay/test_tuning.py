@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from memory_log import MemoryLog
 from rendezvous.messages import Label
+from rendezvous.replay.bootstrapping import Interval
 from rendezvous.replay.gathering import Gathering
 from rendezvous.replay.labels import read_labels
 from rendezvous.replay.tape import Span
@@ -94,6 +96,15 @@ def test_nothing_is_claimed_where_models_are_alike() -> None:
     assert not found.proven
     assert found.later.proposed.p99_ms <= found.later.current.p99_ms
     assert any("NOT beaten" in line for line in lines(found, 0.001))
+
+
+def test_a_gain_within_the_noise_proves_nothing(knowing: MemoryWorld) -> None:
+    """However large it looks."""
+    found, _ = tuned(knowing.endpoint, knowing.log)
+    assert found is not None
+    noise = replace(found, later=replace(found.later, gain=Interval(0.5, -0.01, 1.0)))
+    assert not noise.proven
+    assert any("NOT beaten" in line for line in lines(noise, 0.001))
 
 
 def test_a_miss_rate_that_nobody_keeps() -> None:
