@@ -226,6 +226,9 @@ def test_a_flood(world: KafkaWorld, stack: Addresses) -> None:
     scores = Counter(letter.reason for letter in letters_of(world, "scores"))
     assert scores == Counter(reason for reason in SCORES_REASONS if reason is not None)
 
+    owed = {offset for offset, hostile in flood.places.items() if None not in ANSWERS[hostile.reason]}
+    owed |= set(asked.values())
+    until(lambda: owed <= {answer.offset for answer in answers(world)}, "everything that is owed an answer has one")
     given = {answer.offset: answer for answer in answers(world)}
     assert len(given) == len(answers(world))
     for name, offset in asked.items():
