@@ -311,7 +311,7 @@ def test_a_killed_scorer_goes_on_from_its_commit(services: Services, traffic: Tr
     said = services[model].log.read_text()
     for number, position in enumerate(committed):
         assert position is not None
-        ((start,),) = [re.findall(rf"scores {topic}-{number} from (\d+)", said)]
+        ((start,),) = [re.findall(rf"{topic}-{number}: scored from (\d+)", said)]
         assert int(start) == position.offset
     wanted = {traffic.places[name] for name in names}
     until(lambda: wanted <= scored(home, model), "every request has a score of the model, or its excuse")
