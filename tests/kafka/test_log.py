@@ -132,8 +132,10 @@ def test_a_member_that_is_detached_reads_on_while_another_takes_over(stack: Addr
     topic = new_topic(stack)
     put(stack, topic, [b"%d" % number for number in range(3)])
     left, joined = Reads(topic), Reads(topic)
-    with member(stack, topic, left) as leaving, member(stack, topic, joined) as following:
+    with contextlib.ExitStack() as members:
+        leaving = members.enter_context(member(stack, topic, left))
         assert [record.offset for record in take(leaving, 3)] == [0, 1, 2]
+        following = members.enter_context(member(stack, topic, joined))  # only now: whoever is first is assigned
         leaving.detach()
         until(lambda: leaving.poll(10, 0.1) == [] and not left.owned, "revoked")
         put(stack, topic, [b"more"])
