@@ -12,7 +12,7 @@ from rich.console import Console
 
 from loadtest import steady, tables
 from loadtest.failover import scenario as failover
-from loadtest.failover.home import MODES, known_modes
+from loadtest.failover.home import MODES
 from loadtest.handoff import scenario as handoff
 from loadtest.hostile import scenario as hostile
 from rendezvous.cli import MENDABLE
@@ -71,7 +71,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--mode",
         choices=MODES,
         nargs="+",
-        default=known_modes(),
+        default=MODES,
         help="of the endpoint, one or several; all without it",
     )
     faults.set_defaults(run=_failover)
