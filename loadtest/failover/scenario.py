@@ -54,13 +54,13 @@ class Running:
         before = spent()
         time.sleep(QUIET_S)
         # only here: what a process took that has died is not in its parents' account
-        self.fault.notes["other_cores"] = _rounded(other_cores(before, spent()))
+        self.fault.notes["other_cores"] = other_cores(before, spent())
         for name, act in FAULTS.items():
             self._begin(name)
             died, before = len(self.stage.services.deaths), spent()
             act(self)
             self.calm()
-            self.fault.notes["busy_cores"] = _rounded(busy_cores(before, spent()))
+            self.fault.notes["busy_cores"] = busy_cores(before, spent())
             deaths = self.stage.services.deaths[died:]
             self.fault.notes["deaths"] = [{"name": death.name, "code": death.code} for death in deaths]
             self.say(f"{name}: {(now_ms() - self.fault.begun_ms) / 1e3:.1f} s until calm{_died(self.fault)}")
@@ -78,10 +78,6 @@ class Running:
                 self.say(f"{self.fault.name}: not calm after {CALM_S:.0f} s, going on")
                 return
             time.sleep(LOOK_EVERY_S)
-
-
-def _rounded(cores: float | None) -> float | None:
-    return None if cores is None else round(cores, 2)
 
 
 def _died(fault: Fault) -> str:
