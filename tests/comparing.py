@@ -42,4 +42,5 @@ def comparisons(
         statuses=np.ascontiguousarray(statuses),
         latencies_us=np.ascontiguousarray(latencies),
         outputs=np.zeros((count, len(said), 1), np.float32),
+        asked_us=start_us + SPACING_US * np.arange(count, dtype=np.int64),
     )

@@ -25,6 +25,7 @@ from rendezvous.messages import (
     DeadLetterReason,
     Decisions,
     Envelope,
+    FeatureColumns,
     Label,
     Message,
     Reason,
@@ -33,18 +34,23 @@ from rendezvous.messages import (
     Scores,
     Status,
 )
+from rendezvous.monitoring.findings import Accuracy, Alarm, AlarmKind, Contest, Drift, DriftKind, Span, Stage
 from rendezvous.registry.events import (
     Cause,
     Deployment,
     HandOff,
     Move,
     Quality,
+    Rule,
     RulesChange,
+    Ruling,
     Shedding,
     State,
     Suspension,
+    Verdict,
     Weights,
 )
+from rendezvous.retraining.events import Outcome, Retrained, RetrainEvent
 from rendezvous.rules import Rules, Step
 from rendezvous.wire import Codec, contract_folder, encode
 
@@ -145,6 +151,18 @@ EXAMPLES: dict[type[Message], Sequence[Message]] = {
             statuses=np.array([[Status.OK, Status.OK], [Status.NONE, Status.ERROR]], np.uint8),
             latencies_us=np.array([[310_000, 1_200], [-1, 2_000]], np.int32),
             outputs=np.array([[[0.75], [0.7]], [[0.0], [0.0]]], np.float32),
+            asked_us=np.array([NOW_US - 6_000_000, -1], np.int64),
+        ),
+    ),
+    FeatureColumns: (
+        FeatureColumns(
+            offsets=np.array([7, 9], np.int64),
+            asked_us=np.array([NOW_US - 6_000_000, NOW_US], np.int64),
+            numeric=("x",),
+            numbers=np.array([[0.5], [-3.4e38]], np.float32),
+            textual=("who", "where"),
+            categories=(("Zoë", ""), ()),
+            codes=np.array([[0, -1], [1, -1]], np.int32),
         ),
     ),
     Label: (
@@ -204,6 +222,93 @@ EXAMPLES: dict[type[Message], Sequence[Message]] = {
         for suspended, missed in ((True, 0.625), (False, 0.0))
     ),
     Shedding: (Shedding(3, 1.0, 0.125, "server-1", NOW_US),),
+    Verdict: tuple(
+        Verdict("trees", "0123456789ab", rule, ruling, '{"brier": -0.01}', "retrainer", NOW_US)
+        for rule, ruling in (
+            (Rule.REFRESH, Ruling.PROMOTED),
+            (Rule.REPLACE, Ruling.PROPOSED),
+            (Rule.REPLACE, Ruling.REJECTED),
+            (Rule.HARM, Ruling.ROLLED_BACK),
+        )
+    ),
+    Accuracy: tuple(
+        Accuracy(
+            model="trees",
+            version="0123456789ab",
+            span=span,
+            number=15_706,
+            revision=revision,
+            stage=stage,
+            start_us=NOW_US - 86_400_000_000,
+            end_us=NOW_US,
+            requests=905,
+            labelled=880,
+            never=20,
+            delay_p50_us=10_000_000_000,
+            delay_p99_us=-1,
+            watermark_us=NOW_US,
+            figures=("auc", "brier"),
+            values=(0.75, 0.125),
+        )
+        for revision, (span, stage) in enumerate(
+            ((Span.BLOCK, Stage.PROVISIONAL), (Span.COUNT, Stage.CLOSED), (Span.BLOCK, Stage.CORRECTED))
+        )
+    ),
+    Drift: tuple(
+        Drift(kind, "", "", 4, NOW_US - 1, NOW_US, 1_000, ("x", "who"), (0.5, -0.001), (0.0, 0.75), (True, False))
+        for kind in DriftKind
+    ),
+    Alarm: tuple(
+        Alarm(kind, "brier", "trees", "b1", "block_sr", 15_706, NOW_US, 201.5, 200.0, ("x",)) for kind in AlarmKind
+    ),
+    Contest: (
+        Contest(
+            model="trees",
+            version="b1",
+            champion_model="trees",
+            champion_version="0123456789ab",
+            number=15_706,
+            at_us=NOW_US,
+            blocks=12,
+            labelled=9_000,
+            better=21.5,
+            worse=0.5,
+            brier=-0.0125,
+            brier_low=-0.02,
+            brier_high=-0.005,
+            log_loss=-0.03,
+            auc=0.02,
+            auc_low=0.01,
+            auc_high=0.03,
+            wins=5_000,
+            losses=4_000,
+        ),
+    ),
+    RetrainEvent: (
+        RetrainEvent(
+            key="trees-15706-concept",
+            model="trees",
+            version="0123456789ab",
+            causes=("concept", "floor"),
+            evidence='{"auc": [0.61, 0.6]}',
+            reason="",
+            from_us=NOW_US - 86_400_000_000,
+            until_us=NOW_US,
+            as_of_us=NOW_US,
+            positions=(41, 2**40),
+            unknown=("labels of the last 8 h",),
+            by="retrainer",
+            at_us=NOW_US,
+        ),
+    ),
+    Retrained: tuple(
+        Retrained("trees-15706-concept", outcome, "trees", version, reasons, NOW_US, NOW_US + 1, "retrainer")
+        for outcome, version, reasons in (
+            (Outcome.REGISTERED, "0123456789ab", ()),
+            (Outcome.REFUSED, "", ("auc: .61, less than .65",)),
+            (Outcome.FAILED, "", ("Ω",)),
+        )
+    ),
 }
 REQUESTS: Sequence[tuple[Sequence[tuple[str, bytes]], dict[str, object]]] = (
     (

@@ -4,7 +4,8 @@
 |---|---|---|
 | ce_id | UTF-8, at most 256 | the application's name for the request; required |
 | ce_source | UTF-8 | who asks |
-| ce_specversion, ce_type, ce_time, content-type, traceparent | UTF-8 | information: carried, not read |
+| ce_specversion, ce_type, content-type, traceparent | UTF-8 | information: carried, not read |
+| ce_time | UTF-8, RFC 3339 | when it was asked; read where the endpoint's `monitoring.time` says so |
 | deadline_ms | decimal digits | how long after the broker's append the answer is worth having |
 | kafka_replyTopic | UTF-8 | where to answer; without it, <endpoint>.responses |
 | kafka_replyPartition | 4 bytes, big-endian | which partition of it; without it, the server chooses |
@@ -18,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from rendezvous.messages import DeadLetterReason, Envelope, ReplyAddress
 
@@ -32,6 +34,10 @@ DRAW_BYTES = 3
 """Of the digest: a draw has 24 bits, as many as a float32 holds."""
 DRAW_PERSON = b"rendezvous"
 """BLAKE2b's personalisation: hashes of the same key for other purposes do not move with this one."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+"""Of a difference of times: exact, where a float of seconds is not."""
 
 _PARTITION = struct.Struct(">i")
 
@@ -94,6 +100,15 @@ def _reply(found: dict[str, bytes], request_id: bytes) -> ReplyAddress | None:
             DeadLetterReason.BAD_ENVELOPE, f"kafka_replyPartition must be 4 bytes, big-endian, not {partition[:40]!r}"
         )
     return ReplyAddress(topic, number, correlation)
+
+
+def told_at_us(headers: Sequence[tuple[str, bytes]]) -> int | None:
+    """When the application says that it asked, by ce_time; None where that is absent or no RFC 3339."""
+    try:
+        asked = datetime.fromisoformat(dict(headers).get("ce_time", b"").decode("ascii"))
+    except ValueError:
+        return None
+    return None if asked.tzinfo is None else (asked - EPOCH) // MICROSECOND
 
 
 def draw_of(key: bytes, person: bytes = DRAW_PERSON) -> float:

@@ -16,7 +16,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rendezvous.monitoring.findings import Accuracy, Alarm, Contest, Drift
 from rendezvous.registry.events import ControlEvent
+from rendezvous.retraining.events import Retrained, RetrainEvent
 
 Int64s: TypeAlias = NDArray[np.int64]
 Int32s: TypeAlias = NDArray[np.int32]
@@ -93,7 +95,8 @@ class Request:
     """A request as the server holds it: its envelope and its place in the log, not its features.
 
     `appended_us` is the broker's LogAppendTime: the deadline's budget starts there. `rejected` says why the value
-    cannot be scored, or None. `draw` is the request's place in [0, 1), by a stable hash of its key.
+    cannot be scored, or None. `draw` is the request's place in [0, 1), by a stable hash of its key. `told_us` is when
+    the application says that it asked, where the endpoint goes by that.
     """
 
     offset: int
@@ -103,6 +106,12 @@ class Request:
     reply: ReplyAddress | None
     rejected: str | None = None
     draw: float = 0.0
+    told_us: int | None = None
+
+    @property
+    def asked_us(self) -> int:
+        """Its time for whoever compares days: as the application says, or its append."""
+        return self.appended_us if self.told_us is None else self.told_us
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +185,7 @@ class Comparisons:
 
     models and versions name the model axis. statuses: uint8 [rows, models]; outputs: float32 [rows, models, width];
     latencies_us: int32 [rows, models], from the request's append to the score's arrival at the server, -1 for none.
-    winners and reasons are the decision's.
+    winners and reasons are the decision's. asked_us: int64 [rows], see `Request`; 0 in records that did not know it.
     """
 
     closed_us: int
@@ -190,6 +199,25 @@ class Comparisons:
     statuses: Bytes
     latencies_us: Int32s
     outputs: Floats
+    asked_us: Int64s
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureColumns:
+    """What models saw of the requests of one partition, in columns, for whoever compares days with one another.
+
+    asked_us: int64 [rows], see `Request`. numeric names the columns of numbers, float32 [rows, numeric], NaN for
+    missing. textual names those of codes, int32 [rows, textual]: row i of textual j is categories[j][codes[i, j]], and
+    -1 stands for missing.
+    """
+
+    offsets: Int64s
+    asked_us: Int64s
+    numeric: tuple[str, ...]
+    numbers: Floats
+    textual: tuple[str, ...]
+    categories: tuple[tuple[str, ...], ...]
+    codes: Int32s
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,4 +260,19 @@ class DeadLetterReason:
     REPLY_REFUSED = "reply_refused"
 
 
-Message: TypeAlias = Scores | Response | Decisions | Comparisons | Label | DeadLetter | ControlEvent
+Finding: TypeAlias = Accuracy | Drift | Alarm | Contest
+"""What the monitor says, on `<endpoint>.accuracy` and `<endpoint>.drift`."""
+
+Message: TypeAlias = (
+    Scores
+    | Response
+    | Decisions
+    | Comparisons
+    | FeatureColumns
+    | Label
+    | DeadLetter
+    | ControlEvent
+    | Finding
+    | RetrainEvent
+    | Retrained
+)

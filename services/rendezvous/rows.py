@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from math import prod
 from typing import Any, TypeAlias, get_args
 
 import numpy as np
@@ -17,13 +19,16 @@ from rendezvous.messages import (
     DeadLetter,
     DeadLetterReason,
     Decisions,
+    FeatureColumns,
     Message,
     Reason,
     Response,
     Scores,
     Status,
 )
-from rendezvous.registry.events import Cause, Deployment, HandOff, Move, Quality, State, Weights
+from rendezvous.monitoring.findings import Accuracy, Alarm, AlarmKind, Drift, DriftKind, Span, Stage
+from rendezvous.registry.events import Cause, Deployment, HandOff, Move, Quality, Rule, Ruling, State, Verdict, Weights
+from rendezvous.retraining.events import Outcome, Retrained, RetrainEvent
 
 Row: TypeAlias = dict[str, Any]
 
@@ -43,11 +48,11 @@ class WireError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """How one column is packed: little-endian items, by row, then by model, then by output."""
+    """How one column is packed: little-endian items, by row, then along each of its axes."""
 
     dtype: np.dtype[Any]
-    by_model: bool = False
-    by_output: bool = False
+    axes: tuple[str, ...] = ()
+    """After the rows: `width`, or a field whose length it has."""
     codes: int = 0
     """The values stop before this; 0 when any value will do."""
     later: bool = False
@@ -58,12 +63,14 @@ _OFFSETS = Column(np.dtype("<i8"))
 _WINNERS = Column(np.dtype("<i2"))
 _REASON_CODES = Column(np.dtype("u1"), codes=len(Reason) - 1)
 _TIMES = Column(np.dtype("<i8"))
+_BY_MODEL = ("models",)
+_BY_OUTPUT = ("width",)
 
 COLUMNS: dict[type, dict[str, Column]] = {
     Scores: {
         "offsets": _OFFSETS,
         "statuses": Column(np.dtype("u1"), codes=len(Status)),
-        "outputs": Column(np.dtype("<f4"), by_output=True),
+        "outputs": Column(np.dtype("<f4"), _BY_OUTPUT),
     },
     Decisions: {
         "offsets": _OFFSETS,
@@ -71,7 +78,7 @@ COLUMNS: dict[type, dict[str, Column]] = {
         "reasons": _REASON_CODES,
         "arrived": Column(np.dtype("<u8")),
         "slacks_us": _TIMES,
-        "outputs": Column(np.dtype("<f4"), by_output=True),
+        "outputs": Column(np.dtype("<f4"), _BY_OUTPUT),
         "steps": Column(np.dtype("u1"), later=True),
         "draws": Column(np.dtype("<f4"), later=True),
         "propensities": Column(np.dtype("<f4"), later=True),
@@ -81,9 +88,16 @@ COLUMNS: dict[type, dict[str, Column]] = {
         "appended_us": _TIMES,
         "winners": _WINNERS,
         "reasons": _REASON_CODES,
-        "statuses": Column(np.dtype("u1"), by_model=True, codes=len(Status)),
-        "latencies_us": Column(np.dtype("<i4"), by_model=True),
-        "outputs": Column(np.dtype("<f4"), by_model=True, by_output=True),
+        "statuses": Column(np.dtype("u1"), _BY_MODEL, codes=len(Status)),
+        "latencies_us": Column(np.dtype("<i4"), _BY_MODEL),
+        "outputs": Column(np.dtype("<f4"), _BY_MODEL + _BY_OUTPUT),
+        "asked_us": Column(np.dtype("<i8"), later=True),
+    },
+    FeatureColumns: {
+        "offsets": _OFFSETS,
+        "asked_us": _TIMES,
+        "numbers": Column(np.dtype("<f4"), ("numeric",)),
+        "codes": Column(np.dtype("<i4"), ("textual",)),
     },
 }
 
@@ -101,7 +115,8 @@ def row_of(message: Message) -> Row:
     row: Row = {name: getattr(message, name) for name in _FIELDS[kind]}
     columns = COLUMNS.get(kind)
     if columns is not None:
-        row["width"] = row["outputs"].shape[-1]
+        if "outputs" in columns:
+            row["width"] = row["outputs"].shape[-1]
         for name, column in columns.items():
             row[name] = row[name].astype(column.dtype, copy=False).tobytes()
     elif kind is Response:
@@ -121,90 +136,117 @@ def unpack(kind: type, row: Row) -> None:
     Raises:
         WireError: its columns do not fit together.
     """
+    for name, enum in _ENUMS.get(kind, {}).items():
+        row[name] = enum(row[name])
     columns = COLUMNS.get(kind)
     if columns is not None:
         _unpack_columns(row, columns)
-        if kind is Scores and not row["statuses"].all():
-            raise WireError(DeadLetterReason.UNREADABLE, "statuses has the code 0: a score says something of each row")
-    elif kind in _SCALARS:
-        _SCALARS[kind](row)
+    for name in _TUPLES.get(kind, ()):
+        row[name] = tuple(row[name])
+    if kind in _REST:
+        _REST[kind](row)
+    if not len({len(row[name]) for name in _SIDE_BY_SIDE.get(kind, ())}) <= 1:
+        raise WireError(DeadLetterReason.UNREADABLE, f"{', '.join(_SIDE_BY_SIDE[kind])} do not run side by side")
 
 
 def _unpack_columns(row: Row, columns: Mapping[str, Column]) -> None:
     """Give columns their shapes; every length and code is checked against the others."""
-    width = row.pop("width")
-    models = len(row.get("models", ()))
+    sizes = {"width": row.pop("width", 1)}
     rows, odd = divmod(len(row["offsets"]), OFFSET_BYTES)
-    if odd or not 0 < rows <= MAX_ROWS or width <= 0:
+    if odd or not 0 < rows <= MAX_ROWS or sizes["width"] <= 0:
         raise WireError(
             DeadLetterReason.UNREADABLE,
-            f"{len(row['offsets'])} bytes of offsets, width {width}: not 1..{MAX_ROWS} rows",
+            f"{len(row['offsets'])} bytes of offsets, width {sizes['width']}: not 1..{MAX_ROWS} rows",
         )
     for name, column in columns.items():
-        row[name] = _unpack_column(name, column, row[name], (rows, models, width))
+        shape = (rows, *(sizes[axis] if axis in sizes else len(row[axis]) for axis in column.axes))
+        row[name] = _unpack_column(name, column, row[name], shape)
     offsets = row["offsets"]
     if offsets[0] < 0 or (rows > 1 and not bool((offsets[1:] > offsets[:-1]).all())):
         raise WireError(DeadLetterReason.UNREADABLE, "offsets must be positive and increase from row to row")
-    if models or "models" in row:
-        _unpack_axis(row, models)
 
 
-def _unpack_column(name: str, column: Column, data: bytes, shape: tuple[int, int, int]) -> NDArray[Any]:
-    rows, models, width = shape
-    items = rows * (models if column.by_model else 1) * (width if column.by_output else 1)
+def _unpack_column(name: str, column: Column, data: bytes, shape: tuple[int, ...]) -> NDArray[Any]:
     if column.later and not data:
-        return np.zeros(rows, column.dtype)
-    if len(data) != items * column.dtype.itemsize:
-        raise WireError(DeadLetterReason.UNREADABLE, f"{name} has {len(data)} bytes for {items} x {column.dtype}")
+        return np.zeros(shape, column.dtype)
+    if len(data) != prod(shape) * column.dtype.itemsize:
+        raise WireError(DeadLetterReason.UNREADABLE, f"{name} has {len(data)} bytes for {prod(shape)} x {column.dtype}")
     array = np.frombuffer(data, column.dtype)
     if column.codes and int(array.max(initial=0)) >= column.codes:
         raise WireError(DeadLetterReason.UNREADABLE, f"{name} has the unknown code {int(array.max())}")
-    if column.by_model:
-        return array.reshape((rows, models, width) if column.by_output else (rows, models))
-    return array.reshape(rows, width) if column.by_output else array
+    return array.reshape(shape)
 
 
-def _unpack_axis(row: Row, models: int) -> None:
+def _unpack_scores(row: Row) -> None:
+    if not row["statuses"].all():
+        raise WireError(DeadLetterReason.UNREADABLE, "statuses has the code 0: a score says something of each row")
+
+
+def _unpack_axis(row: Row) -> None:
+    models = len(row["models"])
     if len(row["versions"]) != models or not bool(((row["winners"] >= -1) & (row["winners"] < models)).all()):
         raise WireError(DeadLetterReason.UNREADABLE, "models, versions and winners do not agree")
     ids = row.get("request_ids")
-    if ids is not None:
-        if len(ids) != len(row["offsets"]):
-            raise WireError(DeadLetterReason.UNREADABLE, f"{len(ids)} request_ids for {len(row['offsets'])} offsets")
-        row["request_ids"] = tuple(ids)
-    row["models"], row["versions"] = tuple(row["models"]), tuple(row["versions"])
+    if ids is not None and len(ids) != len(row["offsets"]):
+        raise WireError(DeadLetterReason.UNREADABLE, f"{len(ids)} request_ids for {len(row['offsets'])} offsets")
+
+
+def _unpack_features(row: Row) -> None:
+    categories = row["categories"] = tuple(tuple(names) for names in row["categories"])
+    if len(categories) != len(row["textual"]):
+        raise WireError(DeadLetterReason.UNREADABLE, "textual and categories do not run side by side")
+    limits = np.array([len(names) for names in categories], np.int64)
+    if not bool(((row["codes"] >= -1) & (row["codes"] < limits)).all()):
+        raise WireError(DeadLetterReason.UNREADABLE, "codes names a category that is not there")
 
 
 def _unpack_response(row: Row) -> None:
     row["reason"] = Reason(_REASONS.index(row["reason"]))
-    row["output"], row["missing"] = tuple(row["output"]), tuple(row["missing"])
 
 
 def _unpack_dead_letter(row: Row) -> None:
     row["headers"] = tuple((header["name"], header["value"]) for header in row["headers"])
 
 
-def _unpack_deployment(row: Row) -> None:
-    row["state"] = State(row["state"])
-
-
 def _unpack_hand_off(row: Row) -> None:
     row["moves"] = tuple(Move(**move) for move in row["moves"])
-    row["cause"], row["skipped"] = Cause(row["cause"]), tuple(row["skipped"])
 
 
-def _unpack_weights(row: Row) -> None:
-    row["quality"] = Quality(row["quality"])
-    for name in ("models", "versions", "values"):
-        row[name] = tuple(row[name])
-    if not len(row["models"]) == len(row["versions"]) == len(row["values"]):
-        raise WireError(DeadLetterReason.UNREADABLE, "models, versions and values do not run side by side")
-
-
-_SCALARS: dict[type, Callable[[Row], None]] = {
+_REST: dict[type, Callable[[Row], None]] = {
+    Scores: _unpack_scores,
+    Decisions: _unpack_axis,
+    Comparisons: _unpack_axis,
+    FeatureColumns: _unpack_features,
     Response: _unpack_response,
     DeadLetter: _unpack_dead_letter,
-    Deployment: _unpack_deployment,
     HandOff: _unpack_hand_off,
-    Weights: _unpack_weights,
+}
+"""What of a message is neither a column, nor an enum, nor plain."""
+_ENUMS: dict[type, dict[str, type[StrEnum]]] = {
+    Deployment: {"state": State},
+    HandOff: {"cause": Cause},
+    Weights: {"quality": Quality},
+    Verdict: {"rule": Rule, "ruling": Ruling},
+    Accuracy: {"span": Span, "stage": Stage},
+    Drift: {"kind": DriftKind},
+    Alarm: {"kind": AlarmKind},
+    Retrained: {"outcome": Outcome},
+}
+_TUPLES: dict[type, tuple[str, ...]] = {
+    Response: ("output", "missing"),
+    Decisions: ("models", "versions"),
+    Comparisons: ("models", "versions", "request_ids"),
+    FeatureColumns: ("numeric", "textual"),
+    HandOff: ("skipped",),
+    Weights: ("models", "versions", "values"),
+    Accuracy: ("figures", "values"),
+    Drift: ("subjects", "effects", "p_values", "flagged"),
+    Alarm: ("moved",),
+    RetrainEvent: ("causes", "positions", "unknown"),
+    Retrained: ("reasons",),
+}
+_SIDE_BY_SIDE: dict[type, tuple[str, ...]] = {
+    Weights: ("models", "versions", "values"),
+    Accuracy: ("figures", "values"),
+    Drift: ("subjects", "effects", "p_values", "flagged"),
 }

@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from rendezvous.monitoring.limits import MonitoringLimits
+from rendezvous.retraining.limits import RetrainingLimits
 from rendezvous.rules import MAX_MS, MAX_STEPS, Document, Name, Number, Rules, Step, fault_of_order, fault_of_times
 from rendezvous.server.policies import fault_of
 from rendezvous.toml_lines import Where, line_of
@@ -156,6 +158,8 @@ class Endpoint(Document):
     promotion: PromotionLimits = PromotionLimits()
     fallback: FallbackLimits = FallbackLimits()
     topics: TopicLimits = TopicLimits()
+    monitoring: MonitoringLimits = MonitoringLimits()
+    retraining: RetrainingLimits | None = None
     exactly_once: bool = Field(
         default=False, description="answers, decisions and positions in transactions; docs/performance.md has the price"
     )

@@ -8,17 +8,19 @@ from rendezvous.settings import Endpoint
 HOUR_MS = 3_600_000
 DATA_RETENTION_MS = 7 * 24 * HOUR_MS
 """Requests, scores and decisions are what `replay` reads: a week, as is Kafka's own default."""
+FINDINGS_RETENTION_MS = 400 * 24 * HOUR_MS
+"""A little more than a year, so that one can be held against the one before."""
 KEPT = "-1"
 """For ever, in retention.ms. Control is small, and what it says is the sum of all that it ever said: a deployment that
 was deleted would undo itself. Compacted it would keep one event of a kind, and say something else to each reader."""
 REPLY_RETENTION_MS = HOUR_MS
 """An answer is worth nothing after its deadline; an hour is for whoever looks what went out."""
 
-JOINED = ("requests", "scores", "decisions", "comparisons")
+JOINED = ("requests", "scores", "decisions", "comparisons", "features")
 """Whoever owns partition p of one joins partition p of the others: their counts agree."""
 CHECKED = ("message.timestamp.type", "cleanup.policy", "retention.ms")
-CONTROL_PARTITIONS = 1
-"""Whatever the endpoint has: the order of control's events is their meaning."""
+SINGLE = 1
+"""Partitions, whatever the endpoint has: the order of control's events is their meaning."""
 
 
 def topics_of(endpoint: Endpoint) -> list[Topic]:
@@ -36,10 +38,17 @@ def topics_of(endpoint: Endpoint) -> list[Topic]:
         topic("decisions", message_timestamp_type="LogAppendTime"),
         topic("comparisons"),
         topic("responses", retention_ms=str(REPLY_RETENTION_MS)),
+        topic("features"),
         topic("labels"),
         topic("dead-letters"),
-        Topic(endpoint.topic("control"), CONTROL_PARTITIONS, {"cleanup.policy": "delete", "retention.ms": KEPT}),
+        *(_single(endpoint.topic(name), str(FINDINGS_RETENTION_MS)) for name in ("accuracy", "drift", "retrain")),
+        _single(endpoint.topic("control"), KEPT),
     ]
+
+
+def _single(name: str, retention_ms: str) -> Topic:
+    """A topic whose records have one order."""
+    return Topic(name, SINGLE, {"cleanup.policy": "delete", "retention.ms": retention_ms})
 
 
 def create(bootstrap: str, endpoint: Endpoint) -> None:
@@ -77,7 +86,7 @@ def check(bootstrap: str, endpoint: Endpoint) -> dict[str, Topic]:
 
 
 def _check_control(control: Topic) -> None:
-    if control.partitions != CONTROL_PARTITIONS:
+    if control.partitions != SINGLE:
         raise LogError(
             f"{control.name} has {control.partitions} partitions: its events have one order, recreate it with one"
         )

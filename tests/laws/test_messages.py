@@ -21,6 +21,7 @@ from rendezvous.messages import (
     Comparisons,
     DeadLetter,
     Decisions,
+    FeatureColumns,
     Label,
     Message,
     Reason,
@@ -28,18 +29,23 @@ from rendezvous.messages import (
     Scores,
     Status,
 )
+from rendezvous.monitoring.findings import Accuracy, Alarm, AlarmKind, Contest, Drift, DriftKind, Span, Stage
 from rendezvous.registry.events import (
     Cause,
     Deployment,
     HandOff,
     Move,
     Quality,
+    Rule,
     RulesChange,
+    Ruling,
     Shedding,
     State,
     Suspension,
+    Verdict,
     Weights,
 )
+from rendezvous.retraining.events import Outcome, Retrained, RetrainEvent
 from rendezvous.wire import HEAD_BYTES, WireError, codec, contract_folder, decode, encode
 
 KINDS: tuple[type[Message], ...] = get_args(Message)
@@ -140,6 +146,68 @@ def any_comparisons(draw: st.DrawFn) -> Comparisons:
         statuses=draw(codes(list(Status), rows, models)),
         latencies_us=draw(column("<i4", rows, models)),
         outputs=draw(column("<f4", rows, models, width)),
+        asked_us=draw(column("<i8", rows)),
+    )
+
+
+@st.composite
+def any_features(draw: st.DrawFn) -> FeatureColumns:
+    """Columns of any features, of one kind or both."""
+    rows, numeric = draw(ROWS), draw(st.integers(0, 3))
+    categories = tuple(draw(st.lists(st.lists(TEXT, max_size=3).map(tuple), max_size=3)))
+    codes = [[draw(st.integers(-1, len(known) - 1)) for known in categories] for _ in range(rows)]
+    return FeatureColumns(
+        offsets=draw(offsets(rows)),
+        asked_us=draw(column("<i8", rows)),
+        numeric=draw(names(numeric)),
+        numbers=draw(column("<f4", rows, numeric)),
+        textual=draw(names(len(categories))),
+        categories=categories,
+        codes=np.array(codes, np.int32).reshape(rows, len(categories)),
+    )
+
+
+@st.composite
+def any_accuracy(draw: st.DrawFn) -> Accuracy:
+    """Any figures of any span."""
+    count = draw(st.integers(0, 4))
+    return Accuracy(
+        model=draw(TEXT),
+        version=draw(TEXT),
+        span=draw(st.sampled_from(Span)),
+        number=draw(LONGS),
+        revision=draw(INTS),
+        stage=draw(st.sampled_from(Stage)),
+        start_us=draw(LONGS),
+        end_us=draw(LONGS),
+        requests=draw(LONGS),
+        labelled=draw(LONGS),
+        never=draw(LONGS),
+        delay_p50_us=draw(LONGS),
+        delay_p99_us=draw(LONGS),
+        watermark_us=draw(LONGS),
+        figures=draw(names(count)),
+        values=tuple(draw(st.lists(st.floats(), min_size=count, max_size=count))),
+    )
+
+
+@st.composite
+def any_drift(draw: st.DrawFn) -> Drift:
+    """Any effects of any subjects."""
+    count = draw(st.integers(0, 4))
+    floats = st.lists(st.floats(), min_size=count, max_size=count).map(tuple)
+    return Drift(
+        kind=draw(st.sampled_from(DriftKind)),
+        model=draw(TEXT),
+        version=draw(TEXT),
+        number=draw(LONGS),
+        start_us=draw(LONGS),
+        end_us=draw(LONGS),
+        rows=draw(LONGS),
+        subjects=draw(names(count)),
+        effects=draw(floats),
+        p_values=draw(floats),
+        flagged=tuple(draw(st.lists(st.booleans(), min_size=count, max_size=count))),
     )
 
 
@@ -217,6 +285,81 @@ ARBITRARY: dict[type[Message], st.SearchStrategy[Message]] = {
     ),
     Shedding: st.builds(
         Shedding, partition=INTS, candidates=st.floats(), challengers=st.floats(), by=TEXT, at_us=LONGS
+    ),
+    Verdict: st.builds(
+        Verdict,
+        model=TEXT,
+        version=TEXT,
+        rule=st.sampled_from(Rule),
+        ruling=st.sampled_from(Ruling),
+        evidence=TEXT,
+        by=TEXT,
+        at_us=LONGS,
+    ),
+    FeatureColumns: any_features(),
+    Accuracy: any_accuracy(),
+    Drift: any_drift(),
+    Alarm: st.builds(
+        Alarm,
+        kind=st.sampled_from(AlarmKind),
+        subject=TEXT,
+        model=TEXT,
+        version=TEXT,
+        detector=TEXT,
+        number=LONGS,
+        at_us=LONGS,
+        value=st.floats(),
+        threshold=st.floats(),
+        moved=st.lists(TEXT, max_size=3).map(tuple),
+    ),
+    Contest: st.builds(
+        Contest,
+        model=TEXT,
+        version=TEXT,
+        champion_model=TEXT,
+        champion_version=TEXT,
+        number=LONGS,
+        at_us=LONGS,
+        blocks=INTS,
+        labelled=LONGS,
+        better=st.floats(),
+        worse=st.floats(),
+        brier=st.floats(),
+        brier_low=st.floats(),
+        brier_high=st.floats(),
+        log_loss=st.floats(),
+        auc=st.floats(),
+        auc_low=st.floats(),
+        auc_high=st.floats(),
+        wins=LONGS,
+        losses=LONGS,
+    ),
+    RetrainEvent: st.builds(
+        RetrainEvent,
+        key=TEXT,
+        model=TEXT,
+        version=TEXT,
+        causes=st.lists(TEXT, max_size=3).map(tuple),
+        evidence=TEXT,
+        reason=TEXT,
+        from_us=LONGS,
+        until_us=LONGS,
+        as_of_us=LONGS,
+        positions=st.lists(LONGS, max_size=3).map(tuple),
+        unknown=st.lists(TEXT, max_size=3).map(tuple),
+        by=TEXT,
+        at_us=LONGS,
+    ),
+    Retrained: st.builds(
+        Retrained,
+        key=TEXT,
+        outcome=st.sampled_from(Outcome),
+        model=TEXT,
+        version=TEXT,
+        reasons=st.lists(TEXT, max_size=3).map(tuple),
+        started_us=LONGS,
+        ended_us=LONGS,
+        by=TEXT,
     ),
 }
 
@@ -409,7 +552,7 @@ def undocumented(schema: dict[str, Any], path: str) -> Iterator[str]:
             yield here
         inner = field["type"]
         items = inner.get("items") if isinstance(inner, dict) else None
-        if isinstance(items, dict):
+        if isinstance(items, dict) and items["type"] == "record":
             yield from undocumented(items, here)
 
 

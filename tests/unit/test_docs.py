@@ -13,7 +13,7 @@ from endpoints import endpoint
 from record import EXAMPLES, RULES, name_of
 from rendezvous import envelope
 from rendezvous.messages import DeadLetterReason, Message, Reason, Response, Status
-from rendezvous.registry.events import ControlEvent, Deployment, HandOff, Weights
+from rendezvous.registry.events import ControlEvent
 from rendezvous.rows import MAX_ROWS
 from rendezvous.rules import MAX_STEPS, Rules, Step
 from rendezvous.scoring import duty
@@ -163,7 +163,13 @@ def test_control_carries_every_event() -> None:
     assert row[2] == ", ".join(kind.__name__ for kind in get_args(ControlEvent))
 
 
-@pytest.mark.parametrize(("kind", "name"), [(Deployment, "state"), (HandOff, "cause"), (Weights, "quality")])
+def enums() -> list[tuple[type[Message], str]]:
+    """Every field of a message that is an enum; reasons have a table of their own."""
+    named = [(kind, field) for kind in KINDS if kind is not Response for field in fields_of(kind)]
+    return [(kind, field["name"]) for kind, field in named if in_words(field["type"]) == "enum"]
+
+
+@pytest.mark.parametrize(("kind", "name"), enums())
 def test_enums_are_told_symbol_by_symbol(kind: type[Message], name: str) -> None:
     """The row of an enum names each of its symbols, in their order, which is their code on the wire."""
     (meaning,) = (row[2] for row in tables(kind.__name__)[0] if row[0] == name)

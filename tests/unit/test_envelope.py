@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rendezvous.envelope import EnvelopeError, draw_of, read_envelope, write_envelope
+from rendezvous.envelope import EnvelopeError, draw_of, read_envelope, told_at_us, write_envelope
 from rendezvous.messages import DeadLetterReason, Envelope, ReplyAddress
 
 HEADERS = (
@@ -192,6 +192,24 @@ def test_any_headers_give_an_envelope_or_an_envelope_error(headers: list[tuple[s
     if envelope is not None:
         assert envelope.reply is not None
         assert read_envelope(write_envelope(envelope)) == envelope
+
+
+@pytest.mark.parametrize(
+    ("text", "told_us"),
+    [
+        (b"1970-01-01T00:00:00.000001Z", 1),
+        (b"2013-03-01T05:15:00-05:00", 1_362_132_900_000_000),
+        (b"1969-12-31T23:59:59+00:00", -1_000_000),
+        (b"2013-03-01T05:15:00", None),  # of which zone?
+        (b"yesterday", None),
+        (b"\xff", None),
+        (b"", None),
+    ],
+)
+def test_when_it_was_asked_is_read_where_it_can_be(text: bytes, told_us: int | None) -> None:
+    """RFC 3339 with its zone, down to the microsecond; of two headers the last counts, anything else tells nothing."""
+    assert told_at_us([("ce_time", b"2000-01-01T00:00:00Z"), ("ce_time", text)]) == told_us
+    assert told_at_us([]) is None
 
 
 # ----------------------------------------------------------------------------------------------------- draws

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from rendezvous.messages import (
     Comparisons,
     DeadLetterReason,
     Decisions,
+    FeatureColumns,
     Label,
     Message,
     Reason,
@@ -204,6 +205,18 @@ COMPARISONS = Comparisons(
     statuses=np.array([[Status.OK, Status.OK], [Status.NONE, Status.ERROR]], np.uint8),
     latencies_us=np.array([[5, 6], [-1, 7]], np.int32),
     outputs=np.zeros((2, 2, 1), np.float32),
+    asked_us=np.array([1, 2], np.int64),
+)
+
+
+FEATURES = FeatureColumns(
+    offsets=np.array([3, 5], np.int64),
+    asked_us=np.array([1, 2], np.int64),
+    numeric=("x", "y"),
+    numbers=np.zeros((2, 2), np.float32),
+    textual=("who",),
+    categories=(("ada", "bob"),),
+    codes=np.array([[1], [-1]], np.int32),
 )
 
 
@@ -212,8 +225,13 @@ def int64s(*values: int) -> np.ndarray:
     return np.array(values, np.int64)
 
 
-@pytest.mark.parametrize("message", [SCORES, DECISIONS, COMPARISONS], ids=lambda message: type(message).__name__)
-def test_columns_are_read_without_copying(message: Scores | Decisions | Comparisons) -> None:
+Columnar: TypeAlias = Scores | Decisions | Comparisons | FeatureColumns
+
+
+@pytest.mark.parametrize(
+    "message", [SCORES, DECISIONS, COMPARISONS, FEATURES], ids=lambda message: type(message).__name__
+)
+def test_columns_are_read_without_copying(message: Columnar) -> None:
     """Columns are views on the record's bytes: nobody writes into them."""
     found = read(encode(message), type(message))
     columns = [value for field in fields(found) if isinstance(value := getattr(found, field.name), np.ndarray)]
@@ -254,9 +272,16 @@ def test_columns_are_read_without_copying(message: Scores | Decisions | Comparis
         (replace(COMPARISONS, latencies_us=np.zeros((2, 1), np.int32)), "latencies_us has 8 bytes"),
         (replace(COMPARISONS, outputs=np.zeros((2, 3, 1), np.float32)), "outputs has 24 bytes"),
         (replace(COMPARISONS, statuses=np.full((2, 2), 9, np.uint8)), "statuses has the unknown code 9"),
+        (replace(COMPARISONS, asked_us=int64s(1)), "asked_us has 8 bytes"),
+        (replace(FEATURES, asked_us=int64s(1)), "asked_us has 8 bytes"),
+        (replace(FEATURES, numeric=("x",)), "numbers has 16 bytes"),
+        (replace(FEATURES, codes=np.zeros((2, 2), np.int32)), "codes has 16 bytes"),
+        (replace(FEATURES, categories=()), "textual and categories do not"),
+        (replace(FEATURES, codes=np.array([[2], [0]], np.int32)), "a category that is not there"),
+        (replace(FEATURES, codes=np.array([[-2], [0]], np.int32)), "a category that is not there"),
     ],
 )
-def test_columns_that_do_not_fit_are_refused(message: Scores | Decisions | Comparisons, words: str) -> None:
+def test_columns_that_do_not_fit_are_refused(message: Columnar, words: str) -> None:
     """Every length, code and axis is checked against the others, and the detail names the column."""
     error = refusal(lambda: read(encode(message), type(message)))
     assert error.reason == DeadLetterReason.UNREADABLE

@@ -1,1 +1,1 @@
-"""The monitor: how good models are, what moved, and whether one is better than another. Figures, tests, detectors."""
+"""The monitor: how well models do, by labels that come late, and what has changed since they were trained."""

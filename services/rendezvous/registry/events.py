@@ -83,7 +83,7 @@ class HandOff:
 
 @dataclass(frozen=True, slots=True)
 class RulesChange:
-    """The schedule and what else decides an answer: `rendezvous.settings.Rules` as JSON."""
+    """The schedule and what else decides an answer: `rendezvous.rules.Rules` as JSON."""
 
     rules: str
     by: str
@@ -138,4 +138,38 @@ class Shedding:
     at_us: int
 
 
-ControlEvent: TypeAlias = Deployment | HandOff | RulesChange | Weights | Suspension | Shedding
+class Rule(StrEnum):
+    """By what a version was judged."""
+
+    REFRESH = "refresh"
+    """The same training code, newer data: promoted unless it does harm."""
+    REPLACE = "replace"
+    """Another code or other features: promoted when it is shown to be better."""
+    HARM = "harm"
+    """A champion that does worse than the one before it: rolled back."""
+
+
+class Ruling(StrEnum):
+    """What follows."""
+
+    PROPOSED = "proposed"
+    """It may be promoted; a person decides."""
+    PROMOTED = "promoted"
+    REJECTED = "rejected"
+    ROLLED_BACK = "rolled_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a version was judged, and the figures that it rests on, as JSON. It moves nothing: a `HandOff` does."""
+
+    model: str
+    version: str
+    rule: Rule
+    ruling: Ruling
+    evidence: str
+    by: str
+    at_us: int
+
+
+ControlEvent: TypeAlias = Deployment | HandOff | RulesChange | Weights | Suspension | Shedding | Verdict

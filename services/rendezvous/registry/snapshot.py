@@ -8,11 +8,11 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
-from rendezvous.registry.events import Cause, HandOff, Move, Quality, Shedding, State
+from rendezvous.registry.events import Cause, HandOff, Move, Quality, Rule, Ruling, Shedding, State, Verdict
 from rendezvous.registry.state import Control, Deployed, Pair, Taken
 from rendezvous.rules import read_rules
 
-FORMAT = 1
+FORMAT = 2
 """Of the snapshot, and of how events are folded: a snapshot of another one is not read."""
 
 
@@ -31,6 +31,7 @@ def to_json(control: Control) -> str:
             ],
             "suspended": [[number, sorted(pairs)] for number, pairs in control.suspended.items()],
             "shedding": [asdict(shedding) for shedding in control.shedding.values()],
+            "verdicts": [asdict(verdict) for verdict in control.verdicts.values()],
             "hand_offs": [[taken.position, asdict(taken.hand_off)] for taken in control.hand_offs],
             "handed_off": control.handed_off,
             "refusal": control.refusal,
@@ -72,6 +73,7 @@ def _control(found: Mapping[str, Any]) -> Control:
             {number: frozenset((model, version) for model, version in pairs) for number, pairs in found["suspended"]}
         ),
         shedding=MappingProxyType({told["partition"]: Shedding(**told) for told in found["shedding"]}),
+        verdicts=MappingProxyType({(told["model"], told["version"]): _verdict(told) for told in found["verdicts"]}),
         hand_offs=tuple(Taken(position, _hand_off(told)) for position, told in found["hand_offs"]),
         handed_off=int(found["handed_off"]),
         refusal=found["refusal"],
@@ -80,6 +82,10 @@ def _control(found: Mapping[str, Any]) -> Control:
 
 def _values(known: list[tuple[str, str, float]]) -> dict[Pair, float]:
     return {(model, version): value for model, version, value in known}
+
+
+def _verdict(told: dict[str, Any]) -> Verdict:
+    return Verdict(**(told | {"rule": Rule(told["rule"]), "ruling": Ruling(told["ruling"])}))
 
 
 def _hand_off(told: dict[str, Any]) -> HandOff:

@@ -1,7 +1,7 @@
 """What control says now: a fold over its events, total and the same for every reader.
 
 An event that cannot hold (an alias moved to a version that is not there, a hand-off whose writer had not seen the one
-before) changes nothing but `refusals`; every reader refuses the same.
+before) changes nothing but `refusal`; every reader refuses the same.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from rendezvous.registry.events import (
     Shedding,
     State,
     Suspension,
+    Verdict,
     Weights,
 )
 from rendezvous.rules import NAME_PATTERN, Rules, read_rules
@@ -40,6 +41,8 @@ MAX_VERSION = 64
 """Characters of a version: a digest in hex, or what people give a model by hand."""
 MAX_BY = 512
 """Characters of who wrote an event: a role, a host's longest name, a process."""
+MAX_EVIDENCE = 4_096
+"""Characters of a verdict's evidence: a few dozen figures."""
 PARTITIONS = range(1_024)
 """Of an endpoint, at most: `topics.partitions`."""
 TOLD = 400
@@ -77,7 +80,8 @@ class Control:
     """What stands on control up to `position`.
 
     handed_off: the position after the last hand-off. suspended: for each partition, who is passed by there. shedding:
-    for each partition the last word. refusal: why the last event changed nothing, or None.
+    for each partition the last word. verdicts: how each version that is not retired was judged last. refusal: why the
+    last event changed nothing, or None.
     """
 
     position: int = 0
@@ -87,6 +91,7 @@ class Control:
     weights: Mapping[Quality, Mapping[Pair, float]] = field(default_factory=_empty)
     suspended: Mapping[int, frozenset[Pair]] = field(default_factory=_empty)
     shedding: Mapping[int, Shedding] = field(default_factory=_empty)
+    verdicts: Mapping[Pair, Verdict] = field(default_factory=_empty)
     hand_offs: tuple[Taken, ...] = ()
     handed_off: int = 0
     refusal: str | None = None
@@ -129,7 +134,9 @@ def _deploy(control: Control, event: Deployment, position: int) -> Control | str
     if known is None:
         known = Deployed(event.sha256, event.state, position, event.by, event.at_us)
     versions = {**control.versions, pair: replace(known, state=event.state)}
-    return replace(control, versions=MappingProxyType(versions))
+    retired = event.state is State.RETIRED
+    verdicts = {judged: verdict for judged, verdict in control.verdicts.items() if not (retired and judged == pair)}
+    return replace(control, versions=MappingProxyType(versions), verdicts=MappingProxyType(verdicts))
 
 
 def _fault_of_new(control: Control, event: Deployment, pair: Pair) -> str | None:
@@ -232,6 +239,15 @@ def _shed(control: Control, event: Shedding, _: int) -> Control | str:
     return replace(control, shedding=MappingProxyType({**control.shedding, event.partition: event}))
 
 
+def _judge(control: Control, event: Verdict, _: int) -> Control | str:
+    pair = (event.model, event.version)
+    if pair not in control.deployed:
+        return f"{_name(pair)} is not deployed"
+    if len(event.evidence) > MAX_EVIDENCE:
+        return f"evidence has {MAX_EVIDENCE} characters at most"
+    return replace(control, verdicts=MappingProxyType({**control.verdicts, pair: event}))
+
+
 def _name(pair: Pair) -> str:
     return "/".join(pair)
 
@@ -243,4 +259,5 @@ _FOLDS: dict[type, Callable[[Control, Any, int], Control | str]] = {
     Weights: _weigh,
     Suspension: _suspend,
     Shedding: _shed,
+    Verdict: _judge,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,14 @@ def joined(kind: type[Message], rows: Sequence[Row], models: Sequence[int]) -> J
     rows: as a codec gives them. models: how many each record's axis has; all the same where columns are by model.
     """
     width = rows[0]["width"]
+    axes = {"width": width, "models": models[0] if models else 1}
     sizes = [len(row["offsets"]) // OFFSET_BYTES for row in rows]
     columns: Joined = {}
     if any(len(row["versions"]) != len(row["models"]) for row in rows if "models" in row):
         return None
     for name, column in COLUMNS[kind].items():
-        each = column.dtype.itemsize * (models[0] if column.by_model else 1) * (width if column.by_output else 1)
+        shape = tuple(axes[axis] for axis in column.axes)
+        each = column.dtype.itemsize * prod(shape)
         parts = [row[name] for row in rows]
         if column.later:
             parts = [part or bytes(size * each) for part, size in zip(parts, sizes, strict=True)]
@@ -34,11 +37,7 @@ def joined(kind: type[Message], rows: Sequence[Row], models: Sequence[int]) -> J
         values = np.frombuffer(b"".join(parts), column.dtype)
         if column.codes and values.max(initial=0) >= column.codes:
             return None
-        if column.by_model:
-            values = values.reshape((-1, models[0], width) if column.by_output else (-1, models[0]))
-        elif column.by_output:
-            values = values.reshape(-1, width)
-        columns[name] = values
+        columns[name] = values.reshape(-1, *shape)
     return columns if _sound(kind, columns, np.array(sizes), np.array(models)) else None
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 
+from rendezvous.durations import length_us
 from rendezvous.replay.tape import Span
 from rendezvous.settings import SettingsError
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 def span_of(first: str | None, last: str | None, now_us: int) -> Span:
@@ -35,8 +32,8 @@ def moment(text: str, now_us: int, option: str) -> int:
     Raises:
         SettingsError: it is neither.
     """
-    if (duration := _DURATION.fullmatch(text.strip())) is not None:
-        return now_us - length(duration)
+    if (ago_us := length_us(text)) is not None:
+        return now_us - ago_us
     try:
         time = datetime.fromisoformat(text.strip())
     except ValueError as error:
@@ -52,14 +49,9 @@ def duration_us(text: str, option: str) -> int:
     Raises:
         SettingsError: it is none.
     """
-    if (duration := _DURATION.fullmatch(text.strip())) is None:
+    if (found_us := length_us(text)) is None:
         raise SettingsError(f"{option} {text!r} is no duration such as 90m, 2h or 3d")
-    return length(duration)
-
-
-def length(duration: re.Match[str]) -> int:
-    """Microseconds of a duration that was read."""
-    return round(float(duration[1]) * _SECONDS[duration[2]] * 1e6)
+    return found_us
 
 
 def written(time_us: int) -> str:

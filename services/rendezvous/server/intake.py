@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
-from rendezvous.envelope import EnvelopeError, draw_key, draw_of, read_envelope
+from rendezvous.envelope import EnvelopeError, draw_key, draw_of, read_envelope, told_at_us
 from rendezvous.log.records import Record
 from rendezvous.messages import DeadLetter, DeadLetterReason, Request, Scores
 from rendezvous.registry.state import Pair
@@ -29,11 +29,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What the records of one endpoint are checked against; `width` is of its output."""
+    """What the records of one endpoint are checked against; `width` is of its output.
+
+    told: whether the application says when it asked.
+    """
 
     features: Codec
     max_bytes: int
     width: int
+    told: bool = False
 
     def request(self, record: Record, plan: Plan) -> tuple[Request | None, Fault | None]:
         """A request, a fault, or both: a request whose value cannot be scored is still owed an answer."""
@@ -52,6 +56,7 @@ class Intake:
             reply=envelope.reply,
             rejected=None if fault is None else fault.reason,
             draw=draw_of(draw_key(record.key, envelope.request_id)),
+            told_us=told_at_us(record.headers) if self.told else None,
         ), fault
 
     def fault_of_value(self, value: bytes) -> Fault | None:

@@ -112,6 +112,7 @@ def _comparison(plan: Plan, columns: Columns, requests: Sequence[Request], slots
         statuses=columns.status[slots],
         latencies_us=latencies.astype(np.int32),
         outputs=columns.output[slots],
+        asked_us=np.array([request.asked_us for request in requests], np.int64),
     )
 
 

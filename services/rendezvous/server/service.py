@@ -71,7 +71,8 @@ class Service:
         self._scores_topic = endpoint.topic("scores")
         self._control_topic = endpoint.topic("control")
         features = Codec(endpoint.features_schema, endpoint.older_features_schemas)
-        self._intake = Intake(features, endpoint.request.max_bytes, len(endpoint.output.default))
+        told = endpoint.monitoring.time == "ce_time"
+        self._intake = Intake(features, endpoint.request.max_bytes, len(endpoint.output.default), told)
         self._hearing = Hearing(self._intake)
         self._outbox = outbox
         self._podium = podium

@@ -149,6 +149,7 @@ def comparisons(statuses: list[list[Status]], scores: list[list[float]]) -> Comp
         statuses=np.array(statuses, np.uint8),
         latencies_us=np.zeros((rows, 2), np.int32),
         outputs=np.array(scores, np.float32)[:, :, None],
+        asked_us=np.zeros(rows, np.int64),
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from endpoints import endpoint
-from rendezvous.registry.events import Cause, HandOff, Move, Quality, Shedding, State
+from rendezvous.registry.events import Cause, HandOff, Move, Quality, Rule, Ruling, Shedding, State, Verdict
 from rendezvous.registry.snapshot import from_json, to_json
 from rendezvous.registry.state import Control, Deployed, Pair, Taken
 from rendezvous.rules import Rules, Step
@@ -39,6 +39,7 @@ RULES = [
     ),
 ]
 SHEDDING = st.builds(Shedding, NUMBERS, SHARES, SHARES, WORDS, NUMBERS)
+VERDICTS = st.builds(Verdict, WORDS, WORDS, st.sampled_from(Rule), st.sampled_from(Ruling), WORDS, WORDS, NUMBERS)
 CONTROLS = st.builds(
     Control,
     position=NUMBERS,
@@ -52,6 +53,9 @@ CONTROLS = st.builds(
     ).map(MappingProxyType),
     suspended=st.dictionaries(NUMBERS, st.frozensets(PAIRS, max_size=3), max_size=3).map(MappingProxyType),
     shedding=st.lists(SHEDDING, max_size=3).map(lambda told: MappingProxyType({one.partition: one for one in told})),
+    verdicts=st.lists(VERDICTS, max_size=3).map(
+        lambda told: MappingProxyType({(one.model, one.version): one for one in told})
+    ),
     hand_offs=st.lists(st.builds(Taken, NUMBERS, HAND_OFFS), max_size=3).map(tuple),
     handed_off=NUMBERS,
     refusal=st.none() | WORDS,
@@ -67,6 +71,7 @@ def test_control_comes_back_as_it_was(control: Control) -> None:
     assert all(isinstance(version.state, State) for version in back.versions.values())
     assert all(isinstance(quality, Quality) for quality in back.weights)
     assert all(isinstance(taken.hand_off.cause, Cause) for taken in back.hand_offs)
+    assert all(isinstance(verdict.ruling, Ruling) for verdict in back.verdicts.values())
 
 
 @pytest.mark.parametrize(
@@ -80,6 +85,7 @@ def test_control_comes_back_as_it_was(control: Control) -> None:
         {"rules": "{}"},
         {"weights": [["good", []]]},
         {"hand_offs": [[0, {"moves": None}]]},
+        {"verdicts": [{"rule": "whim"}]},
     ],
 )
 def test_what_is_no_snapshot_is_refused(damage: dict[str, object]) -> None:

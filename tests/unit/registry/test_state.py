@@ -20,10 +20,13 @@ from rendezvous.registry.events import (
     HandOff,
     Move,
     Quality,
+    Rule,
     RulesChange,
+    Ruling,
     Shedding,
     State,
     Suspension,
+    Verdict,
     Weights,
 )
 from rendezvous.registry.state import (
@@ -31,6 +34,7 @@ from rendezvous.registry.state import (
     MAX_ALIASES,
     MAX_BY,
     MAX_DEPLOYED,
+    MAX_EVIDENCE,
     PARTITIONS,
     TOLD,
     Control,
@@ -67,6 +71,11 @@ def suspend(model: str = "m", version: str = "1", *, suspended: bool = True, par
 def shed(candidates: float, challengers: float, partition: int = 0) -> Shedding:
     """Shares to leave out."""
     return Shedding(partition, candidates, challengers, "server", 0)
+
+
+def judge(evidence: str = "{}") -> Verdict:
+    """A verdict on m/1."""
+    return Verdict("m", "1", Rule.REFRESH, Ruling.REJECTED, evidence, "retrainer", 0)
 
 
 def folded(*events: ControlEvent, control: Control | None = None) -> Control:
@@ -117,6 +126,17 @@ def test_the_same_twice_is_the_same(state: State) -> None:
     """Delivery is at least once: a repeated event changes nothing and is not refused."""
     control = taken(deploy(), deploy(state=state))
     assert facts(taken(deploy(), deploy(state=state), deploy(state=state))) == facts(control)
+
+
+def test_the_last_verdict_on_a_version_is_known_until_it_is_retired() -> None:
+    """It changes nothing else; long evidence is refused, so that what control says stays small."""
+    control = taken(deploy("m"), judge("1"), judge("2"))
+    assert control.verdicts == {("m", "1"): judge("2")}
+    assert replace(control, verdicts={}, position=1) == taken(deploy("m"))
+    assert folded(deploy("m", state=State.RETIRED), control=control).verdicts == {}
+    for event, words in ((judge("x" * (MAX_EVIDENCE + 1)), "evidence has"), (judge(), "not deployed")):
+        refused = folded(event, control=Control() if words == "not deployed" else control)
+        assert words in str(refused.refusal)
 
 
 def test_aliases_move_together() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -245,3 +247,16 @@ def test_any_letter_fits_into_a_record(name: str, count: int, each: int, size: i
     data = encode(letter)
     assert len(data) < MEBIBYTE
     assert decode(data, DeadLetter) == letter
+
+
+def test_a_request_is_asked_when_the_application_says_so_where_the_endpoint_goes_by_that() -> None:
+    """Elsewhere, and without a readable ce_time, it was asked when it was appended."""
+    told = replace(intake(), told=True)
+    timed = record(headers=[("ce_id", b"r"), ("ce_time", b"2013-03-01T05:15:00-05:00")])
+    for asked, found in ((1_362_132_900_000_000, told), (APPENDED_MS * 1_000, intake())):
+        request, _ = found.request(timed, PLAN)
+        assert request is not None
+        assert request.asked_us == asked
+    request, _ = told.request(record(headers=[("ce_id", b"r")]), PLAN)
+    assert request is not None
+    assert request.asked_us == APPENDED_MS * 1_000

@@ -70,6 +70,7 @@ class Story:
                 statuses=np.array([[s for s, _ in row] for row in cells], np.uint8).reshape(shape),
                 latencies_us=np.array([[us for _, us in row] for row in cells], np.int32).reshape(shape),
                 outputs=np.zeros((*shape, 1), np.float32),
+                asked_us=np.full(rows, self.now_us - S_US),
             ),
             self.ends,
             self.now_us,

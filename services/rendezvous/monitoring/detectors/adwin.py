@@ -38,7 +38,7 @@ class Adwin:
         self._adwin: Any = ADWIN(delta=delta, clock=CLOCK_ROWS)  # type: ignore[no-untyped-call]
 
     @classmethod
-    def calibrated(cls, reference: Sequence[float], worse: Worse, run_length: int) -> Self:
+    def calibrated(cls, reference: Sequence[float], worse: Worse, run_length: float) -> Self:
         """`run_length` counts rows: at a chance of at most delta at each look, one false alarm is made of 32 / delta.
 
         The reference goes unused: ADWIN compares the stream with itself.

@@ -52,7 +52,7 @@ class ConformalBlocks:
     alarm: bool = False
 
     @classmethod
-    def calibrated(cls, reference: Sequence[float], worse: Worse, run_length: int) -> Self:
+    def calibrated(cls, reference: Sequence[float], worse: Worse, run_length: float) -> Self:
         """Reference: the value of each block in which all was well; `run_length` counts blocks."""
         signed = [value if worse == "higher" else -value for value in reference if not isnan(value)]
         return cls(worse, float(run_length), sorted(signed))
