@@ -214,7 +214,7 @@ def test_when_it_was_asked_is_read_where_it_can_be(text: bytes, told_us: int | N
     assert told_at_us([]) is None
 
 
-@given(st.datetimes(datetime(1900, 1, 1), timezones=st.just(UTC) | st.timezones()))
+@given(st.datetimes(datetime(1900, 1, 1), timezones=st.just(UTC) | st.timezones()))  # noqa: DTZ001 - that is how Hypothesis wants it
 def test_when_it_was_asked_is_written_so_that_it_can_be_read(asked: datetime) -> None:
     """Whatever the zone, to the microsecond."""
     headers = write_envelope(FULL, asked)
