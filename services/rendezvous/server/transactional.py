@@ -25,12 +25,12 @@ from rendezvous.log.records import Bundle, Committed, Outcome, Outgoing, Source,
 from rendezvous.messages import Comparisons, DeadLetter, Message
 from rendezvous.server.outbox import committed, position
 from rendezvous.server.outcomes import Verdicts
+from rendezvous.server.outstanding import Address
 from rendezvous.server.partition import Partition
 from rendezvous.server.replies import (
     FOREVER_US,
     NEVER_US,
     PARK_US,
-    Address,
     Addressed,
     Parking,
     Refusal,
