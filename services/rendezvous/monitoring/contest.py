@@ -72,6 +72,13 @@ class PairedTally:
         self.wins += other.wins
         self.losses += other.losses
 
+    def subtract(self, other: Self) -> None:
+        """Take back requests that were counted: a label was corrected."""
+        self.champion.subtract(other.champion)
+        self.challenger.subtract(other.challenger)
+        self.wins -= other.wins
+        self.losses -= other.losses
+
     def gain(self, figure: str) -> float:
         """How much lower the challenger's figure is; NaN where either has none."""
         return self.champion.figures()[figure] - self.challenger.figures()[figure]

@@ -73,10 +73,7 @@ class PendingInMemory:
     def find(self, digests: Sequence[bytes]) -> list[bytes]:
         """The row of each digest, empty where there is none."""
         newest_first = [self._stretches[number] for number in sorted(self._stretches, reverse=True)]
-        found = []
-        for digest in digests:
-            found.append(next((stretch[digest] for stretch in newest_first if digest in stretch), b""))
-        return found
+        return [next((rows[digest] for rows in newest_first if digest in rows), b"") for digest in digests]
 
     def expire(self, before_us: int) -> None:
         """Forget the stretches that end before then."""
