@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from math import sqrt
 from typing import Any, Self
 
-PARTS = (0.1, 0.25, 0.5, 0.9)
+PARTS = (0.25, 0.5, 0.9)
 """Of the wealth, that are bet on each block."""
 SCALE = 3.0
 """Root mean squares of the blocks before: few blocks are larger."""

@@ -10,13 +10,14 @@ import numpy as np
 
 from rendezvous.monitoring import contest
 from rendezvous.monitoring.blocks import Calendar
+from rendezvous.monitoring.contest import LOSSES
 from rendezvous.monitoring.findings import Accuracy, Contest, Drift, DriftKind, Span, Stage
 from rendezvous.monitoring.sheets import Sheet
 from rendezvous.monitoring.shifts import Finding
 from rendezvous.monitoring.traffic import ModelTraffic, Traffic
 from rendezvous.monitoring.waiting import Pair
 from rendezvous.monitoring.windows import CountWindow
-from rendezvous.replay.bootstrapping import LEAST_BLOCKS, Float64s, Interval, interval, resampled
+from rendezvous.replay.bootstrapping import LEAST_BLOCKS, Interval
 
 MS_US = 1_000
 LATENCIES = {"p50": 0.5, "p99": 0.99}
@@ -119,14 +120,12 @@ def _plain(kind: DriftKind, pair: Pair, of: Of, sizes: dict[str, float]) -> Drif
 def compared(
     pair: Pair, champion: Pair, number: int, at_us: int, found: contest.Contest, chance: np.random.Generator
 ) -> Contest:
-    """A version against the champion, up to a block."""
-    whole = found.together()
-    first = contest.LOSSES[found.kind][0]
+    """A version against the champion, up to a block; what is not defined for this kind of output is NaN."""
+    first, *_ = LOSSES[found.kind]
+    figures = (*LOSSES[found.kind], *(("auc",) if found.kind == "binary" else ()))
+    differences = {figure: found.difference(figure, chance) for figure in figures}
     nobody = Interval(nan, nan, nan)
-    enough = len(found.blocks) >= LEAST_BLOCKS and found.kind == "binary"
-    auc = found.auc_gain(chance) if enough else nobody
-    brier = _brier(found, chance) if enough else nobody
-    binary = found.kind == "binary"
+    brier, auc = differences.get("brier", nobody), differences.get("auc", nobody)
     return Contest(
         *pair,
         *champion,
@@ -134,27 +133,18 @@ def compared(
         at_us,
         len(found.blocks),
         found.rows,
-        found.better[first].most,
-        found.worse[first].most,
-        -whole.gain("brier") if binary else nan,
-        brier.low,
-        brier.high,
-        -whole.gain("log_loss") if first != "mae" else nan,
-        -whole.gain("auc") if binary else nan,
-        auc.low,
-        auc.high,
-        whole.wins,
-        whole.losses,
+        found.e_values[f"{first}_better"],
+        found.e_values[f"{first}_worse"],
+        *_told(brier, found),
+        differences.get("log_loss", nobody).value,
+        *_told(auc, found),
+        found.wins,
+        found.losses,
     )
 
 
-def _brier(found: contest.Contest, chance: np.random.Generator) -> Interval:
-    """The version's Brier score less the champion's, with an interval by blocks."""
-    rows = np.array([block.rows for block in found.blocks], np.float64)
-    apart = rows * np.array([-block.gain("brier") for block in found.blocks])
-
-    def figure(weights: Float64s) -> Float64s:
-        mean: Float64s = (weights @ apart) / (weights @ rows)
-        return mean
-
-    return interval(figure, resampled(len(rows), chance))
+def _told(difference: Interval, found: contest.Contest) -> tuple[float, float, float]:
+    """A difference with its interval, where there are blocks enough for one."""
+    if len(found.blocks) < LEAST_BLOCKS:
+        return difference.value, nan, nan
+    return difference.value, difference.low, difference.high

@@ -37,7 +37,7 @@ class Detector(Protocol):
         """The evidence from which on there is an alarm."""
 
     @classmethod
-    def calibrated(cls, reference: Sequence[float], worse: Worse, run_length: int) -> Self:
+    def calibrated(cls, reference: Sequence[float], worse: Worse, run_length: float) -> Self:
         """One that knows how it was before, and raises at most one false alarm in `run_length` values on average."""
 
     def update(self, value: float) -> None:

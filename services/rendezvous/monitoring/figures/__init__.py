@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
 from rendezvous.messages import Floats
-from rendezvous.monitoring.figures.binary import BinaryTally
+from rendezvous.monitoring.figures.binary import THRESHOLD, BinaryTally
 from rendezvous.monitoring.figures.multiclass import MulticlassTally
 from rendezvous.monitoring.figures.regression import RegressionTally
 from rendezvous.replay.bootstrapping import Float64s
@@ -57,9 +57,9 @@ TALLIES: Mapping[Kind, type[Tally]] = {
 }
 
 
-def tally(kind: Kind) -> Tally:
-    """An empty one."""
-    return TALLIES[kind]()
+def tally(kind: Kind, threshold: float = THRESHOLD) -> Tally:
+    """An empty one; threshold: of a binary one, the score from which on a row is said to be positive."""
+    return BinaryTally(threshold) if kind == "binary" else TALLIES[kind]()
 
 
 def tally_from_json(kind: Kind, saved: Mapping[str, Any]) -> Tally:
