@@ -15,7 +15,6 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from rendezvous.monitoring import telling
 from rendezvous.monitoring.blocks import Block, Calendar
 from rendezvous.monitoring.concept import ConceptWatch, Crossed, statistics
 from rendezvous.monitoring.contest import Contest
@@ -27,6 +26,7 @@ from rendezvous.monitoring.limits import MonitoringLimits
 from rendezvous.monitoring.reference import Reference, wrong
 from rendezvous.monitoring.rowwatch import RowWatch
 from rendezvous.monitoring.sheets import Judging, Sheet
+from rendezvous.monitoring.telling import Of, accuracy, between_models, compared, counted, drift
 from rendezvous.monitoring.traffic import Traffic
 from rendezvous.monitoring.waiting import Pair, Waiting
 from rendezvous.monitoring.windows import CountWindow, TrafficWindow
@@ -156,7 +156,7 @@ class Conclusions:
 
     def _accuracy(self, block: Block, sheet: Sheet, stage: Stage, revision: int, mark_us: int) -> list[Accuracy]:
         return [
-            telling.accuracy(pair, block.number, revision, stage, mine.scored, sheet, self._calendar, mark_us)
+            accuracy(pair, block.number, revision, stage, mine.scored, sheet, self._calendar, mark_us)
             for pair, mine in block.traffic.models.items()
             if mine.scored
         ]
@@ -169,10 +169,10 @@ class Conclusions:
         traffic = self._window.take(self._limits.window)
         if traffic is None:
             return []
-        of = telling.Of(number, self._calendar.start_us(first), self._calendar.end_us(last), traffic.rows)
-        return [*self._drift(traffic, of), *telling.between_models(of, traffic)]
+        of = Of(number, self._calendar.start_us(first), self._calendar.end_us(last), traffic.rows)
+        return [*self._drift(traffic, of), *between_models(of, traffic)]
 
-    def _drift(self, traffic: Traffic, of: telling.Of) -> Concluded:
+    def _drift(self, traffic: Traffic, of: Of) -> Concluded:
         """Inputs against the champion's reference, scores against each version's own."""
         told: Concluded = []
         reference = self.reference_of(traffic.champion)
@@ -199,7 +199,7 @@ class Conclusions:
         watch: DriftWatch,
         known: Mapping[str, Histogram],
         window: Mapping[str, Histogram],
-        of: telling.Of,
+        of: Of,
     ) -> Concluded:
         """A window against a reference: inputs when `pair` is nobody, else that version's scores."""
         found = drifted_by_kind(known, window, scores=pair != NOBODY)
@@ -209,7 +209,7 @@ class Conclusions:
             self._moved = tuple(dict.fromkeys(names))
         told: Concluded = []
         for kind, findings in found.items():
-            told.append(telling.drift(kind, pair, of, findings, moved[kind]))
+            told.append(drift(kind, pair, of, findings, moved[kind]))
             for crossed in watch.update(kind, findings):
                 told.append(_alarm(ALARMS[kind], pair, of.number, of.end_us, crossed, self._moved))
         return told
@@ -248,7 +248,7 @@ class Conclusions:
         if window.tally.rows < self._limits.count:
             return []
         self._counts[pair] = CountWindow.of(self._judging, window.number + 1)
-        return [telling.counted(pair, window, self._calendar, self._calendar.closing_us(number))]
+        return [counted(pair, window, self._calendar, self._calendar.closing_us(number))]
 
     def _compare(self, pair: Pair, champion: Pair, number: int, paired: Any) -> list[Compared]:  # noqa: ANN401
         if not paired.rows:
@@ -257,7 +257,7 @@ class Conclusions:
         contest.add(paired)
         chance = np.random.Generator(np.random.PCG64([SEED, abs(number)]))
         at_us = self._calendar.closing_us(number)
-        return [telling.compared(pair, champion, number, at_us, contest, chance)]
+        return [compared(pair, champion, number, at_us, contest, chance)]
 
     def _drift_watch(self, reference: Reference, *, scores: bool) -> DriftWatch:
         mine = {kind: by for kind, by in reference.effects.items() if (kind == DriftKind.SCORE) == scores}

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rendezvous.monitoring import contest
 from rendezvous.monitoring.blocks import Calendar
 from rendezvous.monitoring.contest import LOSSES
+from rendezvous.monitoring.contest import Contest as Contested
 from rendezvous.monitoring.findings import Accuracy, Contest, Drift, DriftKind, Span, Stage
 from rendezvous.monitoring.sheets import Sheet
 from rendezvous.monitoring.shifts import Finding
@@ -118,7 +118,7 @@ def _plain(kind: DriftKind, pair: Pair, of: Of, sizes: dict[str, float]) -> Drif
 
 
 def compared(
-    pair: Pair, champion: Pair, number: int, at_us: int, found: contest.Contest, chance: np.random.Generator
+    pair: Pair, champion: Pair, number: int, at_us: int, found: Contested, chance: np.random.Generator
 ) -> Contest:
     """A version against the champion, up to a block; what is not defined for this kind of output is NaN."""
     first, *_ = LOSSES[found.kind]
@@ -143,7 +143,7 @@ def compared(
     )
 
 
-def _told(difference: Interval, found: contest.Contest) -> tuple[float, float, float]:
+def _told(difference: Interval, found: Contested) -> tuple[float, float, float]:
     """A difference with its interval, where there are blocks enough for one."""
     if len(found.blocks) < LEAST_BLOCKS:
         return difference.value, nan, nan
