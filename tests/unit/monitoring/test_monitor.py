@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rendezvous.monitoring.findings import Alarm, AlarmKind
 from tests.monitored import LIMITS, Watched, batched, out_of_order, reference, settled, world
@@ -21,8 +17,6 @@ def test_a_world_has_something_to_say() -> None:
     """The scenario raises what it should: concept, input, score."""
     findings = Watched.fresh(REFERENCE).run([EVENTS])
     alarms = {(alarm.kind, alarm.subject) for alarm in findings if isinstance(alarm, Alarm)}
-    for one in findings:
-        print(one)
     assert (AlarmKind.CONCEPT, "brier") in alarms
 
 
