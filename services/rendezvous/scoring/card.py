@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
+    JsonValue,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -62,6 +63,67 @@ class Metrics(_Document):
     figures: dict[str, FiniteFloat]
 
 
+class Span(_Document):
+    """The data that was asked for: requests asked in [from_us, until_us), as known at as_of_us; event time, µs."""
+
+    from_us: int
+    until_us: int
+    as_of_us: int
+
+
+class Environment(_Document):
+    """Where a model was trained; its packages stand in the card."""
+
+    python: str
+    platform: str
+    machine: str
+    cores: int
+
+
+class Asked(_Document):
+    """Who wanted the model, and why: the retrain event."""
+
+    key: str
+    causes: tuple[str, ...]
+    evidence: str
+    reason: str
+    by: str
+    at_us: int
+
+
+class Result(_Document):
+    """A limit, whether it was met, and the figures in a sentence."""
+
+    name: str
+    met: bool
+    finding: str
+
+
+class History(_Document):
+    """How a retrained model came about: what `rendezvous rebuild` needs to make it again, and what was shown.
+
+    Its figures are those of a trial, trained on the rows asked before split_us and judged on the rows from then on;
+    the artefact was trained on all of them, by the same code. code: the digest of each file that is kept under code/;
+    command: empty for Python's `train(table, params)`. given: the owner's parameters, handed to the training.
+    limits: `[retraining.acceptance]` as it was before the training began. champion: whom it was compared with.
+    """
+
+    span: Span
+    split_us: int
+    code: dict[str, Sha256]
+    command: tuple[str, ...]
+    given: dict[str, str | int | float | bool]
+    transformations: tuple[str, ...]
+    environment: Environment
+    champion: str
+    limits: dict[str, JsonValue]
+    results: tuple[Result, ...]
+    judged: tuple[dict[str, JsonValue], ...]
+    seconds: float
+    peak_mb: float
+    asked: Asked
+
+
 class Card(_Document):
     """Everything to know about one version of a model.
 
@@ -82,6 +144,7 @@ class Card(_Document):
     code_sha256: Sha256
     created_utc: datetime
     notes: str = ""
+    history: History | None = Field(default=None, description="of a model that a retraining job has made")
 
     @model_validator(mode="after")
     def _version_of_artefact(self) -> Card:
