@@ -84,9 +84,8 @@ class Workshop:
             contract.OUTPUT: output,
         }
         self.report(f"{name}: training {self.params.model} on {len(table):,} rows")
-        spent = self._run(
-            self.code.command or TRAINER, name, working, {key: str(path) for key, path in variables.items()}
-        )
+        command = self.code.command or TRAINER
+        spent = self._run(command, name, working, self.limits, {key: str(path) for key, path in variables.items()})
         graph = output / contract.GRAPH_FILE
         if not graph.is_file():
             raise ConfinedError(f"{name}: ended with 0 and left no {graph.name} in {contract.OUTPUT}: it must be there")
@@ -118,8 +117,8 @@ class Workshop:
         )
         orders, result = place / "order.json", place / "measured.json"
         orders.write_text(order.model_dump_json(indent=2))
-        limits = self.limits.model_copy(update={"time": MEASURING_US})
-        self._run([*MEASURING, str(orders), str(result)], f"{place.name}-measured", place, limits, {})
+        own = self.limits.model_copy(update={"time": MEASURING_US})
+        self._run([*MEASURING, str(orders), str(result)], f"{place.name}-measured", place, own, {})
         return Measured.model_validate_json(result.read_bytes())
 
     def _run(
