@@ -27,7 +27,6 @@ from rendezvous.monitoring.sheets import Judging
 from rendezvous.replay.bootstrapping import Float64s
 from rendezvous.rules import Document
 
-REFERENCE_FILE = "reference.json"
 LARGE_ERROR = 0.9
 """Of a number a row is wrong when its error is larger than this share of the reference's."""
 
