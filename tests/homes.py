@@ -176,6 +176,12 @@ class Home:
         deploy(kafka, home.endpoint, report=_logger.info)
         return home
 
+    def written_to(self, more: str) -> Home:
+        """The same home, with more at the end of its endpoint's document."""
+        document = self.endpoint.folder / "endpoint.toml"
+        document.write_text(document.read_text() + more)
+        return Home(self.folder, self.kafka, load_endpoint(self.endpoint.name, self.folder))
+
     def start(self, name: str) -> RunningService:
         """Start the server ("server", "server-2", ...) or the scorer of the model `name`, as an operator would."""
         port, log = free_port(), self.folder / f"{name}-{uuid.uuid4().hex[:6]}.log"

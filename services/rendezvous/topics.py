@@ -36,19 +36,21 @@ def topics_of(endpoint: Endpoint) -> list[Topic]:
         # by the broker's clock too: a take-over without our metadata finds its place in them by time
         topic("scores", message_timestamp_type="LogAppendTime"),
         topic("decisions", message_timestamp_type="LogAppendTime"),
-        topic("comparisons"),
+        # what the monitor reads, it reads in the order of the broker's clock: the same order each time
+        topic("comparisons", message_timestamp_type="LogAppendTime"),
         topic("responses", retention_ms=str(REPLY_RETENTION_MS)),
-        topic("features"),
-        topic("labels"),
+        topic("features", message_timestamp_type="LogAppendTime"),
+        topic("labels", message_timestamp_type="LogAppendTime"),
         topic("dead-letters"),
         *(_single(endpoint.topic(name), str(FINDINGS_RETENTION_MS)) for name in ("accuracy", "drift", "retrain")),
-        _single(endpoint.topic("control"), KEPT),
+        _single(endpoint.topic("control"), KEPT, message_timestamp_type="LogAppendTime"),
     ]
 
 
-def _single(name: str, retention_ms: str) -> Topic:
+def _single(name: str, retention_ms: str, **config: str) -> Topic:
     """A topic whose records have one order."""
-    return Topic(name, SINGLE, {"cleanup.policy": "delete", "retention.ms": retention_ms})
+    settings = {"cleanup.policy": "delete", "retention.ms": retention_ms}
+    return Topic(name, SINGLE, settings | {key.replace("_", "."): value for key, value in config.items()})
 
 
 def create(bootstrap: str, endpoint: Endpoint) -> None:
