@@ -5,8 +5,8 @@ tests/memory_log.py keeps the same promises in memory under a fake clock.
 """
 
 from rendezvous.log.ends import Ends
-from rendezvous.log.kafka import KafkaSink, KafkaSource
 from rendezvous.log.known import KnownTopics, ask_cluster
+from rendezvous.log.member import KafkaSource
 from rendezvous.log.reading import KafkaReader, bounds_of, last_records, read_to_end, starts_at_end
 from rendezvous.log.records import (
     Bundle,
@@ -23,6 +23,7 @@ from rendezvous.log.records import (
     Start,
     Transactor,
 )
+from rendezvous.log.sink import KafkaSink
 from rendezvous.log.topics import Topic, create_topics, describe_topics, probe
 from rendezvous.log.transactions import KafkaTransactor
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from rendezvous.log.kafka import KafkaSink
 from rendezvous.log.reading import read_to_end
 from rendezvous.log.records import LogError
 from rendezvous.log.roles import ADMIN_TIMEOUT_S
+from rendezvous.log.sink import KafkaSink
 
 LOOK_EVERY_S = 0.01
 """Between two looks for a topic that was created a moment ago."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from rendezvous.log.kafka import KafkaSource
+from rendezvous.log.member import KafkaSource
 from rendezvous.log.reading import on_client_error
 from rendezvous.log.records import Bundle, LogError, Outcome, Outgoing
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, SESSION_MS, TRANSACTOR
