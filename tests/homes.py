@@ -29,7 +29,7 @@ from rendezvous.local.ports import LOOPBACK, free_port
 from rendezvous.local.process import GuardedProcess
 from rendezvous.local.services import RunningService
 from rendezvous.registry.deploy import deploy
-from rendezvous.settings import Endpoint
+from rendezvous.settings import Endpoint, load_endpoint
 
 PATIENCE_S = 40.0
 """For what takes a second, or a dead member's session of six, on a machine that may be busy."""

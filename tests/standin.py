@@ -75,18 +75,22 @@ class Counting:
 
     def labelled(self, labels: Sequence[Label]) -> None:
         """Count the first label of each; a later one that says something else stands instead."""
+        ids = [label.request_id for label in labels]
+        known = dict(zip(ids, self._pending.find(ids), strict=True))
+        marks: dict[str, Mark] = {one: found.mark for one, found in known.items() if found and found.mark}
         for label in labels:
-            (found,) = self._pending.find([label.request_id])
-            if found is not None and (found.mark is None or found.mark.observed_us < label.observed_us):
+            found, before = known[label.request_id], marks.get(label.request_id)
+            if found is not None and (before is None or before.observed_us < label.observed_us):
+                marks[label.request_id] = mark = Mark(label.value, label.observed_us, label.source)
                 for row, (model, version) in enumerate(found.axis):
                     sums = self._sum(found.asked_us // self._limits.block, model, version)
                     output = float(found.outputs[row, 0])
-                    for mark, sign in ((found.mark, -1), (Mark(label.value, label.observed_us, label.source), 1)):
-                        if mark is not None and mark.value is not None and output == output:  # noqa: PLR0124 - no NaN
+                    for said, sign in ((before, -1), (mark, 1)):
+                        if said is not None and said.value is not None and output == output:  # noqa: PLR0124 - no NaN
                             sums[1] += sign
-                            sums[2] += sign * round(abs(mark.value - output) * FIXED)
-                self._pending.mark([label.request_id], [Mark(label.value, label.observed_us, label.source)])
+                            sums[2] += sign * round(abs(said.value - output) * FIXED)
             self._passed(label.observed_us)
+        self._pending.mark(list(marks), list(marks.values()))
 
     def results(self) -> list[Finding]:
         """What was said since the last time."""
@@ -111,6 +115,9 @@ class Counting:
     def _passed(self, time_us: int) -> None:
         self._newest_us = max(self._newest_us, time_us)
         closed = (self.watermark_us - self._limits.label_delay) // self._limits.block
+        if closed == self._next:
+            return
+        self._next = closed
         for key, (requests, labelled, total) in sorted(self._sums.items()):
             block, model, version = key.split()
             if int(block) < closed and int(block) not in self._done:
