@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -150,8 +151,6 @@ class Counting:
 
 def main() -> None:
     """Run as a process: HOME ENDPOINT PORT, addresses from the environment."""
-    import logging
-
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     home, name, port = sys.argv[1:]
     telemetry = Telemetry()
