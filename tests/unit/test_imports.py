@@ -83,7 +83,6 @@ CORE = (
     "server/watching.py",
     "server/load.py",
     "server/flooding.py",
-    "server/outstanding.py",
     "server/intake.py",
     "scoring/columns.py",
     "scoring/batch.py",
