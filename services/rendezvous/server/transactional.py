@@ -108,9 +108,7 @@ class TransactionalOutbox:
 
     def gained(self, numbers: Sequence[int]) -> None:
         """See `Outbox.gained`: the predecessor is fenced, and what it left open is aborted."""
-        with ThreadPoolExecutor(
-            max(1, len(numbers))
-        ) as pool:  # each waits for the broker
+        with ThreadPoolExecutor(max(1, len(numbers))) as pool:  # each waits for the broker
             made = pool.map(self._transactor, [f"{self._name}-{number}" for number in numbers])
             self._desks |= {number: _Desk(transactor) for number, transactor in zip(numbers, made, strict=True)}
 
