@@ -13,6 +13,7 @@ from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
 from rendezvous.registry.command_line import add_models
 from rendezvous.replay.command_line import add_replay, add_tune
+from rendezvous.retraining.command_line import add_retrain
 from rendezvous.settings import Environment, SettingsError, environment, load_endpoint
 
 MENDABLE = 2
@@ -58,10 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     scorer.add_argument("--model", required=True, help="a model, MODEL/VERSION or an alias; resolved once, at start")
     scorer.add_argument("--version", help="of the model; without it, the one that was deployed last")
     scorer.set_defaults(command=_run_scorer)
-    for service in (server, scorer):
+    retrainer = services.add_parser("retrainer", help="decides when to train again, runs jobs, judges what they made")
+    retrainer.set_defaults(command=_run_retrainer)
+    for service in (server, scorer, retrainer):
         service.add_argument("--endpoint", required=True)
         service.add_argument("--http-host", default="127.0.0.1", help="where /metrics, /healthz and /readyz are shown")
         service.add_argument("--http-port", type=int, default=0, help="a free one without it")
+
+    add_retrain(commands.add_parser("retrain", help="ask for a retraining, list what came of others"), _retrain)
 
     replay = commands.add_parser(
         "replay", help="decide again what was decided; or ask what other rules would have said"
@@ -135,6 +140,23 @@ def _run_server(options: argparse.Namespace, environs: Environment) -> int:
 def _run_scorer(options: argparse.Namespace, environs: Environment) -> int:
     name = options.model if options.version is None else f"{options.model}/{options.version}"
     running.run_scorer(environs, options.endpoint, name, options.http_host, options.http_port)
+    return 0
+
+
+def _run_retrainer(options: argparse.Namespace, environs: Environment) -> int:
+    running.run_retrainer(environs, options.endpoint, options.http_host, options.http_port)
+    return 0
+
+
+def _retrain(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.retraining import commands  # noqa: PLC0415 - services need none of it
+
+    endpoint = load_endpoint(options.endpoint, environs.home)
+    bootstrap = running.bootstrap_of(environs)
+    if options.action == "list":
+        commands.list_events(bootstrap, endpoint, _say)
+    else:
+        commands.ask(bootstrap, endpoint, options.model, options.reason, _say)
     return 0
 
 
