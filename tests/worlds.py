@@ -30,6 +30,7 @@ from rendezvous.messages import (
 )
 from rendezvous.registry.events import Cause, ControlEvent, HandOff, Move, RulesChange
 from rendezvous.running import clock_us, kafka_outbox, steady_us
+from rendezvous.server.counting import count_letter
 from rendezvous.server.outbox import Outbox
 from rendezvous.server.podium import Podium
 from rendezvous.server.publishing import Publisher
@@ -77,10 +78,11 @@ def memory_outbox(
 ) -> Outbox:
     """The outbox of the endpoint's mode, on the log in memory."""
     answers, records = sinks
+    on_letter = partial(count_letter, metrics)
     if endpoint.exactly_once:
         transactor = partial(MemoryTransactor, log, source=source)
-        return TransactionalOutbox(endpoint, source, answers.partitions, transactor, metrics.buried, TOPIC_ID)
-    return Publisher(endpoint, source, answers, records, metrics.buried, TOPIC_ID)
+        return TransactionalOutbox(endpoint, source, answers.partitions, transactor, on_letter, TOPIC_ID)
+    return Publisher(endpoint, source, answers, records, on_letter, TOPIC_ID)
 
 
 def memory_server(endpoint: Endpoint, log: MemoryLog, source: MemorySource, sinks: Sequence[Sink]) -> Service:

@@ -106,18 +106,20 @@ def kafka_outbox(
     metrics: ServerMetrics,
 ) -> Outbox:
     """The outbox of the endpoint's mode; `topics` as they were described at the start."""
-    from rendezvous.server.publishing import Publisher  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.server.counting import count_letter  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.server.publishing import Publisher  # noqa: PLC0415
     from rendezvous.server.transactional import TransactionalOutbox  # noqa: PLC0415
 
     responses, topic_id = endpoint.topic("responses"), topics[endpoint.topic("requests")].id
+    on_letter = partial(count_letter, metrics)
     known = {responses: topics[responses].partitions}  # nobody waits for a cluster to say that it is there
     if endpoint.exactly_once:
         replies = KnownTopics(ask_cluster(bootstrap), known)
         transactor = partial(KafkaTransactor, bootstrap, source=source)
-        return TransactionalOutbox(endpoint, source, replies.partitions, transactor, metrics.buried, topic_id)
+        return TransactionalOutbox(endpoint, source, replies.partitions, transactor, on_letter, topic_id)
     answers = KafkaSink(bootstrap, room_s=0, known=known)  # an answer does not wait for room in the queue either
     records = KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS)
-    return Publisher(endpoint, source, answers, records, metrics.buried, topic_id)
+    return Publisher(endpoint, source, answers, records, on_letter, topic_id)
 
 
 def run_scorer(environment: Environment, endpoint_name: str, name: str, host: str, port: int) -> None:

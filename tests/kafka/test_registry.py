@@ -15,7 +15,8 @@ import pytest
 import redis
 
 from comparing import SPACING_US, comparisons
-from homes import Home, rewrite_model
+from homes import Home
+from loadtest.plain import write_model
 from rendezvous import topics
 from rendezvous.cli import MENDABLE
 from rendezvous.local.stack import Addresses
@@ -194,7 +195,7 @@ def test_a_second_deploy_writes_nothing_and_says_so(home: Home, operator: Operat
 def test_a_new_artefact_is_deployed_beside_the_old_one(home: Home, operator: Operator) -> None:
     """One event: no alias moves, nobody else is touched, and who did it stands there."""
     before, old = read(home), pair_of(home, "quick")
-    rewrite_model(home.endpoint, "quick", DOUBLED)
+    write_model(home.endpoint, "quick", DOUBLED)
     new = pair_of(home, "quick")
     assert (
         operator.does("deploy", "quick")
@@ -228,7 +229,7 @@ def test_what_cannot_be_deployed_changes_nothing(
 ) -> None:
     """Not the other models either."""
     before = read(home)
-    rewrite_model(home.endpoint, "failing", DOUBLED)
+    write_model(home.endpoint, "failing", DOUBLED)
     damage(home.endpoint.folder / "slow")
     assert said in operator.fails("deploy")
     assert "has no models ['ghost']" in operator.fails("deploy", "ghost")

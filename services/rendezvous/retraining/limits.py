@@ -12,7 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from rendezvous.durations import Duration
 from rendezvous.monitoring.limits import DAY_US, MonitoringLimits
+from rendezvous.retraining.acceptance import AcceptanceLimits
 from rendezvous.retraining.cron import is_cron
+from rendezvous.retraining.training import TrainingLimits
 from rendezvous.rules import Document, Name
 from rendezvous.toml_lines import Where
 
@@ -177,6 +179,8 @@ class RetrainingLimits(Document):
     replace: ReplaceLimits = ReplaceLimits()
     rollback: RollbackLimits = RollbackLimits()
     weights: WeightLimits | None = Field(default=None, description="none are published without it")
+    training: TrainingLimits = TrainingLimits()
+    acceptance: AcceptanceLimits = AcceptanceLimits()
 
     def fault(self, monitoring: MonitoringLimits, kind: str) -> tuple[str, Where] | None:
         """What does not fit the rest of the endpoint's document, and at which field of this part."""

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection
 
-from rendezvous.messages import Reason
+from rendezvous.messages import DeadLetter, Reason
 from rendezvous.registry.state import Control
 from rendezvous.server.hearing import Heard
 from rendezvous.server.outcomes import Verdicts
@@ -40,6 +40,14 @@ def count_scores(metrics: ServerMetrics, heard: Heard) -> None:
         metrics.shut_out.labels(_name(writer)).inc(count)
     for writer in heard.flooding:
         _logger.warning("scores of %s are of no use, and too many: not read for a second", _name(writer))
+
+
+def count_letter(metrics: ServerMetrics, letter: DeadLetter) -> None:
+    """A dead letter, and what it is about."""
+    metrics.buried(letter.reason)
+    _logger.info(
+        "dead letter: %s %s-%d@%d: %s", letter.reason, letter.topic, letter.partition, letter.offset, letter.detail
+    )
 
 
 def _name(writer: bytes) -> str:

@@ -25,12 +25,12 @@ from rendezvous.log.records import Bundle, Committed, Outcome, Outgoing, Source,
 from rendezvous.messages import Comparisons, DeadLetter, Message
 from rendezvous.server.outbox import committed, position
 from rendezvous.server.outcomes import Verdicts
+from rendezvous.server.outstanding import Address
 from rendezvous.server.partition import Partition
 from rendezvous.server.replies import (
     FOREVER_US,
     NEVER_US,
     PARK_US,
-    Address,
     Addressed,
     Parking,
     Refusal,
@@ -76,7 +76,7 @@ class TransactionalOutbox:
         source: the member of the group.
         partitions: how many partitions a reply topic has, None while that is not known.
         transactor: makes the producer of a transactional id, and fences its predecessor.
-        on_letter: told of each dead letter's reason.
+        on_letter: told of each dead letter.
         topic_id: of the requests topic.
     """
 
@@ -86,7 +86,7 @@ class TransactionalOutbox:
         source: Source,
         partitions: Callable[[str], int | None],
         transactor: Callable[[str], Transactor],
-        on_letter: Callable[[str], None],
+        on_letter: Callable[[DeadLetter], None],
         topic_id: str,
     ) -> None:
         self._name = endpoint.name
@@ -108,7 +108,7 @@ class TransactionalOutbox:
 
     def gained(self, numbers: Sequence[int]) -> None:
         """See `Outbox.gained`: the predecessor is fenced, and what it left open is aborted."""
-        with ThreadPoolExecutor(max(1, len(numbers))) as pool:  # each waits half a second for its id
+        with ThreadPoolExecutor(max(1, len(numbers))) as pool:  # each waits for the broker
             made = pool.map(self._transactor, [f"{self._name}-{number}" for number in numbers])
             self._desks |= {number: _Desk(transactor) for number, transactor in zip(numbers, made, strict=True)}
 
@@ -133,7 +133,6 @@ class TransactionalOutbox:
         answers = responses(verdicts, partition.number)
         for request, response, address in zip(verdicts.requests, answers, addresses, strict=True):
             target = self._alive(address, verdicts.decisions.decided_us)
-
             letter = partial(self._replies.letter, request, response)
             if isinstance(target, Refusal):
                 self.letter(letter(target), None)
@@ -165,10 +164,7 @@ class TransactionalOutbox:
             partition.buried(letter.offset)
 
     def _buried(self, letter: DeadLetter) -> _Item:
-        self._on_letter(letter.reason)
-        _logger.info(
-            "dead letter: %s %s-%d@%d: %s", letter.reason, letter.topic, letter.partition, letter.offset, letter.detail
-        )
+        self._on_letter(letter)
         return _Item(Outgoing(self._topics["dead-letters"], None, encode(letter)), None)
 
     def _own(self, partition: Partition, topic: str, message: Message) -> _Desk:

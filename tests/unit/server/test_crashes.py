@@ -27,9 +27,9 @@ from rendezvous.server import service as service_module
 from rendezvous.server import steering, transactional
 from rendezvous.server.columns import Columns
 from rendezvous.server.ledger import Ledger
+from rendezvous.server.outstanding import Outstanding
 from rendezvous.server.partition import Partition
 from rendezvous.server.plan import plan_for
-from rendezvous.server.publishing import Outstanding
 from rendezvous.server.recovery import take_over
 from rendezvous.server.service import Service
 from rendezvous.server.transactional import TransactionalOutbox
