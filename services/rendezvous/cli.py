@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rendezvous import running, topics
+from rendezvous.archive.command_line import add_dataset
+from rendezvous.archive.names import ArchiveError
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
 from rendezvous.planning import told
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         running.start_logging()
         return command(options, environment())
-    except (SettingsError, LogError, LocalStackError) as error:
+    except (SettingsError, LogError, ArchiveError, LocalStackError) as error:
         print(f"rendezvous: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         return MENDABLE
     except KeyboardInterrupt:
@@ -67,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     scorer.set_defaults(command=_run_scorer)
     retrainer = services.add_parser("retrainer", help="decides when to train again, runs jobs, judges what they made")
     retrainer.set_defaults(command=_run_retrainer)
-    for service in (server, scorer, retrainer):
+    archiver = services.add_parser("archiver", help="writes down requests, comparisons and labels, to files")
+    archiver.add_argument(
+        "--accept-loss", action="store_true", help="go on where the log has deleted what is in no file yet"
+    )
+    archiver.set_defaults(command=_run_archiver)
+    for service in (server, scorer, retrainer, archiver):
         service.add_argument("--endpoint", required=True)
         service.add_argument("--http-host", default="127.0.0.1", help="where /metrics, /healthz and /readyz are shown")
         service.add_argument("--http-port", type=int, default=0, help="a free one without it")
@@ -80,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     add_replay(replay, _replay)
 
     add_tune(commands.add_parser("tune", help="propose better rules from the log"), _tune)
+
+    add_dataset(commands.add_parser("dataset", help="a training table of what was known at a time"), _dataset)
 
     demo = commands.add_parser("demo", help="the main job on 2013's flights: see README.md")
     demo.add_argument("--requests", type=int, default=10_000)
@@ -182,6 +191,19 @@ def _retrain(options: argparse.Namespace, environs: Environment) -> int:
     else:
         commands.ask(bootstrap, endpoint, options.model, options.reason, _say)
     return 0
+
+
+def _run_archiver(options: argparse.Namespace, environs: Environment) -> int:
+    running.run_archiver(
+        environs, options.endpoint, options.http_host, options.http_port, accept_loss=options.accept_loss
+    )
+    return 0
+
+
+def _dataset(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.archive import command  # noqa: PLC0415 - services need none of it
+
+    return command.dataset(options, environs)
 
 
 def _replay(options: argparse.Namespace, environs: Environment) -> int:

@@ -242,6 +242,41 @@ class ClientMetrics:
         self.unreadable = counter("unreadable_answers_total", "records on the reply topic that are no answers")
 
 
+class ArchiverMetrics:
+    """What the archiver counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"rendezvous_archiver_{name}", text, labels, registry=registry)
+
+        self.rows = counter("rows_total", "rows in files that were written, by topic", "topic")
+        self.files = counter("files_total", "files that were written, by topic", "topic")
+        self.unreadable = counter(
+            "unreadable_total", "comparisons and labels that do not decode: not archived", "topic"
+        )
+        self.features = counter("features_rows_total", "requests whose features were sent on")
+        self.too_large = counter(
+            "features_too_large_total", "requests whose features fit no record: archived, and not sent on"
+        )
+        self.waiting_seconds = Gauge(
+            "rendezvous_archiver_waiting_seconds",
+            "age of the oldest record that was read and is in no file yet: more than `age` means that files fail",
+            registry=registry,
+        )
+        self.waiting_bytes = Gauge(
+            "rendezvous_archiver_waiting_bytes", "what was read and is in no file yet", registry=registry
+        )
+        self.delay = Gauge(
+            "rendezvous_archiver_delay_seconds", "age of the oldest request of the last turn", registry=registry
+        )
+        self.seconds = Histogram(
+            "rendezvous_archiver_file_seconds",
+            "time that a file takes",
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+
+
 class Telemetry:
     """A service's registry, its health, and the HTTP pages that show them. `stop` ends the pages."""
 
