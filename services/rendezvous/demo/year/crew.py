@@ -54,10 +54,15 @@ class Crew:
         self._others |= new
         await_ready(new, self._report)
 
-    def follow(self, control: Control) -> None:
-        """A scorer for each active version: new ones are started and awaited, those of others stopped."""
+    def follow(self, control: Control) -> bool:
+        """A scorer for each active version: new ones are started and awaited, those of others stopped.
+
+        Returns:
+            Whether any was started or stopped.
+        """
         active = [pair for pair in control.deployed if control.versions[pair].state is State.ACTIVE]
-        for pair in set(self._scorers).difference(active):
+        surplus = set(self._scorers).difference(active)
+        for pair in surplus:
             self._scorers.pop(pair).process.stop()
         new = {
             pair: self._started(".".join(pair), ["scorer", "--model", written(pair)])
@@ -66,6 +71,7 @@ class Crew:
         }
         self._scorers |= new
         await_ready({service.name: service for service in new.values()}, self._report)
+        return bool(new or surplus)
 
     def check(self) -> None:
         """Do they all run?

@@ -81,8 +81,12 @@ class Feed:
         """Labels produced so far."""
         return self._labels.fed
 
-    def day(self, day: date, on_turn: Callable[[int], None]) -> None:
-        """Ask everything of a day and wait for the answers; `on_turn(asked)` now and then."""
+    def day(self, day: date, on_turn: Callable[[int], None]) -> NDArray[np.int64]:
+        """Ask everything of a day and wait for the answers; `on_turn(asked)` now and then.
+
+        Returns:
+            The table's rows that were asked.
+        """
         chosen = flights.between(self._table, day, day)
         futures: list[Future[Response]] = []
         asked = zip(chosen.index, flights.rows(chosen, self._features), *_moments(chosen), strict=True)
@@ -98,6 +102,7 @@ class Feed:
             future.result()
         self.now_us = midnight_us(day + timedelta(days=1))
         self._labels.reach(pd.Timestamp(self.now_us, unit="us", tz="UTC"))
+        return chosen.index.to_numpy(dtype=np.int64)
 
     def _note(self, row: int) -> Callable[[Future[Response]], None]:
         def note(future: Future[Response]) -> None:
