@@ -87,7 +87,7 @@ class Chronicle:
         return tuple(key for key in self.events if key not in self.outcomes)
 
     def speaks(self, now_us: int, cool_down_us: int) -> bool:
-        """Whether an alarm may lead to a retraining any moment: no event has dealt with it, no cool-down is in its way."""
+        """Whether an alarm may lead to a retraining: no event has dealt with it, no cool-down is in its way."""
         last_us = max((event.as_of_us for event in self.events.values()), default=-cool_down_us)
         return now_us >= last_us + cool_down_us and any(alarm.at_us > last_us for alarm in self.concept_alarms)
 
