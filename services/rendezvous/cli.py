@@ -11,10 +11,13 @@ from pathlib import Path
 from rendezvous import running, topics
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
+from rendezvous.planning import told
 from rendezvous.registry.command_line import add_models
 from rendezvous.replay.command_line import add_replay, add_tune
 from rendezvous.settings import Environment, SettingsError, environment, load_endpoint
 
+TO_DO = 3
+"""Exit code of a plan that has steps: a pipeline can tell."""
 MENDABLE = 2
 """Exit code when a setting, a file or the surroundings are wrong."""
 
@@ -43,9 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--endpoint", help="train its models and run its services too")
     up.set_defaults(command=_up)
 
-    create = commands.add_parser("topics", help="create an endpoint's topics where they are missing, and check them")
-    create.add_argument("--endpoint", required=True)
-    create.set_defaults(command=_topics)
+    topic = commands.add_parser("topics", help="an endpoint's topics: what is not as its document says, and mend it")
+    ways = topic.add_subparsers(required=True, metavar="WHAT")
+    for way, words in (("plan", "show what would be done; 3 when there is something"), ("apply", "do it, and check")):
+        parsed = ways.add_parser(way, help=words)
+        parsed.add_argument("--endpoint", required=True)
+        parsed.set_defaults(command=_plan_topics if way == "plan" else _apply_topics)
 
     models = commands.add_parser("models", help="versions and aliases: list, show, deploy, promote, roll back, ...")
     add_models(models, _models)
@@ -106,10 +112,28 @@ def _up(options: argparse.Namespace, environs: Environment) -> int:
     return 0
 
 
-def _topics(options: argparse.Namespace, environs: Environment) -> int:
+def _plan_topics(options: argparse.Namespace, environs: Environment) -> int:
+    endpoint = load_endpoint(options.endpoint, environs.home)
+    plan = topics.planned(running.bootstrap_of(environs), endpoint)
+    for line in (*map(told, plan.steps), *(f"note: {note}" for note in plan.notes)):
+        _say(line)
+    if plan.refusals:
+        raise LogError("\n".join(plan.refusals))
+    if not plan.steps:
+        _say(f"{endpoint.name}: topics are as its document says")
+    return TO_DO if plan.steps else 0
+
+
+def _apply_topics(options: argparse.Namespace, environs: Environment) -> int:
     endpoint = load_endpoint(options.endpoint, environs.home)
     bootstrap = running.bootstrap_of(environs)
-    topics.create(bootstrap, endpoint)
+    plan = topics.planned(bootstrap, endpoint)
+    if plan.refusals:
+        raise LogError("\n".join(plan.refusals))
+    for note in plan.notes:
+        _say(f"note: {note}")
+    for step in topics.apply(bootstrap, plan.steps):
+        _say(told(step))
     for topic in topics.check(bootstrap, endpoint).values():
         _say(f"{topic.name}: {topic.partitions} partitions")
     return 0

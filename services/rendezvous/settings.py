@@ -15,7 +15,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from rendezvous.monitoring.limits import MonitoringLimits
+from rendezvous.durations import Duration
+from rendezvous.monitoring.limits import DAY_US, HOUR_US, MonitoringLimits
 from rendezvous.retraining.limits import RetrainingLimits
 from rendezvous.rules import MAX_MS, MAX_STEPS, Document, Name, Number, Rules, Step, fault_of_order, fault_of_times
 from rendezvous.server.policies import fault_of
@@ -96,6 +97,13 @@ class TopicLimits(Document):
     """The endpoint's topics: requests, scores, decisions and comparisons have the same number of partitions."""
 
     partitions: int = Field(default=1, ge=1, le=1_024)
+    replication: int = Field(default=-1, ge=-1, le=32_767, description="copies of each; -1 for the broker's default")
+    min_insync: int | None = Field(
+        default=None, ge=1, description="copies that must have a record; the broker's default"
+    )
+    retention: Duration = Field(
+        default=7 * DAY_US, ge=HOUR_US, description="of what replay reads: requests, scores, decisions, comparisons"
+    )
     reply_prefixes: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(
         default=(), description="reply topics beyond <endpoint>.responses, by prefix"
     )

@@ -20,10 +20,11 @@ from rendezvous.log.records import (
     Sink,
     Source,
     Start,
+    Topic,
     Transactor,
 )
 from rendezvous.log.sink import KafkaSink
-from rendezvous.log.topics import Topic, create_topics, describe_topics, probe
+from rendezvous.log.topics import configure_topic, create_topics, describe_topics, grow_topic, probe
 from rendezvous.log.transactions import KafkaTransactor
 
 __all__ = [
@@ -48,8 +49,10 @@ __all__ = [
     "Transactor",
     "ask_cluster",
     "bounds_of",
+    "configure_topic",
     "create_topics",
     "describe_topics",
+    "grow_topic",
     "last_records",
     "probe",
     "read_to_end",

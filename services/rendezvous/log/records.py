@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 Headers: TypeAlias = Sequence[tuple[str, bytes]]
@@ -27,6 +28,17 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes
     headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it should be, or as it is; replication: copies of each partition, -1 for the broker's default."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+    id: str = ""
+    replication: int = -1
 
 
 class Start(NamedTuple):

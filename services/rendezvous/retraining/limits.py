@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from rendezvous.retraining.acceptance import AcceptanceLimits
+from rendezvous.retraining.training import TrainingLimits
 from rendezvous.rules import Document, Name
 
 
@@ -11,3 +13,5 @@ class RetrainingLimits(Document):
     """Which model is retrained, when, and what its successor must show."""
 
     model: Name = Field(description="whose training code makes the candidates")
+    training: TrainingLimits = TrainingLimits()
+    acceptance: AcceptanceLimits = AcceptanceLimits()

@@ -10,13 +10,12 @@ from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source
 from rendezvous.messages import Comparisons, DeadLetter, Request, Response
 from rendezvous.server.outbox import position
 from rendezvous.server.outcomes import Verdicts
-from rendezvous.server.outstanding import Outstanding
+from rendezvous.server.outstanding import Address, Outstanding
 from rendezvous.server.partition import Partition
 from rendezvous.server.replies import (
     FOREVER_US,
     NEVER_US,
     PARK_US,
-    Address,
     Addressed,
     Parking,
     Refusal,

@@ -25,12 +25,12 @@ from rendezvous.log.records import Bundle, Committed, Outcome, Outgoing, Source,
 from rendezvous.messages import Comparisons, DeadLetter, Message
 from rendezvous.server.outbox import committed, position
 from rendezvous.server.outcomes import Verdicts
+from rendezvous.server.outstanding import Address
 from rendezvous.server.partition import Partition
 from rendezvous.server.replies import (
     FOREVER_US,
     NEVER_US,
     PARK_US,
-    Address,
     Addressed,
     Parking,
     Refusal,
@@ -108,7 +108,7 @@ class TransactionalOutbox:
 
     def gained(self, numbers: Sequence[int]) -> None:
         """See `Outbox.gained`: the predecessor is fenced, and what it left open is aborted."""
-        with ThreadPoolExecutor(max(1, len(numbers))) as pool:  # each waits half a second for its id
+        with ThreadPoolExecutor(max(1, len(numbers))) as pool:  # each waits for the broker
             made = pool.map(self._transactor, [f"{self._name}-{number}" for number in numbers])
             self._desks |= {number: _Desk(transactor) for number, transactor in zip(numbers, made, strict=True)}
 

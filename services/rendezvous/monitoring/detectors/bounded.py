@@ -36,6 +36,7 @@ class BoundedLoss:
     ...     if detector.alarm:
     ...         print(row)
     ...         break
+    133
     """
 
     name: ClassVar[str] = "row"

@@ -2,15 +2,17 @@
 
 Each block's value is ranked among all blocks before it, those of the reference included. As long as blocks are
 exchangeable, whatever their distribution and however much rows within a block depend on each other, these ranks are
-independent and uniform: that is exact, also for a handful of reference blocks, and there is no mean or spread to
-estimate (Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World, 2022, theorem 11.1). A rank becomes a normal
-score z, the score a likelihood ratio exp(delta z) against a shift by delta standard deviations, scaled so that its mean
-over all ranks is 1; equal values count as the better one of them, which only errs towards silence. Then
-R <- (R + 1) L for each delta, and their mean is the evidence: E-detectors, Shin, Ramdas, Rinaldo, 2024. Its average
-run length to a false alarm is at least the threshold, since R - t is a martingale.
+independent and uniform: exactly so, also after a handful of reference blocks, and no mean or spread has to be estimated
+(Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World, 2022; Vovk et al., Retrain or not retrain: conformal
+test martingales for change-point detection, 2021). A rank becomes a normal score z, and z a likelihood ratio exp(delta
+z) against a shift by delta standard deviations, scaled so that its mean over all ranks is 1; among equal values a block
+counts as the best, which only errs towards silence. Then R <- (R + 1) L for each delta, and the mean of these R is the
+evidence (Shin, Ramdas, Rinaldo, E-detectors, 2024). R - t is a martingale, so the average run length to a false alarm
+is at least the threshold: the run length that is asked for is the threshold, and holds for any reference.
 
-What it cannot do: with K reference blocks one block's evidence is bounded by about K + 1, and a drift so slow that
-each block looks like the ones just before is learned, not found.
+What it cannot do: after K blocks one block multiplies the evidence by at most K + 1; a drift so slow that each block
+looks like those just before is learned, not found; so is a new level, some time after its alarm. Blocks that resemble
+their neighbours (a week of storms) are not exchangeable: such a week may well be an alarm.
 """
 
 from __future__ import annotations
@@ -38,6 +40,12 @@ class ConformalBlocks:
     >>> for rate in (0.21, 0.2, 0.26, 0.25, 0.27, 0.24):
     ...     detector.update(rate)
     ...     print(f"{detector.value:.1f}", detector.alarm)
+    0.5 False
+    0.5 False
+    9.1 False
+    41.5 False
+    458.3 True
+    2.1 False
     """
 
     name: ClassVar[str] = "block"
