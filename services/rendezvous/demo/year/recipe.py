@@ -17,9 +17,15 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
+from rendezvous.retraining.contract import LABEL, Params
 from rendezvous.settings import Feature
 
 SEED = 2013
+
+
+def train(table: pd.DataFrame, params: Params) -> Pipeline:
+    """What a retraining job calls: this file is the year's train.py."""
+    return fit(params.features, table, table[LABEL].to_numpy())
 
 
 def fit(features: Sequence[Feature], frame: pd.DataFrame, label: NDArray[np.float64]) -> Pipeline:
