@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rendezvous.monitoring.findings import Alarm, AlarmKind
-from tests.monitored import LIMITS, Watched, batched, out_of_order, reference, settled, world
+from monitored import LIMITS, Watched, batched, out_of_order, reference, settled, world
 
 REFERENCE = reference()
 EVENTS = world(1)
