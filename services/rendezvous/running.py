@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
@@ -26,6 +27,9 @@ CANDIDATE_GATHER_MS = 20
 """A candidate answers nobody: it leaves CPU and broker to those who do."""
 RECORDS_LINGER_MS = 20
 """For decisions, comparisons and dead letters: nobody waits for them, and a commit every half second follows them."""
+
+TAKEOVERS = 8
+"""Partitions that are taken over at the same time: with exactly_once each waits half a second for its producer."""
 
 WAKE_S = 1.0
 """A wait without an end would not let Python run its signal handlers on every platform."""
@@ -82,6 +86,7 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     from rendezvous.registry.follower import Follower  # noqa: PLC0415
     from rendezvous.server.podium import Podium  # noqa: PLC0415
     from rendezvous.server.service import Service  # noqa: PLC0415
+    from rendezvous.server.succession import Successions  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
     endpoint = load_endpoint(endpoint_name, environment.home)
@@ -94,7 +99,8 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     control = endpoint.topic("control")
     follower = Follower(Cache(environment.redis, endpoint.name, topics[control].id))
     podium = Podium(KafkaSink(bootstrap), control, follower.offer)
-    loop(Service(endpoint, source, outbox, podium, clock_us, steady_us, metrics, requests), telemetry)
+    successions = Successions(endpoint, source, requests, ThreadPoolExecutor(TAKEOVERS, "take-over"), outbox.fence)
+    loop(Service(endpoint, source, outbox, podium, clock_us, steady_us, metrics, successions), telemetry)
     follower.stop()
 
 

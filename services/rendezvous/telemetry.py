@@ -207,6 +207,32 @@ class ScorerMetrics:
             _child(self._children, self.rows, Status(status)).inc(count)
 
 
+class MonitorMetrics:
+    """What the monitor counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"rendezvous_monitor_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"rendezvous_monitor_{name}", text, labels, registry=registry)
+
+        self.rows = counter("rows_total", "rows taken up, by topic: requests of comparisons and features", "topic")
+        self.unreadable = counter("unreadable_records_total", "records left out: not what their topic is for", "topic")
+        self.findings = counter("findings_total", "findings written, by kind", "kind")
+        self.repeats = counter("repeated_findings_total", "findings left out, because a process before wrote them")
+        self.blocks = counter("blocks_total", "blocks closed, once for each model")
+        self.alarms = counter("alarms_total", "alarms, by what has changed", "kind")
+        self.lag = gauge("lag_records", "records that are on a topic and not taken up yet", "topic")
+        self.watermark = gauge("watermark_seconds", "event time up to which requests and labels are known")
+        self.pending = gauge("pending_requests", "requests that are kept for their labels")
+        self.checkpoint = gauge("checkpoint_seconds", "how long the last checkpoint took")
+        self.checkpoints = counter("checkpoints_total", "checkpoints kept")
+        self.waits = counter(
+            "redis_waits_total", "attempts at Redis that failed: the monitor stands still until it answers"
+        )
+
+
 class RetrainerMetrics:
     """What a retrainer counts."""
 

@@ -41,13 +41,14 @@ def topics_of(endpoint: Endpoint) -> list[Topic]:
         # by the broker's clock too: a take-over without our metadata finds its place in them by time
         topic("scores", message_timestamp_type="LogAppendTime"),
         topic("decisions", message_timestamp_type="LogAppendTime"),
-        topic("comparisons"),
+        # what the monitor reads, it reads in the order of the broker's clock: the same order each time
+        topic("comparisons", message_timestamp_type="LogAppendTime"),
         topic("responses", retention_ms=str(REPLY_RETENTION_MS)),
-        topic("features"),
-        topic("labels"),
+        topic("features", message_timestamp_type="LogAppendTime"),
+        topic("labels", message_timestamp_type="LogAppendTime"),
         topic("dead-letters"),
         *(topic(name, 1, retention_ms=str(FINDINGS_RETENTION_MS)) for name in FINDINGS),
-        topic("control", 1, retention_ms=KEPT),
+        topic("control", 1, retention_ms=KEPT, message_timestamp_type="LogAppendTime"),
     ]
 
 

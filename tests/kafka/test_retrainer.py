@@ -26,8 +26,8 @@ from rendezvous.registry.state import Control, Pair
 from rendezvous.retraining.events import Retrained, RetrainEvent
 from rendezvous.settings import load_endpoint
 from rendezvous.wire import decode_any, encode
+from retraining_standin import RUNS
 from retraining_worlds import WORDS
-from standin import RUNS
 
 pytestmark = pytest.mark.kafka
 
@@ -65,7 +65,7 @@ class Town:
     def start(self) -> GuardedProcess:
         """One more retrainer."""
         log = self.home.folder / f"retrainer-{uuid.uuid4().hex[:6]}.log"
-        command = [sys.executable, str(Path(__file__).parents[1] / "standin.py"), "retrainer"]
+        command = [sys.executable, str(Path(__file__).parents[1] / "retraining_standin.py"), "retrainer"]
         paths = os.pathsep.join(path for path in sys.path if path)
         process = GuardedProcess.start(
             [*command, str(self.home.folder), self.kafka, self.endpoint.name],

@@ -4,6 +4,7 @@
 tests/memory_log.py keeps the same promises in memory under a fake clock.
 """
 
+from rendezvous.log.ends import Ends
 from rendezvous.log.known import KnownTopics, ask_cluster
 from rendezvous.log.member import KafkaSource
 from rendezvous.log.reading import KafkaReader, bounds_of, last_records, read_to_end, starts_at_end
@@ -31,6 +32,7 @@ __all__ = [
     "Bundle",
     "Committed",
     "Delivered",
+    "Ends",
     "Headers",
     "KafkaReader",
     "KafkaSink",
