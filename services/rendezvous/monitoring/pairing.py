@@ -62,6 +62,13 @@ class PairedTally:
         self.wins += other.wins
         self.losses += other.losses
 
+    def subtract(self, other: Self) -> None:
+        """Take back requests that were counted: a label was corrected."""
+        self.champion.subtract(other.champion)
+        self.challenger.subtract(other.challenger)
+        self.wins -= other.wins
+        self.losses -= other.losses
+
     def difference(self, figure: str) -> float:
         """The challenger's figure less the champion's; NaN where either has none."""
         return self.challenger.figures()[figure] - self.champion.figures()[figure]

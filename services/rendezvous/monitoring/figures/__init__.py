@@ -36,6 +36,9 @@ class Tally(Protocol):
     def merge(self, other: Self) -> None:
         """Count another tally's rows too."""
 
+    def subtract(self, other: Self) -> None:
+        """Take back rows that were counted: a label was corrected."""
+
     def figures(self) -> dict[str, float]:
         """Every metric of this kind by name; NaN where it is not defined (no rows, one class alone)."""
 

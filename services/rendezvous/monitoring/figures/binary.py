@@ -90,13 +90,24 @@ class BinaryTally:
         Raises:
             ValueError: when the other one's threshold is another.
         """
+        self._add(other, 1)
+
+    def subtract(self, other: Self) -> None:
+        """Take back rows that were counted.
+
+        Raises:
+            ValueError: when the other one's threshold is another.
+        """
+        self._add(other, -1)
+
+    def _add(self, other: Self, sign: int) -> None:
         if other.threshold != self.threshold:
             message = f"tallies at thresholds {self.threshold} and {other.threshold} cannot be merged: count again"
             raise ValueError(message)
         for name in ("unusable", "said", "hits", "log_loss", "brier", "scores"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.cells += other.cells
-        self.calibration += other.calibration
+            setattr(self, name, getattr(self, name) + sign * getattr(other, name))
+        self.cells += sign * other.cells
+        self.calibration += sign * other.calibration
 
     def figures(self) -> dict[str, float]:
         """AUC, average precision, losses, calibration, and what holds at the threshold; NaN where undefined.

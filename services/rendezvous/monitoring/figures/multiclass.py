@@ -40,6 +40,13 @@ class MulticlassTally:
         self.hits += other.hits
         self.log_loss += other.log_loss
 
+    def subtract(self, other: Self) -> None:
+        """Take back rows that were counted."""
+        self.rows -= other.rows
+        self.unusable -= other.unusable
+        self.hits -= other.hits
+        self.log_loss -= other.log_loss
+
     def figures(self) -> dict[str, float]:
         """Accuracy and log loss; NaN without rows."""
         if not self.rows:

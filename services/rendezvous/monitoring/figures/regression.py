@@ -50,6 +50,11 @@ class RegressionTally:
         for name in ("rows", "unusable", *_SUMS):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
+    def subtract(self, other: Self) -> None:
+        """Take back rows that were counted."""
+        for name in ("rows", "unusable", *_SUMS):
+            setattr(self, name, getattr(self, name) - getattr(other, name))
+
     def figures(self) -> dict[str, float]:
         """MAE, RMSE and R²; NaN without rows, and R² where all labels are equal."""
         if not self.rows:
