@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     scorer.add_argument("--model", required=True, help="a model, MODEL/VERSION or an alias; resolved once, at start")
     scorer.add_argument("--version", help="of the model; without it, the one that was deployed last")
     scorer.set_defaults(command=_run_scorer)
-    for service in (server, scorer):
+    monitor = services.add_parser("monitor", help="how well models do as labels come, and what has changed")
+    monitor.set_defaults(command=_run_monitor)
+    for service in (server, scorer, monitor):
         service.add_argument("--endpoint", required=True)
         service.add_argument("--http-host", default="127.0.0.1", help="where /metrics, /healthz and /readyz are shown")
         service.add_argument("--http-port", type=int, default=0, help="a free one without it")
@@ -159,6 +161,11 @@ def _run_server(options: argparse.Namespace, environs: Environment) -> int:
 def _run_scorer(options: argparse.Namespace, environs: Environment) -> int:
     name = options.model if options.version is None else f"{options.model}/{options.version}"
     running.run_scorer(environs, options.endpoint, name, options.http_host, options.http_port)
+    return 0
+
+
+def _run_monitor(options: argparse.Namespace, environs: Environment) -> int:
+    running.run_monitor(environs, options.endpoint, options.http_host, options.http_port)
     return 0
 
 

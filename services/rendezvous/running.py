@@ -159,6 +159,18 @@ def run_scorer(environment: Environment, endpoint_name: str, name: str, host: st
     loop(scorer, telemetry)
 
 
+def run_monitor(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
+    """Run one endpoint's monitor until SIGTERM or SIGINT."""
+    from rendezvous.monitoring.starting import run  # noqa: PLC0415 - Faust is the monitor's alone
+
+    bootstrap = bootstrap_of(environment)
+    endpoint = load_endpoint(endpoint_name, environment.home)
+    telemetry = _pages(host, port)
+    check(bootstrap, endpoint)
+    run(bootstrap, environment.redis, endpoint, telemetry)
+    telemetry.stop()
+
+
 def loop(service: Looping, telemetry: Telemetry) -> None:
     """Turn until SIGTERM or SIGINT; then stop in order. An error ends the process: its supervisor starts it anew."""
     stopping: list[int] = []
