@@ -107,7 +107,7 @@ class Owner(Protocol):
     """Who is told of a group's rebalances, from inside `Source.poll`."""
 
     def assigned(self, partitions: Sequence[int]) -> list[Start]:
-        """Partitions were gained: say what to read from where."""
+        """Partitions were gained: say what to read from where; what is not said now can be with `Source.reread`."""
 
     def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
         """Partitions go away (`lost`: they are already someone else's): say what to stop reading."""
@@ -144,7 +144,7 @@ class Source(Protocol):
         """Records from `start` to the end as it is now, outside the group; without `uncommitted` committed ones."""
 
     def reread(self, starts: Sequence[Start]) -> None:
-        """Go on reading partitions that are read already from other positions."""
+        """Read partitions from these positions on, whether they are read already or not."""
 
     def detach(self) -> None:
         """Begin to leave the group; what is given away by that is read on, from where it is, until `close`."""

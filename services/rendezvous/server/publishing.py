@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source
+from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source, Transactor
 from rendezvous.messages import Comparisons, DeadLetter, Request, Response
 from rendezvous.server.outbox import position
 from rendezvous.server.outcomes import Verdicts
@@ -67,8 +67,11 @@ class Publisher:
         self._letters_bytes = 0
         self.failed: str | None = None
 
-    def gained(self, numbers: Sequence[int]) -> None:
-        """See `Outbox.gained`: here a predecessor that lives is only asked, by the group, to stop."""
+    def fence(self, number: int) -> None:
+        """See `Outbox.fence`: here a predecessor that lives is only asked, by the group, to stop."""
+
+    def gained(self, number: int, by: Transactor | None) -> None:
+        """See `Outbox.gained`: all partitions share these producers."""
 
     def entitled(self, partitions: Iterable[Partition]) -> bool:
         """See `Outbox.entitled`: the group takes positions only from a member of its present generation."""
