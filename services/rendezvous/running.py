@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rendezvous.log import KafkaReader, KafkaSink, KafkaSource, KafkaTransactor, KnownTopics, Topic, ask_cluster
 from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
-from rendezvous.telemetry import ArchiverMetrics, ScorerMetrics, ServerMetrics, Telemetry
+from rendezvous.telemetry import ArchiverMetrics, RetrainerMetrics, ScorerMetrics, ServerMetrics, Telemetry
 from rendezvous.topics import check
 
 if TYPE_CHECKING:  # a scorer's imports are not the server's
@@ -204,6 +204,18 @@ def run_archiver(environment: Environment, endpoint_name: str, host: str, port: 
         accept_loss=accept_loss,
     )
     loop(archiver, telemetry)
+
+
+def run_retrainer(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
+    """Run one retrainer of one endpoint until SIGTERM or SIGINT."""
+    from rendezvous.retraining.making import child_jobs, retrainer  # noqa: PLC0415 - nobody else's imports
+
+    bootstrap = bootstrap_of(environment)
+    endpoint = load_endpoint(endpoint_name, environment.home)
+    telemetry = _pages(host, port)
+    check(bootstrap, endpoint)
+    jobs = child_jobs(environment, endpoint)
+    loop(retrainer(bootstrap, endpoint, jobs, clock_us, RetrainerMetrics(telemetry.registry)), telemetry)
 
 
 def loop(service: Looping, telemetry: Telemetry) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -13,10 +14,12 @@ from rendezvous.registry.evidence import shortfalls
 from rendezvous.registry.state import Control, Pair
 from rendezvous.registry.store import stored
 from rendezvous.retraining.episodes import RETRAINER
-from rendezvous.retraining.jobs import Jobs
+from rendezvous.retraining.jobs import ChildJobs, Jobs
 from rendezvous.retraining.limits import RetrainingLimits
 from rendezvous.retraining.service import Means, Retrainer
-from rendezvous.settings import Endpoint, SettingsError
+from rendezvous.retraining.sources import SourceError
+from rendezvous.retraining.sources import code_of as training_code
+from rendezvous.settings import Endpoint, Environment, SettingsError
 from rendezvous.telemetry import RetrainerMetrics
 
 
@@ -37,6 +40,20 @@ def writer() -> Author:
     """As `by` says it of a retrainer: who runs it, and where."""
     who = author()
     return Author(f"{RETRAINER}{who.by}", who.at_us)
+
+
+def child_jobs(environs: Environment, endpoint: Endpoint) -> ChildJobs:
+    """Jobs as processes of `child.py`; their files are kept below RENDEZVOUS_DATA."""
+    limits = limits_of(endpoint)
+
+    def code() -> str | None:
+        try:
+            return training_code(endpoint, limits.model, limits.training).sha256
+        except (SourceError, OSError):  # a job says what is wrong with it; it is no news that it should be retrained
+            return None
+
+    command = [sys.executable, "-P", "-m", "rendezvous.retraining.child", endpoint.name]
+    return ChildJobs(command, environs.data / "retraining" / endpoint.name, code, writer().by)
 
 
 def retrainer(
