@@ -9,11 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from rendezvous.demo.year.stream import midnight_us
-from rendezvous.monitoring.limits import DAY_US
-
 OFFSET_HOURS = 5
-"""A day of the endpoint's blocks begins at 05:00 UTC; no flight leaves New York in the hour that this is off in summer."""
+"""A day of the endpoint's blocks begins at 05:00 UTC; in summer that is an hour after midnight, when no flight leaves."""
 
 
 def permuted(table: pd.DataFrame, seed: int) -> pd.DataFrame:
