@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 OFFSET_HOURS = 5
-"""A day of the endpoint's blocks begins at 05:00 UTC; in summer that is an hour after midnight, when no flight leaves."""
+"""A day of the endpoint's blocks begins at 05:00 UTC; in summer an hour after midnight, when nothing leaves."""
 
 
 def permuted(table: pd.DataFrame, seed: int) -> pd.DataFrame:
