@@ -233,6 +233,27 @@ class MonitorMetrics:
         )
 
 
+class RetrainerMetrics:
+    """What a retrainer counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"rendezvous_retrainer_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"rendezvous_retrainer_{name}", text, registry=registry)
+
+        self.events = counter("events_total", "retrain events written by the owner's rules")
+        self.jobs = counter("jobs_total", "jobs that ended, by outcome", "outcome")
+        self.verdicts = counter("verdicts_total", "verdicts written, by ruling", "ruling")
+        self.unreadable = counter("unreadable_total", "records on accuracy, drift or retrain that could not be read")
+        self.leads = gauge("leads", "1 when this process works, 0 when it stands by for another one")
+        self.running = gauge("running_jobs", "jobs under way: 0 or 1")
+        self.settled = gauge(
+            "settled_timestamp_seconds", "event time of the newest closing of a block that was looked at"
+        )
+
+
 class ClientMetrics:
     """What a client counts."""
 
@@ -245,6 +266,41 @@ class ClientMetrics:
         self.duplicates = counter("duplicate_answers_total", "second answers to one request, dropped")
         self.late = counter("late_answers_total", "answers that came after the client had given up, dropped")
         self.unreadable = counter("unreadable_answers_total", "records on the reply topic that are no answers")
+
+
+class ArchiverMetrics:
+    """What the archiver counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"rendezvous_archiver_{name}", text, labels, registry=registry)
+
+        self.rows = counter("rows_total", "rows in files that were written, by topic", "topic")
+        self.files = counter("files_total", "files that were written, by topic", "topic")
+        self.unreadable = counter(
+            "unreadable_total", "comparisons and labels that do not decode: not archived", "topic"
+        )
+        self.features = counter("features_rows_total", "requests whose features were sent on")
+        self.too_large = counter(
+            "features_too_large_total", "requests whose features fit no record: archived, and not sent on"
+        )
+        self.waiting_seconds = Gauge(
+            "rendezvous_archiver_waiting_seconds",
+            "age of the oldest record that was read and is in no file yet: more than `age` means that files fail",
+            registry=registry,
+        )
+        self.waiting_bytes = Gauge(
+            "rendezvous_archiver_waiting_bytes", "what was read and is in no file yet", registry=registry
+        )
+        self.delay = Gauge(
+            "rendezvous_archiver_delay_seconds", "age of the oldest request of the last turn", registry=registry
+        )
+        self.seconds = Histogram(
+            "rendezvous_archiver_file_seconds",
+            "time that a file takes",
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
 
 
 class Telemetry:

@@ -135,6 +135,7 @@ def test_a_request_is_found_before_and_after_a_checkpoint(stack: Addresses, name
     keeper = begun(stack, name)
     pending = RedisPending(keeper, "g", FOREVER_US)
     put(pending, ["a", "b"], 123_456_789)
+    pending.find(["b", "nobody"])
     pending.mark(["b", "nobody"], [Mark(0.1, 5, "me"), Mark(1.0, 5, "me")])
     for _ in range(2):
         a, b, nobody = pending.find(["a", "b", "nobody"])
@@ -146,6 +147,7 @@ def test_a_request_is_found_before_and_after_a_checkpoint(stack: Addresses, name
         assert b.outputs.tolist() == [[2.0], [3.0]]
         assert b.mark == Mark(0.1, 5, "me")
         keep(keeper, pending)
+    pending.find(["a"])
     pending.mark(["a"], [Mark(None, 6, "you")])
     keep(keeper, pending)
     gone_on = RedisPending(keeper, "g", FOREVER_US, pending.said())
@@ -172,6 +174,7 @@ def test_checkpoints_at_any_moment_change_nothing(stack: Addresses, name: str, s
             known |= dict.fromkeys(ids, (now_us, axis, None))
         elif what < 0.8:
             mark = Mark(dice.choice((None, 0.5, -1e300)), dice.randrange(-5, 1 << 60), dice.choice("ab"))
+            pending.find(ids)
             pending.mark(ids, [mark] * len(ids))
             known |= {one: (*known[one][:2], mark) for one in ids if one in known}
         else:
@@ -228,6 +231,7 @@ def test_a_request_takes_half_a_hundred_bytes(stack: Addresses, name: str, clien
     per_request = sum(size for size in sizes if size) * BUCKETS / 50 / rows
     assert client.object("encoding", f"{keeper.key}:g:0:1") in (b"listpack", b"ziplist")
     assert per_request < 60
+    pending.find(ids[:1_000])
     pending.mark(ids[:1_000], [Mark(1.0, 1, "me")] * 1_000)
     keep(keeper, pending)
     assert client.object("encoding", f"{keeper.key}:g:0:1") in (b"listpack", b"ziplist")

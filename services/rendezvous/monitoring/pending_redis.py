@@ -43,6 +43,7 @@ SOURCES = 1 << 15
 _HEAD = struct.Struct("<qH")
 _MARK = struct.Struct("<dqH")
 _NEVER = 1 << 15
+_NOTHING = 0, b""
 
 Axis = tuple[tuple[str, str], ...]
 """Models and their versions."""
@@ -109,6 +110,7 @@ class RedisPending:
         self._put: list[tuple[int, int, bytes]] = []
         self._fresh: dict[bytes, tuple[int, bytes]] = {}
         self._marked: dict[bytes, tuple[int, bytes]] = {}
+        self._found: dict[bytes, tuple[int, bytes]] = {}
 
     def __len__(self) -> int:
         """Requests that are kept, those included that are too old to be found."""
@@ -140,12 +142,16 @@ class RedisPending:
 
     def find(self, request_ids: Sequence[str]) -> list[Waiting | None]:
         """The request of each id, or None: never closed, or asked before the horizon."""
-        return [self._waiting(value) for _, value in self._values([_digest(one) for one in request_ids])]
+        digests = [_digest(one) for one in request_ids]
+        values = self._values(digests)
+        self._found = dict(zip(digests, values, strict=True))
+        return [self._waiting(value) for _, value in values]
 
     def mark(self, request_ids: Sequence[str], marks: Sequence[Mark]) -> None:
-        """Note the labels of requests that were found; of two for one request the last stands."""
-        digests = [_digest(one) for one in request_ids]
-        for digest, mark, (shelf, value) in zip(digests, marks, self._values(digests), strict=True):
+        """Note the labels of requests that the last `find` was asked for; of two for one request the last stands."""
+        for request_id, mark in zip(request_ids, marks, strict=True):
+            digest = _digest(request_id)
+            shelf, value = self._fresh.get(digest) or self._found.get(digest, _NOTHING)
             if value:
                 said = 0.0 if mark.value is None else mark.value
                 source = self._source(mark.source) | (_NEVER if mark.value is None else 0)
@@ -203,7 +209,7 @@ class RedisPending:
             for at, answer in zip(asked, answers, strict=True):
                 if answer:
                     found[at] = shelves[answer[0]], answer[1:]
-        return [one or (0, b"") for one in found]
+        return [one or _NOTHING for one in found]
 
     def _waiting(self, value: bytes) -> Waiting | None:
         if not value:
