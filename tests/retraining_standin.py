@@ -1,162 +1,60 @@
-"""A small core in the place of the monitor's: counts errors of each model by block, with the same promises."""
+"""Processes for tests of retraining: a retrainer whose jobs are stand-ins, and such a job.
+
+    python tests/retraining_standin.py retrainer HOME KAFKA ENDPOINT
+    python tests/retraining_standin.py job HOME KAFKA ENDPOINT FOLDER
+
+The job writes a plain Python model, keeps and deploys it as training does, and says so SLOW_S later: time to kill it,
+or the retrainer, in between. Each time it runs it leaves a line in HOME/runs.
+"""
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import sys
-from collections.abc import Sequence
+import time
 from pathlib import Path
 
-import numpy as np
+from loadtest.plain import write_model
+from rendezvous.registry.deploy import deploy_version
+from rendezvous.registry.store import VERSIONS, store
+from rendezvous.retraining.events import Outcome, Retrained
+from rendezvous.retraining.jobs import ChildJobs, leave, told
+from rendezvous.retraining.making import retrainer
+from rendezvous.running import clock_us, loop, start_logging
+from rendezvous.settings import load_endpoint
+from rendezvous.telemetry import RetrainerMetrics, Telemetry
 
-from rendezvous.messages import Comparisons, FeatureColumns, Finding, Label, Status
-from rendezvous.monitoring.findings import Accuracy, Drift, DriftKind, Span, Stage
-from rendezvous.monitoring.pending_redis import Mark, RedisPending
-from rendezvous.monitoring.starting import run
-from rendezvous.registry.state import Control
-from rendezvous.settings import Endpoint, load_endpoint
-from rendezvous.telemetry import Telemetry
-
-FIXED = 1 << 32
-
-
-class Counting:
-    """Counts: for each block and model the requests, the labelled ones, and the sum of absolute errors."""
-
-    def __init__(self, endpoint: Endpoint, pending: RedisPending, kept: bytes) -> None:
-        self._limits = endpoint.monitoring
-        self._pending = pending
-        state = json.loads(kept) if kept else {}
-        self._newest_us: int = state.get("newest_us", -1)
-        self._next: int | None = state.get("next")
-        self._windows: int = state.get("windows", 0)
-        self._done: list[int] = state.get("done", [])
-        self._sums: dict[str, list[int]] = state.get("sums", {})
-        self._said: list[Finding] = []
-
-    @property
-    def watermark_us(self) -> int:
-        """The newest time, less the lateness."""
-        return self._newest_us - self._limits.lateness
-
-    def ruled(self, control: Control) -> None:
-        """It does not matter who is champion."""
-
-    def observed(self, partition: int, columns: FeatureColumns) -> None:
-        """One finding for each record, so that order shows."""
-        self._windows += 1
-        self._said.append(
-            Drift(
-                DriftKind.INPUT,
-                "",
-                "",
-                self._windows,
-                int(columns.asked_us.min()),
-                int(columns.asked_us.max()),
-                len(columns.offsets),
-                ("x",),
-                (float(np.nansum(columns.numbers, dtype=np.float64)),),
-                (float(partition),),
-                (False,),
-            )
-        )
-
-    def compared(self, partition: int, comparisons: Comparisons) -> None:  # noqa: ARG002 - ids are enough here
-        """Keep them for their labels."""
-        axis = tuple(zip(comparisons.models, comparisons.versions, strict=True))
-        outputs = np.where((comparisons.statuses == Status.OK)[:, :, None], comparisons.outputs, np.float32("nan"))
-        self._pending.put(comparisons.request_ids, comparisons.asked_us, axis, outputs)
-        blocks, counts = np.unique(comparisons.asked_us // self._limits.block, return_counts=True)
-        for block, count in zip(blocks.tolist(), counts.tolist(), strict=True):
-            for model, version in axis:
-                self._sum(block, model, version)[0] += count
-        self._passed(int(comparisons.asked_us.max()))
-
-    def labelled(self, labels: Sequence[Label]) -> None:
-        """Count the first label of each; a later one that says something else stands instead."""
-        ids = [label.request_id for label in labels]
-        known = dict(zip(ids, self._pending.find(ids), strict=True))
-        marks: dict[str, Mark] = {one: found.mark for one, found in known.items() if found and found.mark}
-        for label in labels:
-            found, before = known[label.request_id], marks.get(label.request_id)
-            if found is not None and (before is None or before.observed_us < label.observed_us):
-                marks[label.request_id] = mark = Mark(label.value, label.observed_us, label.source)
-                for row, (model, version) in enumerate(found.axis):
-                    sums = self._sum(found.asked_us // self._limits.block, model, version)
-                    output = float(found.outputs[row, 0])
-                    for said, sign in ((before, -1), (mark, 1)):
-                        if said is not None and said.value is not None and output == output:  # noqa: PLR0124 - no NaN
-                            sums[1] += sign
-                            sums[2] += sign * round(abs(said.value - output) * FIXED)
-            self._passed(label.observed_us)
-        self._pending.mark(list(marks), list(marks.values()))
-
-    def results(self) -> list[Finding]:
-        """What was said since the last time."""
-        said, self._said = self._said, []
-        return said
-
-    def snapshot(self) -> bytes:
-        """As JSON."""
-        return json.dumps(
-            {
-                "newest_us": self._newest_us,
-                "next": self._next,
-                "windows": self._windows,
-                "done": self._done,
-                "sums": self._sums,
-            }
-        ).encode()
-
-    def _sum(self, block: int, model: str, version: str) -> list[int]:
-        return self._sums.setdefault(f"{block} {model} {version}", [0, 0, 0])
-
-    def _passed(self, time_us: int) -> None:
-        self._newest_us = max(self._newest_us, time_us)
-        closed = (self.watermark_us - self._limits.label_delay) // self._limits.block
-        if closed == self._next:
-            return
-        self._next = closed
-        for key, (requests, labelled, total) in sorted(self._sums.items()):
-            block, model, version = key.split()
-            if int(block) < closed and int(block) not in self._done:
-                start_us, end_us = int(block) * self._limits.block, (int(block) + 1) * self._limits.block
-                mean = total / FIXED / max(1, labelled)
-                self._said.append(
-                    Accuracy(
-                        model,
-                        version,
-                        Span.BLOCK,
-                        int(block),
-                        0,
-                        Stage.CLOSED,
-                        start_us,
-                        end_us,
-                        requests,
-                        labelled,
-                        0,
-                        -1,
-                        -1,
-                        self.watermark_us,
-                        ("mae",),
-                        (mean,),
-                    )
-                )
-        blocks = {int(key.split()[0]) for key in self._sums}
-        self._done += sorted(block for block in blocks if block < closed and block not in self._done)
-        self._pending.expire(self.watermark_us - 40 * self._limits.block)
+RUNS = "runs"
+SLOW_S = 1.5
 
 
-def main() -> None:
-    """Run as a process: HOME ENDPOINT PORT, addresses from the environment."""
-    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    home, name, port = sys.argv[1:]
+def run_retrainer(home: Path, kafka: str, name: str) -> None:
+    """As `rendezvous run retrainer`, without pages, and with stand-ins for jobs."""
+    start_logging()
+    endpoint = load_endpoint(name, home)
+    command = [sys.executable, __file__, "job", str(home), kafka, name]
+    jobs = ChildJobs(command, home / "work", lambda: None, "standin")
     telemetry = Telemetry()
-    telemetry.serve("127.0.0.1", int(port))
-    endpoint = load_endpoint(name, Path(home))
-    run(os.environ["KAFKA_BOOTSTRAP_SERVERS"], os.environ["REDIS_URL"], endpoint, Counting, telemetry)
+    loop(retrainer(kafka, endpoint, jobs, clock_us, RetrainerMetrics(telemetry.registry)), telemetry)
+
+
+def run_job(home: Path, kafka: str, name: str, folder: Path) -> None:
+    """Make a version for the event, or find the one that was made for it."""
+    endpoint, event = load_endpoint(name, home), told(folder)
+    made = home / "work" / f"{event.key}.made"
+    with (home / RUNS).open("a") as runs:
+        runs.write(f"{event.key} {os.getpid()}\n")
+    if not made.exists():
+        write_model(endpoint, event.model, f"# {event.key}\ndef score(columns):\n    return columns['x']\n")
+        card = store(endpoint, event.model)
+        part = made.with_suffix(".part")
+        part.write_text(card.version)
+        part.rename(made)
+    version = made.read_text()
+    assert (endpoint.folder / event.model / VERSIONS / version).is_dir()
+    deploy_version(kafka, endpoint, (event.model, version), report=print)
+    time.sleep(SLOW_S)
+    leave(folder, Retrained(event.key, Outcome.REGISTERED, event.model, version, (), 1, 2, "standin"))
 
 
 if __name__ == "__main__":
