@@ -160,8 +160,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    what, home_text, address, endpoint_name, *rest = sys.argv[1:]
-    if what == "retrainer":
-        run_retrainer(Path(home_text), address, endpoint_name)
-    else:
-        run_job(Path(home_text), address, endpoint_name, Path(rest[0]))
+    main()
