@@ -7,8 +7,7 @@ a mean weekly AUC of .702 and gain .02 by retraining, where the reference keeps 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,20 +17,22 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
+from rendezvous.retraining.contract import LABEL, Params
 from rendezvous.settings import Feature
 
-PARAMETERS: Mapping[str, Any] = {"early_stopping": False, "random_state": 2013}
+SEED = 2013
 
 
-def fit(
-    features: Sequence[Feature],
-    frame: pd.DataFrame,
-    label: NDArray[np.float64],
-    parameters: Mapping[str, Any] = PARAMETERS,
-) -> Pipeline:
+def train(table: pd.DataFrame, params: Params) -> Pipeline:
+    """What a retraining job calls: this file is the year's train.py."""
+    return fit(params.features, table, table[LABEL].to_numpy())
+
+
+def fit(features: Sequence[Feature], frame: pd.DataFrame, label: NDArray[np.float64]) -> Pipeline:
     """Fit on a frame with one column a feature; text is encoded in front, for the export cannot do categories."""
     text = [feature.name for feature in features if feature.is_text]
     numbers = [feature.name for feature in features if not feature.is_text]
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     encode = ColumnTransformer([("text", codes, text), ("numbers", "passthrough", numbers)])
-    return make_pipeline(encode, HistGradientBoostingClassifier(**parameters)).fit(frame, label)
+    trees = HistGradientBoostingClassifier(early_stopping=False, random_state=SEED)
+    return make_pipeline(encode, trees).fit(frame[[*text, *numbers]], label)

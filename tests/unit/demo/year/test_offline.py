@@ -44,18 +44,18 @@ def a_stream() -> Stream:
     return Stream(tuple("abcdefghij"), frame, label, asked, observed)
 
 
-def test_frozen_is_trained_on_what_was_asked_before_the_start() -> None:
+def test_frozen_is_trained_on_what_was_known_at_the_start() -> None:
     """It never changes, and what was asked outside [start, end) is left unsaid."""
     late = frozen(a_stream(), count, 5 * DAY_US, 9 * DAY_US)
 
-    np.testing.assert_array_equal(late, [*[np.nan] * 5, 4, 4, 4, 4, np.nan])
+    np.testing.assert_array_equal(late, [*[np.nan] * 5, 3, 3, 3, 3, np.nan])
 
 
 def test_cron_is_trained_on_what_was_known_at_its_moment() -> None:
-    """On day 7 the labels of days 5 and later are unknown: a label that becomes known at the moment is too late."""
+    """On day 7 the labels of day 5 and later are unknown: what becomes known at the moment itself is too late."""
     late = cron(a_stream(), count, [7 * DAY_US, 9 * DAY_US], 5 * DAY_US, 10 * DAY_US)
 
-    np.testing.assert_array_equal(late[5:], [4, 4, 4, 4, 6])
+    np.testing.assert_array_equal(late[5:], [3, 3, 4, 4, 6])
 
 
 def test_retrainings_cut_the_year_in_equal_parts() -> None:
