@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 OFFSET_HOURS = 5
-"""A day of the endpoint's blocks begins at 05:00 UTC; no flight leaves New York in the hour that this is off in summer."""
+"""A day of the endpoint's blocks begins at 05:00 UTC; no flight leaves in the hour that this is off in summer."""
 
 
 def permuted(table: pd.DataFrame, seed: int) -> pd.DataFrame:
