@@ -1,9 +1,12 @@
-"""Train, verify and export the models of `flights`: python models/flights/train.py [--home DIR] [--force].
+"""How the models of `flights` are trained: `train(table, params)`, which retraining calls, and the first versions.
 
-Each recipe is fitted twice: on 1 January - 14 February 2013, to be measured on the rest of February for the card; then
-on both months, which is what is exported. The demo's requests begin in March. Text is encoded and gaps are filled in
-front of every estimator, so that rows go in as they come; rendezvous.scoring.export refuses a graph that is not the
-model. Longer than the house rule: it is the one script a newcomer copies for an endpoint of their own.
+To train for an endpoint of your own, copy RECIPES and `train`; nothing else is needed for retraining. Text is encoded
+and gaps are filled in front of every estimator, so that rows go in as they come: a graph that is not the model is
+refused.
+
+The rest makes the first versions: python models/flights/train.py [--home DIR] [--force]. Each recipe is fitted twice:
+on 1 January - 14 February 2013, to be measured on the rest of February for the card; then on both months, which is what
+is exported. The demo's requests begin in March.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from importlib.metadata import version
@@ -31,8 +34,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from rendezvous.demo import flights
-from rendezvous.scoring import columns as columns_module
-from rendezvous.scoring import export as export_module
+from rendezvous.monitoring.folds import unseen_scores
+from rendezvous.monitoring.reference import History, Reference, make_reference
+from rendezvous.monitoring.shipped import write_reference
+from rendezvous.retraining.contract import LABEL, Params, params_of
+from rendezvous.retraining.sources import DEFAULT_FILE, Code
 from rendezvous.scoring.card import (
     VERSION_DIGITS,
     Card,
@@ -44,7 +50,8 @@ from rendezvous.scoring.card import (
     write_card,
 )
 from rendezvous.scoring.columns import to_columns
-from rendezvous.scoring.export import ExportError, Rows, export
+from rendezvous.scoring.export import ExportError, export
+from rendezvous.scoring.fidelity import Rows
 from rendezvous.scoring.models import ModelError, PythonModel, load_model
 from rendezvous.settings import Endpoint, Feature, SettingsError, environment, load_endpoint
 
@@ -128,14 +135,33 @@ RECIPES = {
 }
 
 
+def train(table: pd.DataFrame, params: Params) -> Pipeline:
+    """P(late), fitted on `table`: its features as models take them, and `label`, 1.0 for late.
+
+    `params.parameters` ([retraining.training.parameters] of endpoint.toml) change the recipe's own.
+    """
+    recipe = RECIPES[params.model]
+    changed = replace(recipe, parameters={**recipe.parameters, **params.parameters})
+    return changed.pipeline(params.features).fit(table[params.names], table[LABEL])
+
+
+# ------------------------------------------------------------------------------------------------- the first versions
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Labelled requests of a window: `rows` as they travel, `frame` as scikit-learn sees them, label [rows]."""
+    """Labelled requests of a window: `rows` as they travel, `table` as `train` sees them, their times int64 [rows]."""
 
     window: Window
     rows: Rows
-    frame: pd.DataFrame
-    label: NDArray[np.float64]
+    table: pd.DataFrame
+    asked_us: NDArray[np.int64]
+    delays_us: NDArray[np.int64]
+
+    @property
+    def label(self) -> NDArray[np.float64]:
+        """What happened, [rows]."""
+        return self.table[LABEL].to_numpy()
 
 
 def sample(table: pd.DataFrame, features: Sequence[Feature], first: date, last: date) -> Sample:
@@ -149,11 +175,24 @@ def sample(table: pd.DataFrame, features: Sequence[Feature], first: date, last: 
         raise TrainingError(f"{first} to {last}: {len(chosen)} labelled rows without both classes: widen the window")
     rows = flights.rows(chosen, [feature.name for feature in features])
     window = Window(first=first, last=last, rows=len(chosen))
-    return Sample(window, rows, _frame(rows, features), chosen["label"].to_numpy())
+    seen = pd.DataFrame({**to_columns(rows, features), LABEL: chosen["label"].to_numpy()})
+    asked_us, observed_us = (flights.microseconds(chosen[name]) for name in ("scheduled_utc", "observed_utc"))
+    return Sample(window, rows, seen, asked_us, observed_us - asked_us)
 
 
-def _frame(rows: Rows, features: Sequence[Feature]) -> pd.DataFrame:
-    return pd.DataFrame(to_columns(rows, features))
+def reference(whole: Sample, endpoint: Endpoint, params: Params) -> Reference:
+    """What the monitor compares with: each day as a model sees it that was trained on other days."""
+    limits = endpoint.monitoring
+
+    def fit(known: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.float32]:
+        both = train(whole.table.iloc[known], params).predict_proba(whole.table.iloc[asked][params.names])
+        late: NDArray[np.float32] = both[:, 1:].astype(np.float32)
+        return late
+
+    outputs = unseen_scores((whole.asked_us - limits.block_offset) // limits.block, len(params.outputs), fit)
+    columns = {name: whole.table[name].to_numpy() for name in params.names}
+    history = History(whole.asked_us, columns, outputs, params.outputs, whole.label, whole.delays_us)
+    return make_reference(history, limits, params.kind)
 
 
 def figures(label: NDArray[np.float64], late: NDArray[Any]) -> dict[str, float]:
@@ -184,11 +223,9 @@ class Origin:
 
 
 def origin(endpoint: Endpoint, data_sha256: str) -> Origin:
-    """Of this run: the code is this script, the flights' features, the columns and the features' schema."""
-    digest = sha256(endpoint.features_schema.encode())
-    for path in (__file__, flights.__file__, columns_module.__file__, export_module.__file__):
-        digest.update(Path(path).read_bytes())
-    return Origin(data_sha256, digest.hexdigest(), {name: version(name) for name in PACKAGES})
+    """Of this run: by the code's digest retraining knows whether a successor was trained by the same code."""
+    code = Code({DEFAULT_FILE: Path(__file__).read_bytes()}, (), endpoint.features_schema)
+    return Origin(data_sha256, code.sha256, {name: version(name) for name in PACKAGES})
 
 
 def is_current(folder: Path, made_by: Origin) -> bool:
@@ -209,7 +246,9 @@ class Workshop:
     held_out: Sample
     whole: Sample
 
-    def card(self, name: str, artefact: bytes, measured: dict[str, float], notes: str) -> Card:
+    def card(
+        self, name: str, artefact: bytes, measured: dict[str, float], notes: str, reference_sha256: str | None = None
+    ) -> Card:
         """The card of `artefact`, made in this run."""
         settings, recipe = self.endpoint.models[name], RECIPES.get(name)
         digest = sha256(artefact).hexdigest()
@@ -228,28 +267,29 @@ class Workshop:
             code_sha256=self.made_by.code_sha256,
             created_utc=datetime.now(UTC),
             notes=notes,
+            reference_sha256=reference_sha256,
         )
 
 
-def train(workshop: Workshop, name: str) -> None:
+def make(workshop: Workshop, name: str) -> None:
     """Fit, measure, fit on everything, export, verify, and only then write."""
-    features, recipe = workshop.endpoint.features, RECIPES[name]
+    params = params_of(workshop.endpoint, name)
     folder = workshop.endpoint.folder / name
     begun = perf_counter()
-    trial = recipe.pipeline(features).fit(workshop.early.frame, workshop.early.label)
-    held_out = workshop.held_out
-    measured = figures(held_out.label, trial.predict_proba(held_out.frame)[:, 1])
-    final = recipe.pipeline(features).fit(workshop.whole.frame, workshop.whole.label)
+    trial, held_out = train(workshop.early.table, params), workshop.held_out
+    measured = figures(held_out.label, trial.predict_proba(held_out.table[params.names])[:, 1])
+    final = train(workshop.whole.table, params)
     fitted = perf_counter()
     try:
-        graph, difference = export(final, features, workshop.whole.rows, ENDPOINT)
+        graph, difference = export(final, params.features, workshop.whole.rows, ENDPOINT)
     except ExportError as error:
         raise TrainingError(f"{name}: {error}") from error
     folder.mkdir(exist_ok=True)
     part = folder / "model.onnx.part"
     part.write_bytes(graph)
     part.replace(folder / "model.onnx")
-    write_card(folder, workshop.card(name, graph, measured, recipe.notes))
+    known = write_reference(folder, reference(workshop.whole, workshop.endpoint, params))
+    write_card(folder, workshop.card(name, graph, measured, RECIPES[name].notes, known))
     _say(
         f"{name:<10} held-out AUC {measured['auc']:.3f}, log-loss {measured['log_loss']:.3f}; fitted twice in "
         f"{fitted - begun:.1f} s, exported {len(graph) / 1e6:.2f} MB in {perf_counter() - fitted:.1f} s, "
@@ -261,7 +301,7 @@ def describe_rule(workshop: Workshop) -> None:
     """Measure the rule on the held-out rows that it can score, and write its card."""
     path = workshop.endpoint.folder / "rule" / "model.py"
     held_out = workshop.held_out
-    scored = held_out.frame["origin_delay_1h"].notna().to_numpy()
+    scored = held_out.table["origin_delay_1h"].notna().to_numpy()
     columns = to_columns(held_out.rows, workshop.endpoint.features)
     late = PythonModel(path).score(columns)[scored, 0]
     measured = figures(held_out.label[scored], late) | {"scored_share": round(float(scored.mean()), 4)}
@@ -301,7 +341,7 @@ def run(
                 describe_rule(workshop)
             else:
                 _say(f"{name:<10} training on {workshop.early.window.rows:,}, then {workshop.whole.window.rows:,} rows")
-                train(workshop, name)
+                make(workshop, name)
     for name in wanted:
         loaded = load_model(endpoint, name)
         _say(f"{name:<10} {'ready' if name in stale else 'current'}: version {loaded.card.version}")

@@ -13,10 +13,14 @@ from rendezvous.archive.command_line import add_dataset
 from rendezvous.archive.names import ArchiveError
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
+from rendezvous.planning import told
 from rendezvous.registry.command_line import add_models
 from rendezvous.replay.command_line import add_replay, add_tune
+from rendezvous.retraining.command_line import add_retrain
 from rendezvous.settings import Environment, SettingsError, environment, load_endpoint
 
+TO_DO = 3
+"""Exit code of a plan that has steps: a pipeline can tell."""
 MENDABLE = 2
 """Exit code when a setting, a file or the surroundings are wrong."""
 
@@ -45,9 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--endpoint", help="train its models and run its services too")
     up.set_defaults(command=_up)
 
-    create = commands.add_parser("topics", help="create an endpoint's topics where they are missing, and check them")
-    create.add_argument("--endpoint", required=True)
-    create.set_defaults(command=_topics)
+    topic = commands.add_parser("topics", help="an endpoint's topics: what is not as its document says, and mend it")
+    ways = topic.add_subparsers(required=True, metavar="WHAT")
+    for way, words in (("plan", "show what would be done; 3 when there is something"), ("apply", "do it, and check")):
+        parsed = ways.add_parser(way, help=words)
+        parsed.add_argument("--endpoint", required=True)
+        parsed.set_defaults(command=_plan_topics if way == "plan" else _apply_topics)
 
     models = commands.add_parser("models", help="versions and aliases: list, show, deploy, promote, roll back, ...")
     add_models(models, _models)
@@ -60,15 +67,21 @@ def _parser() -> argparse.ArgumentParser:
     scorer.add_argument("--model", required=True, help="a model, MODEL/VERSION or an alias; resolved once, at start")
     scorer.add_argument("--version", help="of the model; without it, the one that was deployed last")
     scorer.set_defaults(command=_run_scorer)
+    monitor = services.add_parser("monitor", help="how well models do as labels come, and what has changed")
+    monitor.set_defaults(command=_run_monitor)
+    retrainer = services.add_parser("retrainer", help="decides when to train again, runs jobs, judges what they made")
+    retrainer.set_defaults(command=_run_retrainer)
     archiver = services.add_parser("archiver", help="writes down requests, comparisons and labels, to files")
     archiver.add_argument(
         "--accept-loss", action="store_true", help="go on where the log has deleted what is in no file yet"
     )
     archiver.set_defaults(command=_run_archiver)
-    for service in (server, scorer, archiver):
+    for service in (server, scorer, monitor, retrainer, archiver):
         service.add_argument("--endpoint", required=True)
         service.add_argument("--http-host", default="127.0.0.1", help="where /metrics, /healthz and /readyz are shown")
         service.add_argument("--http-port", type=int, default=0, help="a free one without it")
+
+    add_retrain(commands.add_parser("retrain", help="ask for a retraining, list what came of others"), _retrain)
 
     replay = commands.add_parser(
         "replay", help="decide again what was decided; or ask what other rules would have said"
@@ -83,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--requests", type=int, default=10_000)
     demo.add_argument("--rate", type=float, default=500.0, help="requests a second, open loop")
     demo.add_argument("--report", type=Path, help="write the figures as JSON")
+    demo.add_argument("--year", action="store_true", help="all of 2013, compressed, with the retraining loop on")
     demo.set_defaults(command=_demo)
     return parser
 
@@ -92,7 +106,7 @@ def _say(line: str) -> None:
 
 
 def _up(options: argparse.Namespace, environs: Environment) -> int:
-    from rendezvous.local.services import running_services, train  # noqa: PLC0415 - services need none of it
+    from rendezvous.local.services import loop_of, running_services, train  # noqa: PLC0415 - services need none of it
     from rendezvous.local.stack import running_stack  # noqa: PLC0415
     from rendezvous.registry.deploy import deploy  # noqa: PLC0415
 
@@ -107,7 +121,11 @@ def _up(options: argparse.Namespace, environs: Environment) -> int:
             topics.create(addresses.kafka, endpoint)
             deploy(addresses.kafka, endpoint, report=_say)
             logs = environs.data / "logs"
-            stack.enter_context(running_services(endpoint, environs.home, addresses.kafka, logs, _say))
+            stack.enter_context(
+                running_services(
+                    endpoint, environs.home, addresses.kafka, logs, _say, loop_of(endpoint), addresses.redis
+                )
+            )
             _say(f"services' logs: {logs}")
         _say(f"export KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} REDIS_URL={addresses.redis}")
         _say("up; Ctrl-C ends it")
@@ -115,10 +133,28 @@ def _up(options: argparse.Namespace, environs: Environment) -> int:
     return 0
 
 
-def _topics(options: argparse.Namespace, environs: Environment) -> int:
+def _plan_topics(options: argparse.Namespace, environs: Environment) -> int:
+    endpoint = load_endpoint(options.endpoint, environs.home)
+    plan = topics.planned(running.bootstrap_of(environs), endpoint)
+    for line in (*map(told, plan.steps), *(f"note: {note}" for note in plan.notes)):
+        _say(line)
+    if plan.refusals:
+        raise LogError("\n".join(plan.refusals))
+    if not plan.steps:
+        _say(f"{endpoint.name}: topics are as its document says")
+    return TO_DO if plan.steps else 0
+
+
+def _apply_topics(options: argparse.Namespace, environs: Environment) -> int:
     endpoint = load_endpoint(options.endpoint, environs.home)
     bootstrap = running.bootstrap_of(environs)
-    topics.create(bootstrap, endpoint)
+    plan = topics.planned(bootstrap, endpoint)
+    if plan.refusals:
+        raise LogError("\n".join(plan.refusals))
+    for note in plan.notes:
+        _say(f"note: {note}")
+    for step in topics.apply(bootstrap, plan.steps):
+        _say(told(step))
     for topic in topics.check(bootstrap, endpoint).values():
         _say(f"{topic.name}: {topic.partitions} partitions")
     return 0
@@ -144,6 +180,28 @@ def _run_server(options: argparse.Namespace, environs: Environment) -> int:
 def _run_scorer(options: argparse.Namespace, environs: Environment) -> int:
     name = options.model if options.version is None else f"{options.model}/{options.version}"
     running.run_scorer(environs, options.endpoint, name, options.http_host, options.http_port)
+    return 0
+
+
+def _run_monitor(options: argparse.Namespace, environs: Environment) -> int:
+    running.run_monitor(environs, options.endpoint, options.http_host, options.http_port)
+    return 0
+
+
+def _run_retrainer(options: argparse.Namespace, environs: Environment) -> int:
+    running.run_retrainer(environs, options.endpoint, options.http_host, options.http_port)
+    return 0
+
+
+def _retrain(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.retraining import commands  # noqa: PLC0415 - services need none of it
+
+    endpoint = load_endpoint(options.endpoint, environs.home)
+    bootstrap = running.bootstrap_of(environs)
+    if options.action == "list":
+        commands.list_events(bootstrap, endpoint, _say)
+    else:
+        commands.ask(bootstrap, endpoint, options.model, options.reason, _say)
     return 0
 
 
@@ -174,5 +232,8 @@ def _tune(options: argparse.Namespace, environs: Environment) -> int:
 
 def _demo(options: argparse.Namespace, environs: Environment) -> int:
     from rendezvous.demo.scene import play  # noqa: PLC0415 - needs the `demo` extra, which services do not
+    from rendezvous.demo.year.scene import play_year  # noqa: PLC0415
 
+    if options.year:
+        return play_year(environs, report_to=options.report)
     return play(environs, requests=options.requests, rate=options.rate, report_to=options.report)

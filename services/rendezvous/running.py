@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from rendezvous.log import KafkaReader, KafkaSink, KafkaSource, KafkaTransactor, KnownTopics, Topic, ask_cluster
 from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
-from rendezvous.telemetry import ArchiverMetrics, ScorerMetrics, ServerMetrics, Telemetry
+from rendezvous.telemetry import ArchiverMetrics, RetrainerMetrics, ScorerMetrics, ServerMetrics, Telemetry
 from rendezvous.topics import check
 
 if TYPE_CHECKING:  # a scorer's imports are not the server's
@@ -26,6 +27,9 @@ CANDIDATE_GATHER_MS = 20
 """A candidate answers nobody: it leaves CPU and broker to those who do."""
 RECORDS_LINGER_MS = 20
 """For decisions, comparisons and dead letters: nobody waits for them, and a commit every half second follows them."""
+
+TAKEOVERS = 8
+"""Partitions that are taken over at the same time: with exactly_once each waits half a second for its producer."""
 
 WAKE_S = 1.0
 """A wait without an end would not let Python run its signal handlers on every platform."""
@@ -82,6 +86,7 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     from rendezvous.registry.follower import Follower  # noqa: PLC0415
     from rendezvous.server.podium import Podium  # noqa: PLC0415
     from rendezvous.server.service import Service  # noqa: PLC0415
+    from rendezvous.server.succession import Successions  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
     endpoint = load_endpoint(endpoint_name, environment.home)
@@ -94,7 +99,8 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     control = endpoint.topic("control")
     follower = Follower(Cache(environment.redis, endpoint.name, topics[control].id))
     podium = Podium(KafkaSink(bootstrap), control, follower.offer)
-    loop(Service(endpoint, source, outbox, podium, clock_us, steady_us, metrics, requests), telemetry)
+    successions = Successions(endpoint, source, requests, ThreadPoolExecutor(TAKEOVERS, "take-over"), outbox.fence)
+    loop(Service(endpoint, source, outbox, podium, clock_us, steady_us, metrics, successions), telemetry)
     follower.stop()
 
 
@@ -106,18 +112,20 @@ def kafka_outbox(
     metrics: ServerMetrics,
 ) -> Outbox:
     """The outbox of the endpoint's mode; `topics` as they were described at the start."""
-    from rendezvous.server.publishing import Publisher  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.server.counting import count_letter  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.server.publishing import Publisher  # noqa: PLC0415
     from rendezvous.server.transactional import TransactionalOutbox  # noqa: PLC0415
 
     responses, topic_id = endpoint.topic("responses"), topics[endpoint.topic("requests")].id
+    on_letter = partial(count_letter, metrics)
     known = {responses: topics[responses].partitions}  # nobody waits for a cluster to say that it is there
     if endpoint.exactly_once:
         replies = KnownTopics(ask_cluster(bootstrap), known)
         transactor = partial(KafkaTransactor, bootstrap, source=source)
-        return TransactionalOutbox(endpoint, source, replies.partitions, transactor, metrics.buried, topic_id)
+        return TransactionalOutbox(endpoint, source, replies.partitions, transactor, on_letter, topic_id)
     answers = KafkaSink(bootstrap, room_s=0, known=known)  # an answer does not wait for room in the queue either
     records = KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS)
-    return Publisher(endpoint, source, answers, records, metrics.buried, topic_id)
+    return Publisher(endpoint, source, answers, records, on_letter, topic_id)
 
 
 def run_scorer(environment: Environment, endpoint_name: str, name: str, host: str, port: int) -> None:
@@ -157,6 +165,18 @@ def run_scorer(environment: Environment, endpoint_name: str, name: str, host: st
     loop(scorer, telemetry)
 
 
+def run_monitor(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
+    """Run one endpoint's monitor until SIGTERM or SIGINT."""
+    from rendezvous.monitoring.starting import run  # noqa: PLC0415 - Faust is the monitor's alone
+
+    bootstrap = bootstrap_of(environment)
+    endpoint = load_endpoint(endpoint_name, environment.home)
+    telemetry = _pages(host, port)
+    check(bootstrap, endpoint)
+    run(bootstrap, environment.redis, endpoint, telemetry)
+    telemetry.stop()
+
+
 def run_archiver(environment: Environment, endpoint_name: str, host: str, port: int, *, accept_loss: bool) -> None:
     """Run one archiver of one endpoint until SIGTERM or SIGINT."""
     from rendezvous.archive.files import Archive  # noqa: PLC0415 - pyarrow is the archiver's alone
@@ -184,6 +204,18 @@ def run_archiver(environment: Environment, endpoint_name: str, host: str, port: 
         accept_loss=accept_loss,
     )
     loop(archiver, telemetry)
+
+
+def run_retrainer(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
+    """Run one retrainer of one endpoint until SIGTERM or SIGINT."""
+    from rendezvous.retraining.making import child_jobs, retrainer  # noqa: PLC0415 - nobody else's imports
+
+    bootstrap = bootstrap_of(environment)
+    endpoint = load_endpoint(endpoint_name, environment.home)
+    telemetry = _pages(host, port)
+    check(bootstrap, endpoint)
+    jobs = child_jobs(environment, endpoint)
+    loop(retrainer(bootstrap, endpoint, jobs, clock_us, RetrainerMetrics(telemetry.registry)), telemetry)
 
 
 def loop(service: Looping, telemetry: Telemetry) -> None:

@@ -16,7 +16,8 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from rendezvous.archive.limits import ArchiveLimits
-from rendezvous.monitoring.limits import MonitoringLimits
+from rendezvous.durations import Duration
+from rendezvous.monitoring.limits import DAY_US, HOUR_US, MonitoringLimits
 from rendezvous.retraining.limits import RetrainingLimits
 from rendezvous.rules import MAX_MS, MAX_STEPS, Document, Name, Number, Rules, Step, fault_of_order, fault_of_times
 from rendezvous.server.policies import fault_of
@@ -97,6 +98,13 @@ class TopicLimits(Document):
     """The endpoint's topics: requests, scores, decisions and comparisons have the same number of partitions."""
 
     partitions: int = Field(default=1, ge=1, le=1_024)
+    replication: int = Field(default=-1, ge=-1, le=32_767, description="copies of each; -1 for the broker's default")
+    min_insync: int | None = Field(
+        default=None, ge=1, description="copies that must have a record; the broker's default"
+    )
+    retention: Duration = Field(
+        default=7 * DAY_US, ge=HOUR_US, description="of what replay reads: requests, scores, decisions, comparisons"
+    )
     reply_prefixes: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(
         default=(), description="reply topics beyond <endpoint>.responses, by prefix"
     )
@@ -184,7 +192,17 @@ class Endpoint(Document):
                 f"({self.request.max_deadline_ms}): a mailbox would close before its answer is due"
             )
             raise FieldFaultError(message, ("mailbox", "close_ms"))
+        self._check_retraining()
         return self
+
+    def _check_retraining(self) -> None:
+        if self.retraining is None:
+            return
+        if self.retraining.model not in self.models:
+            message = f"names {self.retraining.model!r}; models are {sorted(self.models)}"
+            raise FieldFaultError(message, ("retraining", "model"))
+        if fault := self.retraining.fault(self.monitoring, self.output.kind):
+            raise FieldFaultError(fault[0], ("retraining", *fault[1]))
 
     def _check_names(self) -> None:
         for alias, name in self.aliases.items():

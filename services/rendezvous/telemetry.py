@@ -207,6 +207,54 @@ class ScorerMetrics:
             _child(self._children, self.rows, Status(status)).inc(count)
 
 
+class MonitorMetrics:
+    """What the monitor counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"rendezvous_monitor_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"rendezvous_monitor_{name}", text, labels, registry=registry)
+
+        self.rows = counter("rows_total", "rows taken up, by topic: requests of comparisons and features", "topic")
+        self.unreadable = counter("unreadable_records_total", "records left out: not what their topic is for", "topic")
+        self.findings = counter("findings_total", "findings written, by kind", "kind")
+        self.repeats = counter("repeated_findings_total", "findings left out, because a process before wrote them")
+        self.blocks = counter("blocks_total", "blocks closed, once for each model")
+        self.alarms = counter("alarms_total", "alarms, by what has changed", "kind")
+        self.set_aside = gauge("set_aside", "requests, features and labels that did not count, by reason", "reason")
+        self.lag = gauge("lag_records", "records that are on a topic and not taken up yet", "topic")
+        self.watermark = gauge("watermark_seconds", "event time up to which requests and labels are known")
+        self.pending = gauge("pending_requests", "requests that are kept for their labels")
+        self.checkpoint = gauge("checkpoint_seconds", "how long the last checkpoint took")
+        self.checkpoints = counter("checkpoints_total", "checkpoints kept")
+        self.waits = counter(
+            "redis_waits_total", "attempts at Redis that failed: the monitor stands still until it answers"
+        )
+
+
+class RetrainerMetrics:
+    """What a retrainer counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"rendezvous_retrainer_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"rendezvous_retrainer_{name}", text, registry=registry)
+
+        self.events = counter("events_total", "retrain events written by the owner's rules")
+        self.jobs = counter("jobs_total", "jobs that ended, by outcome", "outcome")
+        self.verdicts = counter("verdicts_total", "verdicts written, by ruling", "ruling")
+        self.unreadable = counter("unreadable_total", "records on accuracy, drift or retrain that could not be read")
+        self.leads = gauge("leads", "1 when this process works, 0 when it stands by for another one")
+        self.running = gauge("running_jobs", "jobs under way: 0 or 1")
+        self.settled = gauge(
+            "settled_timestamp_seconds", "event time of the newest closing of a block that was looked at"
+        )
+
+
 class ClientMetrics:
     """What a client counts."""
 

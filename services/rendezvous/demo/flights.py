@@ -61,8 +61,8 @@ def folder() -> Path:
 
 
 def source_sha256() -> str:
-    """SHA-256 over the source files, in the order of `SOURCES`: the identity of the data, without reading it."""
-    digest = sha256()
+    """SHA-256 over this file and the sources, in the order of `SOURCES`: the table's identity, without making it."""
+    digest = sha256(Path(__file__).read_bytes())
     for name in SOURCES:
         digest.update(folder().joinpath(name).read_bytes())
     return digest.hexdigest()
@@ -116,6 +116,11 @@ def between(table: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
     end = pd.Timestamp(last, tz=HOME_ZONE) + pd.DateOffset(days=1)
     scheduled = table["scheduled_utc"]
     return table[(scheduled >= start) & (scheduled < end)]
+
+
+def microseconds(times: pd.Series[Any]) -> NDArray[np.int64]:
+    """Instants as microseconds since the epoch; none may be missing."""
+    return times.to_numpy(dtype="datetime64[us]").astype(np.int64)
 
 
 def rows(table: pd.DataFrame, features: Sequence[str] = FEATURES) -> list[dict[str, Any]]:

@@ -162,6 +162,15 @@ def read_to_end(
         reader.close()
 
 
+def stable_end(bootstrap: str, topic: str, partition: int) -> int:
+    """The position before which every transaction on a partition is over."""
+    consumer = Consumer(READER | {"bootstrap.servers": bootstrap, "group.id": "reader"})
+    try:
+        return _bounds(consumer, topic, partition)[1]
+    finally:
+        consumer.close()
+
+
 def last_records(bootstrap: str, topic: str, offsets: int) -> Iterator[Record]:
     """Committed records on the last `offsets` offsets of each partition of a topic, as it is now."""
     bounds = bounds_of(bootstrap, topic)
@@ -189,7 +198,7 @@ def bounds_of(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
     try:
         found = consumer.list_topics(topic, timeout=ADMIN_TIMEOUT_S).topics[topic]
         if found.error is not None:
-            raise LogError(f"topic {topic}: {found.error.str()}. Create it: rendezvous topics --endpoint ...")
+            raise LogError(f"topic {topic}: {found.error.str()}. Create it: rendezvous topics apply --endpoint ...")
         return {number: _bounds(consumer, topic, number) for number in found.partitions}
     except KafkaException as error:
         raise LogError(

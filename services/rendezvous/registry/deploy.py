@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from rendezvous.registry import changes
 from rendezvous.registry.changes import Author
 from rendezvous.registry.control import ControlLog
-from rendezvous.registry.events import HandOff, State
+from rendezvous.registry.events import Deployment, HandOff, State
 from rendezvous.registry.naming import RegistryError, written
 from rendezvous.registry.state import Control, Pair
-from rendezvous.registry.store import store
+from rendezvous.registry.store import folder_of, store, stored
+from rendezvous.scoring.card import load_card
 from rendezvous.settings import Endpoint
 
 TRIES = 5
@@ -62,6 +63,29 @@ def deploy(bootstrap: str, endpoint: Endpoint, models: Sequence[str] = (), *, re
             elif not isinstance(done.event, HandOff):  # that one only says that others were faster: look again
                 raise RegistryError(f"{log.topic} {done.position}: refused: {done.refusal}")
     raise RegistryError(f"{log.topic}: aliases were moved by others {TRIES} times meanwhile: deploy again")
+
+
+def deploy_version(bootstrap: str, endpoint: Endpoint, pair: Pair, *, report: Callable[[str], None]) -> None:
+    """Tell control of one version that is kept, as a candidate: no alias moves, and no edit of the document comes in.
+
+    Raises:
+        RegistryError: the version is not kept here, retired, or control refuses it.
+        LogError: control cannot be read or written.
+    """
+    digest = load_card(folder_of(endpoint, pair)).sha256
+    stored(endpoint, pair, digest)
+    log = ControlLog(bootstrap, endpoint)
+    control = log.read()
+    if _is_retired(control, pair):
+        raise RegistryError(f"{written(pair)}: retired, for good: train a new version and deploy that")
+    if pair in control.versions:
+        report(f"{written(pair)} is deployed already")
+        return
+    who = author()
+    _, (done,) = log.append([Deployment(*pair, digest, State.ACTIVE, who.by, who.at_us)], control)
+    if done.refusal is not None:
+        raise RegistryError(f"{log.topic} {done.position}: refused: {done.refusal}")
+    report(f"{log.topic} {done.position}: {changes.told(done.event)}")
 
 
 def _kept(endpoint: Endpoint, models: Sequence[str]) -> dict[Pair, str]:

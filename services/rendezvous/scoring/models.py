@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime
@@ -101,6 +101,20 @@ def load_model(endpoint: Endpoint, name: str, folder: Path | None = None) -> Loa
         _check_signature(model, endpoint, where)
     _warm_up(model, endpoint, settings, where)
     return LoadedModel(model, card)
+
+
+def load_graph(endpoint: Endpoint, name: str, graph: Path) -> Model:
+    """Open and warm up a graph that has no card yet, as it will be served when it is a version of model `name`.
+
+    Raises:
+        ModelError: it does not fit the endpoint, or fails on synthetic rows.
+    """
+    settings = endpoint.models[name]
+    where = f"model {endpoint.name}/{name} ({graph})"
+    model = _open(graph, settings.model_copy(update={"kind": "onnx"}), where)
+    _check_signature(cast("OnnxModel", model), endpoint, where)
+    _warm_up(model, endpoint, settings, where)
+    return model
 
 
 def _open(artefact: Path, settings: ModelSettings, where: str) -> Model:

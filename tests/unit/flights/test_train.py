@@ -19,6 +19,7 @@ from onnx import ModelProto
 from rendezvous.demo import flights
 from rendezvous.scoring import export
 from rendezvous.scoring.columns import to_columns
+from rendezvous.scoring.fidelity import MAX_DIFFERENCE
 from rendezvous.scoring.models import OnnxModel, load_model
 from rendezvous.settings import Endpoint, load_endpoint
 
@@ -83,7 +84,7 @@ def fitted(endpoint: Endpoint, table: pd.DataFrame) -> dict[str, tuple[Any, Onnx
     sample = train.sample(table, endpoint.features, train.FIRST, train.LAST)
     pairs = {}
     for name, recipe in train.RECIPES.items():
-        pipeline = recipe.pipeline(endpoint.features).fit(sample.frame, sample.label)
+        pipeline = recipe.pipeline(endpoint.features).fit(sample.table, sample.label)
         pairs[name] = (pipeline, OnnxModel(export.to_graph(pipeline, endpoint.features, "flights")))
     return pairs
 
@@ -127,7 +128,7 @@ def test_a_graph_answers_what_scikit_learn_answers(
     def agrees(rows: list[dict[str, Any]]) -> None:
         columns = to_columns(rows, endpoint.features)
         expected = pipeline.predict_proba(pd.DataFrame(columns))[:, 1:]
-        np.testing.assert_allclose(model.score(columns), expected, atol=export.MAX_DIFFERENCE)
+        np.testing.assert_allclose(model.score(columns), expected, atol=MAX_DIFFERENCE)
 
     agrees()
 
@@ -178,7 +179,7 @@ def test_a_conversion_that_is_silently_wrong_is_caught(
     """Categorical features in boosted trees and raw NaN in a forest are the two known ones."""
     sample = train.sample(table, endpoint.features, train.FIRST, train.LAST)
     recipe = replace(train.RECIPES[model], **changes)
-    pipeline = recipe.pipeline(endpoint.features).fit(sample.frame, sample.label)
+    pipeline = recipe.pipeline(endpoint.features).fit(sample.table, sample.label)
     with pytest.raises(export.ExportError, match=r"is not the scikit-learn model: P\(positive\) differs"):
         export.export(pipeline, endpoint.features, sample.rows, "flights")
 
