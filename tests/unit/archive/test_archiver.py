@@ -165,7 +165,7 @@ def test_a_commit_about_another_topic_is_no_use() -> None:
 
 def test_who_was_expelled_writes_nothing() -> None:
     """A frozen process finds that it is no member: what it read is in its successor's files alone."""
-    world = ArchiveWorld()
+    world = ArchiveWorld(rows=1_000)
     fill(world, rounds=2)
     frozen = world.start()
     frozen.turn(0)
