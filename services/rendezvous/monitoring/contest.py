@@ -18,7 +18,8 @@ import numpy as np
 from rendezvous.monitoring.betting import Wager
 from rendezvous.monitoring.figures import Kind
 from rendezvous.monitoring.pairing import LOSSES, PairedBlock, PairedTally
-from rendezvous.replay.bootstrapping import Float64s, Interval, interval, resampled
+from rendezvous.replay.bootstrapping import Figure, Float64s, Interval, interval, resampled
+from rendezvous.replay.quality import difference
 
 __all__ = ["DECISIVE", "LOSSES", "Contest", "PairedBlock", "PairedTally", "Verdict"]
 
@@ -60,9 +61,9 @@ class Contest:
             return
         block = PairedBlock.of(paired)
         self.blocks.append(block)
-        for loss, difference in block.differences.items():
-            self.better[loss].settle(-difference)
-            self.worse[loss].settle(difference)
+        for loss, worse_by in block.differences.items():
+            self.better[loss].settle(-worse_by)
+            self.worse[loss].settle(worse_by)
 
     @property
     def rows(self) -> int:
@@ -95,7 +96,7 @@ class Contest:
         weights = resampled(len(self.blocks), chance)
         if figure == "auc":
             cells = _cells(self.blocks)
-            return interval(lambda drawn: _auc(cells[2:], drawn) - _auc(cells[:2], drawn), weights)
+            return interval(difference(_auc(cells[2:]), _auc(cells[:2])), weights)
         rows = np.array([block.rows for block in self.blocks], np.float64)
         sums = rows * np.array([block.differences[figure] for block in self.blocks])
         return interval(lambda drawn: (drawn @ sums) / (drawn @ rows), weights)
@@ -142,11 +143,19 @@ def _cells(blocks: list[PairedBlock]) -> Float64s:
     return cells
 
 
-def _auc(cells: Float64s, weights: Float64s) -> Float64s:
-    """Of each resample, float64 [resamples]: see `figures.binary.auc`."""
-    negatives, positives = (weights @ counts for counts in cells)
-    below = np.cumsum(negatives, axis=1) - negatives / 2
-    pairs = negatives.sum(axis=1) * positives.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):  # one class only: there is nothing to rank
-        found: Float64s = (positives * below).sum(axis=1) / pairs
-    return found
+def _auc(cells: Float64s) -> Figure:
+    """Of one side's cells, float64 [2, blocks, bins]: see `figures.binary.auc`.
+
+    Pairs are counted once, by the blocks of both: a resample then costs a product of matrices as small as there are
+    blocks.
+    """
+    negatives, positives = cells
+    pairs = positives @ (np.cumsum(negatives, axis=1) - negatives / 2).T
+
+    def figure(weights: Float64s) -> Float64s:
+        ordered = ((weights @ pairs) * weights).sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):  # one class only: there is nothing to rank
+            auc: Float64s = ordered / ((weights @ positives.sum(axis=1)) * (weights @ negatives.sum(axis=1)))
+        return auc
+
+    return figure
