@@ -11,6 +11,7 @@ from pathlib import Path
 from rendezvous import running, topics
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
+from rendezvous.monitoring.command_line import add_backtest
 from rendezvous.registry.command_line import add_models
 from rendezvous.replay.command_line import add_replay, add_tune
 from rendezvous.settings import Environment, SettingsError, environment, load_endpoint
@@ -70,6 +71,11 @@ def _parser() -> argparse.ArgumentParser:
 
     add_tune(commands.add_parser("tune", help="propose better rules from the log"), _tune)
 
+    backtest = commands.add_parser(
+        "backtest", help="what the monitor would have said of a table of the past, and at which row"
+    )
+    add_backtest(backtest, _backtest)
+
     demo = commands.add_parser("demo", help="the main job on 2013's flights: see README.md")
     demo.add_argument("--requests", type=int, default=10_000)
     demo.add_argument("--rate", type=float, default=500.0, help="requests a second, open loop")
@@ -125,6 +131,12 @@ def _models(options: argparse.Namespace, environs: Environment) -> int:
     finally:
         desk.cache.close()
     return 0
+
+
+def _backtest(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.monitoring.backtest_command import run  # noqa: PLC0415 - services need none of it
+
+    return run(options, environs, _say)
 
 
 def _run_server(options: argparse.Namespace, environs: Environment) -> int:

@@ -185,7 +185,9 @@ def _verify(path: Path, digest: str, folder: Path) -> None:
     try:
         found = sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise CardError(f"{path}: named by its card, and not readable ({error.strerror}). {_what_to_do(folder)}") from error
+        raise CardError(
+            f"{path}: named by its card, and not readable ({error.strerror}). {_what_to_do(folder)}"
+        ) from error
     if found != digest:
         raise CardError(
             f"{path}: changed since its card was written: sha256 {found[:VERSION_DIGITS]}…, the card says "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from monitored import LIMITS, Watched, batched, out_of_order, reference, settled, world
 from rendezvous.monitoring.findings import Alarm, AlarmKind
-from tests.monitored import LIMITS, Watched, batched, out_of_order, reference, settled, world
 
 REFERENCE = reference()
 EVENTS = world(1)
