@@ -18,7 +18,7 @@ import numpy as np
 from rendezvous.monitoring.betting import Wager
 from rendezvous.monitoring.figures import Kind
 from rendezvous.monitoring.pairing import LOSSES, PairedBlock, PairedTally
-from rendezvous.replay.bootstrapping import Float64s, Interval, interval, resampled
+from rendezvous.replay.bootstrapping import Figure, Float64s, Interval, interval, resampled
 
 __all__ = ["DECISIVE", "LOSSES", "Contest", "PairedBlock", "PairedTally", "Verdict"]
 
@@ -92,13 +92,19 @@ class Contest:
         """
         if not self.blocks:
             return Interval(nan, nan, nan)
-        weights = resampled(len(self.blocks), chance)
+        return interval(self._figure(figure), resampled(len(self.blocks), chance))
+
+    def value(self, figure: str) -> float:
+        """The same without an interval, which costs a thousand times as much."""
+        return float(self._figure(figure)(np.ones((1, len(self.blocks))))[0]) if self.blocks else nan
+
+    def _figure(self, figure: str) -> Figure:
         if figure == "auc":
             cells = _cells(self.blocks)
-            return interval(lambda drawn: _auc(cells[2:], drawn) - _auc(cells[:2], drawn), weights)
+            return lambda drawn: _auc(cells[2:], drawn) - _auc(cells[:2], drawn)
         rows = np.array([block.rows for block in self.blocks], np.float64)
         sums = rows * np.array([block.differences[figure] for block in self.blocks])
-        return interval(lambda drawn: (drawn @ sums) / (drawn @ rows), weights)
+        return lambda drawn: (drawn @ sums) / (drawn @ rows)
 
     def not_worse(self, margin: float, margin_auc: float, chance: np.random.Generator) -> Verdict:
         """Whether the challenger is worse by no more than `margin` (of the first loss) and `margin_auc`.
