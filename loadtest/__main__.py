@@ -17,6 +17,7 @@ from loadtest.failover import scenario as failover
 from loadtest.failover.home import MODES
 from loadtest.handoff import scenario as handoff
 from loadtest.hostile import scenario as hostile
+from loadtest.monitor import scenario as monitor
 from rendezvous.cli import MENDABLE
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
@@ -33,6 +34,8 @@ HANDOFF_RATE = 1_000.0
 HOSTILE_RATE = 50.0
 """Good requests a second, between the hostile ones."""
 HOSTILE_RECORDS = 100_000
+MONITOR_SECONDS = 40.0
+"""Of traffic that is written first; the monitor takes about as long to read it."""
 FOLDER = Path("loadtest") / "report"
 LOST = 1
 """Exit code when a request never had an answer; a target that is not met is a figure, not a failure."""
@@ -94,7 +97,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     records.add_argument("--rate", type=_positive, default=HOSTILE_RATE, help="good requests a second meanwhile")
     records.add_argument("--records", type=int, default=HOSTILE_RECORDS, help="hostile ones, of all kinds together")
     records.set_defaults(run=_hostile)
-    for scenario in (latency, faults, acts, records):
+    monitored = scenarios.add_parser("monitor", help="how many requests and labels a second a monitor keeps up with")
+    monitored.add_argument("--seconds", type=_positive, default=MONITOR_SECONDS, help="of traffic to read")
+    monitored.set_defaults(run=_monitor)
+    for scenario in (latency, faults, acts, records, monitored):
         scenario.add_argument("--report", type=Path, default=FOLDER, help="folder for the JSON and the picture")
     return parser.parse_args(arguments)
 
@@ -124,6 +130,11 @@ def _handoff(options: argparse.Namespace, environs: Environment, say: Say) -> Me
 def _hostile(options: argparse.Namespace, environs: Environment, say: Say) -> Measured:
     report, lost = hostile.run(environs, records=options.records, rate=options.rate, folder=options.report, say=say)
     return report, lost, [tables.hostile(report)]
+
+
+def _monitor(options: argparse.Namespace, environs: Environment, say: Say) -> Measured:
+    report, lost = monitor.run(environs, seconds=options.seconds, folder=options.report, say=say)
+    return report, lost, []
 
 
 def _warn(report: Mapping[str, Any], console: Console) -> None:

@@ -29,7 +29,7 @@ from rendezvous.local.ports import LOOPBACK, free_port
 from rendezvous.local.process import GuardedProcess
 from rendezvous.local.services import RunningService
 from rendezvous.registry.deploy import deploy
-from rendezvous.settings import Endpoint
+from rendezvous.settings import Endpoint, load_endpoint
 
 PATIENCE_S = 40.0
 """For what takes a second, or a dead member's session of six, on a machine that may be busy."""
@@ -137,6 +137,12 @@ class Home:
         topics.create(kafka, home.endpoint)
         deploy(kafka, home.endpoint, report=_logger.info)
         return home
+
+    def written_to(self, more: str) -> Home:
+        """The same home, with more at the end of its endpoint's document."""
+        document = self.endpoint.folder / "endpoint.toml"
+        document.write_text(document.read_text() + more)
+        return Home(self.folder, self.kafka, load_endpoint(self.endpoint.name, self.folder))
 
     def start(self, name: str) -> RunningService:
         """Start the server ("server", "server-2", ...) or the scorer of the model `name`, as an operator would."""

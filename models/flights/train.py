@@ -185,9 +185,9 @@ def reference(whole: Sample, endpoint: Endpoint, params: Params) -> Reference:
     limits = endpoint.monitoring
 
     def fit(known: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.float32]:
-        late = train(whole.table.iloc[known], params).predict_proba(whole.table.iloc[asked][params.names])
-        scores: NDArray[np.float32] = late[:, 1:].astype(np.float32)
-        return scores
+        both = train(whole.table.iloc[known], params).predict_proba(whole.table.iloc[asked][params.names])
+        late: NDArray[np.float32] = both[:, 1:].astype(np.float32)
+        return late
 
     outputs = unseen_scores((whole.asked_us - limits.block_offset) // limits.block, len(params.outputs), fit)
     columns = {name: whole.table[name].to_numpy() for name in params.names}

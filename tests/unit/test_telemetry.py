@@ -169,7 +169,9 @@ def test_a_metric_explains_itself(metric: Metric) -> None:
 @pytest.mark.parametrize("metric", EVERY)
 def test_a_metric_is_named_as_prometheus_asks(metric: Metric) -> None:
     """One prefix, base units, a unit on every histogram, no `_total` on what may fall."""
-    assert re.fullmatch(r"rendezvous_(server|scorer|client|gateway|monitor|registry|archiver)_[a-z_]+", metric.name)
+    assert re.fullmatch(
+        r"rendezvous_(server|scorer|client|gateway|monitor|registry|archiver|retrainer)_[a-z_]+", metric.name
+    )
     assert not NOT_BASE.search(metric.name)
     assert not metric.name.endswith(("_total", "_count", "_sum", "_bucket"))
     if metric.type == "histogram":

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +33,22 @@ class RunningService:
     port: int
     log: Path
 
+    def alive(self) -> None:
+        """Nothing, as long as it runs.
+
+        Raises:
+            LocalStackError: it has ended; the message ends with its log.
+        """
+        if self.process.poll() is not None:
+            raise LocalStackError(f"{self.name} ended with {self.process.poll()}. {tail(self.log)}")
+
     def ready(self) -> bool:
         """Whether it says that it does its work.
 
         Raises:
             LocalStackError: it has ended.
         """
-        if self.process.poll() is not None:
-            raise LocalStackError(f"{self.name} ended with {self.process.poll()}. {tail(self.log)}")
+        self.alive()
         try:
             with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/readyz", timeout=1) as answer:
                 return bool(json.load(answer)["ready"])
@@ -50,39 +58,54 @@ class RunningService:
 
 @contextmanager
 def running_services(
-    endpoint: Endpoint, home: Path, kafka: str, logs: Path, report: Callable[[str], None]
+    endpoint: Endpoint, home: Path, kafka: str, logs: Path, report: Callable[[str], None], also: Sequence[str] = ()
 ) -> Iterator[Mapping[str, RunningService]]:
     """The rendezvous server and a scorer for each active version on control, all ready; they are stopped at the end.
 
-    By name: "server", and each scorer as `active_names` calls it.
+    By name: "server", and each scorer as `active_names` calls it; and those of `also`, such as "archiver".
 
     Raises:
         LocalStackError: a service ended or did not become ready; the message ends with its log.
     """
-    logs.mkdir(parents=True, exist_ok=True)
     active = active_names(ControlLog(kafka, endpoint).read())
     commands = {"server": ["server"]} | {name: ["scorer", "--model", written(pair)] for pair, name in active.items()}
-    environment = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "RENDEZVOUS_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    commands |= {name: [name] for name in also}
+    surroundings = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "RENDEZVOUS_HOME": str(home)}
     with ExitStack() as stack:
         services = {}
         for name, arguments in commands.items():
-            port, log = free_port(), logs / f"{name}.log"
-            command = [sys.executable, "-m", "rendezvous", "run", *arguments, "--endpoint", endpoint.name]
-            process = GuardedProcess.start([*command, "--http-port", str(port)], log=log, environment=environment)
-            stack.callback(process.stop)
-            services[name] = RunningService(name, process, port, log)
-        _await(services, report)
+            services[name] = started(name, [*arguments, "--endpoint", endpoint.name], surroundings, logs)
+            stack.callback(services[name].process.stop)
+        await_ready(services, report)
         yield services
 
 
-def _await(services: Mapping[str, RunningService], report: Callable[[str], None]) -> None:
-    started = time.monotonic()
+def started(name: str, arguments: Sequence[str], surroundings: Mapping[str, str], logs: Path) -> RunningService:
+    """`rendezvous run ARGUMENTS` as a process called `name`, not ready yet; its caller stops it.
+
+    Raises:
+        LocalStackError: it cannot be run.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    port, log = free_port(), logs / f"{name}.log"
+    command = [sys.executable, "-m", "rendezvous", "run", *arguments, "--http-port", str(port)]
+    process = GuardedProcess.start(command, log=log, environment={"OMP_NUM_THREADS": "1", **surroundings})
+    return RunningService(name, process, port, log)
+
+
+def await_ready(services: Mapping[str, RunningService], report: Callable[[str], None]) -> None:
+    """Wait until all are ready.
+
+    Raises:
+        LocalStackError: one ended or did not become ready; the message ends with its log.
+    """
+    begun = time.monotonic()
     waiting = dict(services)
     while waiting:
         for name in [name for name, service in waiting.items() if service.ready()]:
             del waiting[name]
-            report(f"{name} ready after {time.monotonic() - started:.1f} s")
-        if waiting and time.monotonic() - started > READY_S:
+            report(f"{name} ready after {time.monotonic() - begun:.1f} s")
+        if waiting and time.monotonic() - begun > READY_S:
             late = next(iter(waiting.values()))
             raise LocalStackError(f"{sorted(waiting)} not ready after {READY_S:.0f} s. {tail(late.log)}")
         time.sleep(0.05)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -50,7 +50,7 @@ class KafkaSource:
             stops = owner.revoked([part.partition for part in parts], lost=lost)
             for topic_name, partition in stops:
                 self._ends.pop((topic_name, partition), None)
-            stopped = [TopicPartition(name, number) for name, number in stops]
+            stopped = self._read_of(stops)
             places = consumer.position(stopped) if self._detached and not lost else []
             consumer.incremental_unassign(stopped)
             if on := [place for place in places if place.offset >= 0]:  # of the others nothing was read yet
@@ -149,8 +149,13 @@ class KafkaSource:
         """See `Source.reread`."""
         for start in starts:
             self._ends.pop((start.topic, start.partition), None)
-        self._consumer.incremental_unassign([TopicPartition(start.topic, start.partition) for start in starts])
+        self._consumer.incremental_unassign(self._read_of(start[:2] for start in starts))
         self._consumer.incremental_assign([TopicPartition(*start) for start in starts])
+
+    def _read_of(self, places: Iterable[tuple[str, int]]) -> list[TopicPartition]:
+        """Those that are read: the client refuses to stop what it does not read."""
+        read = {(part.topic, part.partition) for part in self._consumer.assignment()}
+        return [TopicPartition(*place) for place in places if place in read]
 
     def group_metadata(self) -> object:
         """What lets a transaction commit positions for this member, as it is now; for the thread that polls."""

@@ -125,6 +125,12 @@ class Histogram:
         """What a strange value is called here."""
         return "out_of_range" if isinstance(self.bins, NumberBins) else "unseen"
 
+    @property
+    def known(self) -> int:
+        """How many bins tell of the distribution: not the last one of categories if it stands for unseen ones alone."""
+        unseen = isinstance(self.bins, CategoryBins) and not self.counts[-1]
+        return self.bins.count - unseen
+
     def add(self, column: Sequence[Any] | NDArray[Any]) -> None:
         """Count a column: numbers with NaN for missing, or text with "" or None for missing."""
         placed, strange = self.bins.place(column)

@@ -83,8 +83,10 @@ def drifted(
 
 def _findings(name: str, reference: Histogram, window: Histogram, limits: Limits) -> list[Finding]:
     found = []
-    if window.present >= limits.rows and reference.present:
-        statistic, effect, p = shift(reference.counts, window.counts)
+    known = reference.known
+    before_counts, counts = reference.counts[:known], window.counts[:known]
+    if counts.sum() >= limits.rows and before_counts.any():
+        statistic, effect, p = shift(before_counts, counts)
         found.append(Finding(name, "distribution", statistic, effect, p, 1.0, effect >= limits.psi, window.rows))
     for what, before, after in (
         ("missing", (reference.missing, reference.rows), (window.missing, window.rows)),

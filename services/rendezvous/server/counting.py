@@ -55,12 +55,15 @@ def _name(writer: bytes) -> str:
     return writer.decode() or "stranger"
 
 
-def show_partitions(metrics: ServerMetrics, owned: Collection[Partition], control: Control) -> None:
-    """What is owned now, who is passed by there, and who rests; and how far control was read."""
+def show_partitions(metrics: ServerMetrics, owned: Collection[Partition], under_way: int, control: Control) -> None:
+    """What is owned now, who is passed by there, and who rests; and how far control was read.
+
+    under_way: partitions that are ours and not taken up yet.
+    """
     metrics.control.set(control.position)
     metrics.in_flight.set(sum(partition.in_flight for partition in owned))
     metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
-    metrics.partitions.labels("held").set(sum(not partition.live for partition in owned))
+    metrics.partitions.labels("held").set(under_way + sum(not partition.live for partition in owned))
     numbers = [partition.number for partition in owned]
     passed_by = Counter(model for number in numbers for model, _ in control.suspended.get(number, ()))
     for model in {model for model, _ in control.versions}:

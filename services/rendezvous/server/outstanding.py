@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from rendezvous.server.replies import Address
+from typing import NamedTuple
+
+
+class Address(NamedTuple):
+    """Where an answer goes; any partition when it is None."""
+
+    topic: str
+    partition: int | None
 
 
 class Outstanding:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source
+from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source, Transactor
 from rendezvous.messages import Comparisons, DeadLetter, Request, Response
 from rendezvous.server.outbox import position
 from rendezvous.server.outcomes import Verdicts
-from rendezvous.server.outstanding import Outstanding
+from rendezvous.server.outstanding import Address, Outstanding
 from rendezvous.server.partition import Partition
 from rendezvous.server.replies import (
     FOREVER_US,
     NEVER_US,
     PARK_US,
-    Address,
     Addressed,
     Parking,
     Refusal,
@@ -68,8 +67,11 @@ class Publisher:
         self._letters_bytes = 0
         self.failed: str | None = None
 
-    def gained(self, numbers: Sequence[int]) -> None:
-        """See `Outbox.gained`: here a predecessor that lives is only asked, by the group, to stop."""
+    def fence(self, number: int) -> None:
+        """See `Outbox.fence`: here a predecessor that lives is only asked, by the group, to stop."""
+
+    def gained(self, number: int, by: Transactor | None) -> None:
+        """See `Outbox.gained`: all partitions share these producers."""
 
     def entitled(self, partitions: Iterable[Partition]) -> bool:
         """See `Outbox.entitled`: the group takes positions only from a member of its present generation."""

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -25,12 +24,12 @@ from rendezvous.log.records import Bundle, Committed, Outcome, Outgoing, Source,
 from rendezvous.messages import Comparisons, DeadLetter, Message
 from rendezvous.server.outbox import committed, position
 from rendezvous.server.outcomes import Verdicts
+from rendezvous.server.outstanding import Address
 from rendezvous.server.partition import Partition
 from rendezvous.server.replies import (
     FOREVER_US,
     NEVER_US,
     PARK_US,
-    Address,
     Addressed,
     Parking,
     Refusal,
@@ -106,11 +105,15 @@ class TransactionalOutbox:
         """See `Outbox.undelivered`."""
         return self._parking.parked + sum(len(desk.handed) + len(desk.gathered) for desk in self._desks.values())
 
-    def gained(self, numbers: Sequence[int]) -> None:
-        """See `Outbox.gained`: the predecessor is fenced, and what it left open is aborted."""
-        with ThreadPoolExecutor(max(1, len(numbers))) as pool:  # each waits half a second for its id
-            made = pool.map(self._transactor, [f"{self._name}-{number}" for number in numbers])
-            self._desks |= {number: _Desk(transactor) for number, transactor in zip(numbers, made, strict=True)}
+    def fence(self, number: int) -> Transactor:
+        """See `Outbox.fence`: what the predecessor left open is aborted; this waits for the cluster."""
+        return self._transactor(f"{self._name}-{number}")
+
+    def gained(self, number: int, by: Transactor | None) -> None:
+        """See `Outbox.gained`."""
+        if by is None:
+            raise ValueError(f"partition {number} was not fenced")
+        self._desks[number] = _Desk(by)
 
     def entitled(self, partitions: Iterable[Partition]) -> bool:
         """See `Outbox.entitled`: asked with what is committed already, for what is not is a guess.

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from rendezvous.messages import Floats
-from rendezvous.monitoring.figures.sums import EXACT_BITS, exact, packed, unpacked
+from rendezvous.monitoring.figures.sums import EXACT_BITS, exact, exact_squares, packed, unpacked
 from rendezvous.replay.bootstrapping import Float64s
 
 LARGEST = 1e150
@@ -43,7 +43,7 @@ class RegressionTally:
         self.absolute += exact(np.abs(errors))
         self.square += exact(errors**2)
         self.label += exact(truth)
-        self.label_square += exact(truth**2)
+        self.label_square += exact_squares(truth)
 
     def merge(self, other: Self) -> None:
         """Count another tally's rows too."""
@@ -56,11 +56,7 @@ class RegressionTally:
             setattr(self, name, getattr(self, name) - getattr(other, name))
 
     def figures(self) -> dict[str, float]:
-        """MAE, RMSE and R²; NaN without rows, and R² where all labels are equal.
-
-        Squares are rounded to float64 before they are summed, so R² loses digits when labels vary by less than 1e-4
-        of their size.
-        """
+        """MAE, RMSE and R²; NaN without rows, and R² where all labels are equal."""
         if not self.rows:
             return dict.fromkeys(("mae", "rmse", "r2"), float("nan"))
         spread = self.rows * self.label_square * _UNIT - self.label**2
