@@ -13,6 +13,7 @@ from rendezvous.archive.command_line import add_dataset
 from rendezvous.archive.names import ArchiveError
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
+from rendezvous.monitoring.command_line import add_backtest
 from rendezvous.planning import told
 from rendezvous.registry.command_line import add_models
 from rendezvous.replay.command_line import add_replay, add_tune
@@ -90,6 +91,10 @@ def _parser() -> argparse.ArgumentParser:
 
     add_tune(commands.add_parser("tune", help="propose better rules from the log"), _tune)
 
+    backtest = commands.add_parser(
+        "backtest", help="what the monitor would have said of a table of the past, and at which row"
+    )
+    add_backtest(backtest, _backtest)
     add_dataset(commands.add_parser("dataset", help="a training table of what was known at a time"), _dataset)
 
     demo = commands.add_parser("demo", help="the main job on 2013's flights: see README.md")
@@ -170,6 +175,12 @@ def _models(options: argparse.Namespace, environs: Environment) -> int:
     finally:
         desk.cache.close()
     return 0
+
+
+def _backtest(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.monitoring.backtest_command import run  # noqa: PLC0415 - services need none of it
+
+    return run(options, environs, _say)
 
 
 def _run_server(options: argparse.Namespace, environs: Environment) -> int:

@@ -93,13 +93,19 @@ class Contest:
         """
         if not self.blocks:
             return Interval(nan, nan, nan)
-        weights = resampled(len(self.blocks), chance)
+        return interval(self._figure(figure), resampled(len(self.blocks), chance))
+
+    def value(self, figure: str) -> float:
+        """The same without an interval, which costs a thousand times as much."""
+        return float(self._figure(figure)(np.ones((1, len(self.blocks))))[0]) if self.blocks else nan
+
+    def _figure(self, figure: str) -> Figure:
         if figure == "auc":
             cells = _cells(self.blocks)
-            return interval(difference(_auc(cells[2:]), _auc(cells[:2])), weights)
+            return difference(_auc(cells[2:]), _auc(cells[:2]))
         rows = np.array([block.rows for block in self.blocks], np.float64)
         sums = rows * np.array([block.differences[figure] for block in self.blocks])
-        return interval(lambda drawn: (drawn @ sums) / (drawn @ rows), weights)
+        return lambda drawn: (drawn @ sums) / (drawn @ rows)
 
     def not_worse(self, margin: float, margin_auc: float, chance: np.random.Generator) -> Verdict:
         """Whether the challenger is worse by no more than `margin` (of the first loss) and `margin_auc`.
