@@ -1,7 +1,7 @@
 # What a person types; every target says what it does in `make help`. GNU make 3.81 or later.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check up loadtest lock clean
+.PHONY: help demo year test check up loadtest lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,6 +19,9 @@ help: ## this list
 
 demo: $(INSTALLED) ## the main job on 2013's flights; REQUESTS=10000 RATE=500 REPORT=report.json change it
 	@$(BIN)/rendezvous demo$(if $(REQUESTS), --requests $(REQUESTS))$(if $(RATE), --rate $(RATE))$(if $(REPORT), --report $(REPORT))
+
+year: $(INSTALLED) ## 2013 in order, compressed in time, with the retraining loop on; REPORT=report.json
+	@$(BIN)/rendezvous demo --year$(if $(REPORT), --report $(REPORT))
 
 test: $(INSTALLED) ## every test, those against a real Kafka included; ARGS="tests/unit -x" goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)

@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--requests", type=int, default=10_000)
     demo.add_argument("--rate", type=float, default=500.0, help="requests a second, open loop")
     demo.add_argument("--report", type=Path, help="write the figures as JSON")
+    demo.add_argument("--year", action="store_true", help="all of 2013, compressed, with the retraining loop on")
     demo.set_defaults(command=_demo)
     return parser
 
@@ -227,5 +228,8 @@ def _tune(options: argparse.Namespace, environs: Environment) -> int:
 
 def _demo(options: argparse.Namespace, environs: Environment) -> int:
     from rendezvous.demo.scene import play  # noqa: PLC0415 - needs the `demo` extra, which services do not
+    from rendezvous.demo.year.scene import play_year  # noqa: PLC0415
 
+    if options.year:
+        return play_year(environs, report_to=options.report)
     return play(environs, requests=options.requests, rate=options.rate, report_to=options.report)
