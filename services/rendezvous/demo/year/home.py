@@ -24,10 +24,13 @@ name = "{name}"
 description = {description}
 
 [request]
-deadline_ms = 2000       # days pass in seconds: hundreds of requests are under way at once
-max_deadline_ms = 2000
+deadline_ms = 30000      # hundreds of requests are under way at once, on whatever machine this is
+max_deadline_ms = 30000
 reply_margin_ms = 50
 max_bytes = 16384
+
+[mailbox]
+close_ms = 30000
 
 [output]
 kind = "binary"
@@ -48,6 +51,9 @@ fresh_s = 600            # event time stands still at times, and nothing is scor
 
 [fallback]
 requests = 1000000       # nobody is passed by
+
+[archive]
+age = "2s"               # a retraining waits for what it is about to be archived
 
 [monitoring]
 time = "ce_time"         # requests say when in 2013 they were asked
