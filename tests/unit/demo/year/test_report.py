@@ -196,7 +196,8 @@ def test_the_screen_says_it_in_plain_lines() -> None:
 
     lines = output.getvalue().splitlines()
     assert lines[:2] == [
-        f"{day}: requests {asked}, labels 800, concept alarms 1, retrainings 1, promotions 1, rejections 0, roll-backs 1"
+        f"{day}: requests {asked}, labels 800, concept alarms 1, retrainings 1, promotions 1, rejections 0, "
+        "roll-backs 1"
         for day, asked in (("07 March", 6300), ("14 March", 12600))
     ]
     assert "Did alarms beat the cron? no difference that can be told from chance" in output.getvalue()
