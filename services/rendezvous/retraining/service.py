@@ -45,7 +45,9 @@ SETTLE_US = 1_000_000
 """From the first word of a block's closing until something is concluded: what else the monitor says of it, on two
 topics, has come by then. What comes later counts at the next closing."""
 LOOK_US = 5_000_000
-"""Between two looks at cards, code, or the last comparisons."""
+"""Between two looks at training code, or at cards that were not there."""
+CHECK_US = 2_000_000
+"""Between two looks at the last comparisons, while a version that may be promoted has not shown what the alias asks."""
 
 _logger = logging.getLogger(__name__)
 
@@ -274,7 +276,7 @@ class Retrainer:
         """The registry's conditions for a promotion; a roll-back has none. Looked at now and then: it reads the log."""
         if judgement.ruling is Ruling.ROLLED_BACK:
             return True
-        if now_us < self._checked_us.get(judgement.pair, 0) + LOOK_US:
+        if now_us < self._checked_us.get(judgement.pair, 0) + CHECK_US:
             return False
         self._checked_us[judgement.pair] = now_us
         missing = self._means.shortfalls(self.ledger.control, judgement.pair)

@@ -63,6 +63,9 @@ label_delay = "8h"       # p99 of January and February: 7.6 h
 lateness = "1h"
 canary = "canary"
 
+[archive]
+age = "5s"               # a retraining waits for what was asked before it, and the year stands still for it
+
 [retraining]
 model = "{model}"
 new_labels = 10000       # a third of a month: less changes little
