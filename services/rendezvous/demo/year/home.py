@@ -81,7 +81,7 @@ blocks = 3
 [retraining.training]
 code = ["train.py"]
 time = "10m"
-folds = 0                # the reference is of the trial's held-out days: five trainings more would take longer than the year
+folds = 0                # the reference is of the trial's held-out days; more trainings would outlast the year
 """
 COOL_DOWN = "27d"
 """At most 12 retrainings in 306 days."""
