@@ -52,19 +52,17 @@ fresh_s = 600            # event time stands still at times, and nothing is scor
 [fallback]
 requests = 1000000       # nobody is passed by
 
-[archive]
-age = "2s"               # a retraining waits for what it is about to be archived
-
 [monitoring]
 time = "ce_time"         # requests say when in 2013 they were asked
 block = "1d"
 block_offset = "5h"      # New York's midnight, in winter
 label_delay = "8h"       # p99 of January and February: 7.6 h
 lateness = "1h"
+window = 500             # a day, nearly always
 canary = "canary"
 
 [archive]
-age = "5s"               # a retraining waits for what was asked before it, and the year stands still for it
+age = "2s"               # a retraining waits for what was asked before it, and the year stands still for it
 
 [retraining]
 model = "{model}"
