@@ -1,7 +1,7 @@
 # What a person types; every target says what it does in `make help`. GNU make 3.81 or later.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check up loadtest lock clean
+.PHONY: help demo year test check up loadtest lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,6 +20,9 @@ help: ## this list
 demo: $(INSTALLED) ## the main job on 2013's flights; REQUESTS=10000 RATE=500 REPORT=report.json change it
 	@$(BIN)/rendezvous demo$(if $(REQUESTS), --requests $(REQUESTS))$(if $(RATE), --rate $(RATE))$(if $(REPORT), --report $(REPORT))
 
+year: $(INSTALLED) ## 2013 in order, compressed in time, with the retraining loop on; REPORT=report.json
+	@$(BIN)/rendezvous demo --year$(if $(REPORT), --report $(REPORT))
+
 test: $(INSTALLED) ## every test, those against a real Kafka included; ARGS="tests/unit -x" goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
@@ -31,7 +34,10 @@ check: $(INSTALLED) ## formatting, lint and types, tests included
 up: $(INSTALLED) ## Kafka, Redis and the services of ENDPOINT=flights, until Ctrl-C
 	@$(BIN)/rendezvous up --endpoint $(or $(ENDPOINT),flights)
 
-loadtest: $(INSTALLED) ## latency against a floor, RATE="100 250" SECONDS=10; or SCENARIO=failover RATE=200 MODE=default; or SCENARIO=handoff RATE=1000; or SCENARIO=hostile RECORDS=100000; or SCENARIO=monitor SECONDS=40; REPORT=folder
+loadyear: $(INSTALLED) ## 2013 in order, compressed in time, with the retraining loop on; REPORT=report.json
+	@$(BIN)/rendezvous demo --year$(if $(REPORT), --report $(REPORT))
+
+test: $(INSTALLED) ## latency against a floor, RATE="100 250" SECONDS=10; or SCENARIO=failover RATE=200 MODE=default; or SCENARIO=handoff RATE=1000; or SCENARIO=hostile RECORDS=100000; or SCENARIO=monitor SECONDS=40; REPORT=folder
 	@$(BIN)/python -m loadtest $(or $(SCENARIO),steady)$(if $(RATE), --rate $(RATE))$(if $(SECONDS), --seconds $(SECONDS))$(if $(MODE), --mode $(MODE))$(if $(RECORDS), --records $(RECORDS))$(if $(REPORT), --report $(REPORT))
 
 lock: ## both lock files from pyproject.toml, with uv (UV=path/to/uv); keeps versions that still fit

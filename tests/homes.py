@@ -145,13 +145,15 @@ class Home:
         return Home(self.folder, self.kafka, load_endpoint(self.endpoint.name, self.folder))
 
     def start(self, name: str) -> RunningService:
-        """Start the server ("server", "server-2", ...) or the scorer of the model `name`, as an operator would."""
+        """Start a server ("server", "server-2", ...), an archiver, or the scorer of a model, as an operator would."""
         port, log = free_port(), self.folder / f"{name}-{uuid.uuid4().hex[:6]}.log"
-        what = ["server"] if name.startswith("server") else ["scorer", "--model", name]
+        role = name.partition("-")[0]
+        what = [role] if role in {"server", "archiver"} else ["scorer", "--model", name]
         command = [sys.executable, "-m", "rendezvous", "run", *what, "--endpoint", self.endpoint.name]
         variables = {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
             "RENDEZVOUS_HOME": str(self.folder),
+            "RENDEZVOUS_ARCHIVE": "",
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }

@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     scorer.add_argument("--model", required=True, help="a model, MODEL/VERSION or an alias; resolved once, at start")
     scorer.add_argument("--version", help="of the model; without it, the one that was deployed last")
     scorer.set_defaults(command=_run_scorer)
+    monitor = services.add_parser("monitor", help="how well models do as labels come, and what has changed")
+    monitor.set_defaults(command=_run_monitor)
     retrainer = services.add_parser("retrainer", help="decides when to train again, runs jobs, judges what they made")
     retrainer.set_defaults(command=_run_retrainer)
     archiver = services.add_parser("archiver", help="writes down requests, comparisons and labels, to files")
@@ -74,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         "--accept-loss", action="store_true", help="go on where the log has deleted what is in no file yet"
     )
     archiver.set_defaults(command=_run_archiver)
-    for service in (server, scorer, retrainer, archiver):
+    for service in (server, scorer, monitor, retrainer, archiver):
         service.add_argument("--endpoint", required=True)
         service.add_argument("--http-host", default="127.0.0.1", help="where /metrics, /healthz and /readyz are shown")
         service.add_argument("--http-port", type=int, default=0, help="a free one without it")
@@ -94,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--requests", type=int, default=10_000)
     demo.add_argument("--rate", type=float, default=500.0, help="requests a second, open loop")
     demo.add_argument("--report", type=Path, help="write the figures as JSON")
+    demo.add_argument("--year", action="store_true", help="all of 2013, compressed, with the retraining loop on")
     demo.set_defaults(command=_demo)
     return parser
 
@@ -176,6 +179,11 @@ def _run_scorer(options: argparse.Namespace, environs: Environment) -> int:
     return 0
 
 
+def _run_monitor(options: argparse.Namespace, environs: Environment) -> int:
+    running.run_monitor(environs, options.endpoint, options.http_host, options.http_port)
+    return 0
+
+
 def _run_retrainer(options: argparse.Namespace, environs: Environment) -> int:
     running.run_retrainer(environs, options.endpoint, options.http_host, options.http_port)
     return 0
@@ -220,5 +228,8 @@ def _tune(options: argparse.Namespace, environs: Environment) -> int:
 
 def _demo(options: argparse.Namespace, environs: Environment) -> int:
     from rendezvous.demo.scene import play  # noqa: PLC0415 - needs the `demo` extra, which services do not
+    from rendezvous.demo.year.scene import play_year  # noqa: PLC0415
 
+    if options.year:
+        return play_year(environs, report_to=options.report)
     return play(environs, requests=options.requests, rate=options.rate, report_to=options.report)

@@ -165,6 +165,18 @@ def run_scorer(environment: Environment, endpoint_name: str, name: str, host: st
     loop(scorer, telemetry)
 
 
+def run_monitor(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
+    """Run one endpoint's monitor until SIGTERM or SIGINT."""
+    from rendezvous.monitoring.starting import run  # noqa: PLC0415 - Faust is the monitor's alone
+
+    bootstrap = bootstrap_of(environment)
+    endpoint = load_endpoint(endpoint_name, environment.home)
+    telemetry = _pages(host, port)
+    check(bootstrap, endpoint)
+    run(bootstrap, environment.redis, endpoint, telemetry)
+    telemetry.stop()
+
+
 def run_archiver(environment: Environment, endpoint_name: str, host: str, port: int, *, accept_loss: bool) -> None:
     """Run one archiver of one endpoint until SIGTERM or SIGINT."""
     from rendezvous.archive.files import Archive  # noqa: PLC0415 - pyarrow is the archiver's alone

@@ -223,6 +223,7 @@ class MonitorMetrics:
         self.repeats = counter("repeated_findings_total", "findings left out, because a process before wrote them")
         self.blocks = counter("blocks_total", "blocks closed, once for each model")
         self.alarms = counter("alarms_total", "alarms, by what has changed", "kind")
+        self.set_aside = gauge("set_aside", "requests, features and labels that did not count, by reason", "reason")
         self.lag = gauge("lag_records", "records that are on a topic and not taken up yet", "topic")
         self.watermark = gauge("watermark_seconds", "event time up to which requests and labels are known")
         self.pending = gauge("pending_requests", "requests that are kept for their labels")

@@ -29,12 +29,13 @@ from rendezvous.monitoring.checkpoint import Checkpoint, Keeper
 from rendezvous.monitoring.concluding import Concluding, Kept
 from rendezvous.monitoring.findings import Accuracy, Alarm, Contest, Drift
 from rendezvous.monitoring.merging import Fetched, Merge
+from rendezvous.monitoring.monitor import Monitor
 from rendezvous.monitoring.outlet import Outlet
 from rendezvous.monitoring.pending_redis import RedisPending
+from rendezvous.registry.control import ControlLog
 from rendezvous.registry.state import Control
 from rendezvous.telemetry import MonitorMetrics, Telemetry
 from rendezvous.wire import encode
-from standin import Counting
 
 pytestmark = pytest.mark.kafka
 _logger = logging.getLogger(__name__)
@@ -42,8 +43,8 @@ _logger = logging.getLogger(__name__)
 PARTITIONS = 2
 ROWS = 20
 MINUTE_US = 60_000_000
-MONITORING = '[monitoring]\nblock = "10m"\nlabel_delay = "5m"\nlateness = "10s"\n'
-MODELS = (("quick", "1"), ("slow", "1"))
+MONITORING = '[monitoring]\nblock = "10m"\nlabel_delay = "5m"\nlateness = "10s"\nwindow = 500\ncount = 100\n'
+MODELS = ("quick", "slow")
 
 
 @pytest.fixture
@@ -64,6 +65,8 @@ class Stream:
             {"bootstrap.servers": home.kafka, "transactional.id": home.endpoint.name, "retry.backoff.ms": 1}
         )
         self._transactions.init_transactions(20.0)
+        deployed = dict(ControlLog(home.kafka, home.endpoint).read().deployed)
+        self._versions = tuple(deployed[model] for model in MODELS)
         self._random = np.random.default_rng(seed)
         self._turn = 0
         self._labels: list[tuple[int, Label]] = []
@@ -86,11 +89,10 @@ class Stream:
         ids = tuple(f"{partition}-{self._turn}-{row}" for row in range(ROWS))
         offsets = np.arange(ROWS, dtype=np.int64) + self._turn * ROWS
         outputs = self._random.random((ROWS, len(MODELS), 1), np.float32)
-        models, versions = zip(*MODELS, strict=True)
         comparisons = Comparisons(
             begin_us,
-            models,
-            versions,
+            MODELS,
+            self._versions,
             offsets,
             ids,
             asked_us,
@@ -138,13 +140,13 @@ class Process:
     def _start(self) -> RunningService:
         home, port = self._home, free_port()
         log = home.folder / f"monitor-{port}.log"
-        tests = Path(__file__).parents[1]
         variables = {
             "KAFKA_BOOTSTRAP_SERVERS": home.kafka,
             "REDIS_URL": self._redis_url,
-            "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent / "services")]),
+            "RENDEZVOUS_HOME": str(home.folder),
         }
-        command = [sys.executable, str(tests / "standin.py"), str(home.folder), home.endpoint.name, str(port)]
+        what = ["run", "monitor", "--endpoint", home.endpoint.name, "--http-port", str(port)]
+        command = [sys.executable, "-m", "rendezvous", *what]
         return RunningService("monitor", GuardedProcess.start(command, log=log, environment=variables), port, log)
 
     def ready(self) -> None:
@@ -202,7 +204,7 @@ def undisturbed(home: Home, redis_url: str) -> dict[str, list[bytes]]:
     pending, written = RedisPending(keeper, "once", 1 << 62), Written()
     accuracy, drift = endpoint.topic("accuracy"), endpoint.topic("drift")
     outlet = Outlet(written, {Accuracy: accuracy, Contest: accuracy, Drift: drift, Alarm: drift})  # type: ignore[arg-type] # the half that is used
-    core = Counting(endpoint, pending, b"")
+    core = Monitor(endpoint.monitoring, endpoint.output.kind, pending, lambda _: None)
     metrics = MonitorMetrics(Telemetry().registry)
     concluding = Concluding(endpoint, core, Control(), pending, outlet, keeper, Kept("once", inputs.ids, ""), metrics)
     merge = Merge(list(inputs.ids), {})

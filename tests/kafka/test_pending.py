@@ -12,15 +12,14 @@ import redis
 
 from rendezvous.local.ports import free_port
 from rendezvous.local.stack import Addresses
-from rendezvous.monitoring.checkpoint import Checkpoint, Keeper, StaleError
+from rendezvous.monitoring.checkpoint import BUCKETS, Checkpoint, Keeper, StaleError
 from rendezvous.monitoring.merging import Place
-from rendezvous.monitoring.pending_redis import BUCKETS, Axis, Mark, RedisPending, prefixes_of
+from rendezvous.monitoring.pending import Pending, PendingInMemory, digests_of
+from rendezvous.monitoring.pending_redis import RedisPending, prefixes_of
 from rendezvous.settings import SettingsError
 
 pytestmark = pytest.mark.kafka
 
-TWO: Axis = (("quick", "1"), ("slow", "1"))
-THREE: Axis = (*TWO, ("other", "2"))
 DAY_US = 86_400_000_000
 FOREVER_US = 1 << 62
 
@@ -65,10 +64,11 @@ def keep(keeper: Keeper, pending: RedisPending) -> None:
     pending.kept()
 
 
-def put(pending: RedisPending, ids: list[str], asked_us: int, axis: Axis = TWO) -> None:
-    """Requests whose outputs are told by their place."""
-    outputs = np.arange(len(ids) * len(axis), dtype=np.float32).reshape(len(ids), len(axis), 1)
-    pending.put(ids, np.full(len(ids), asked_us, np.int64), axis, outputs)
+def put(pending: Pending, ids: list[str], asked_us: int, width: int = 31, seed: int = 0) -> list[bytes]:
+    """Requests with rows of some bytes; returns those."""
+    rows = np.random.default_rng(seed).integers(0, 256, (len(ids), width), np.uint8)
+    pending.put(digests_of(ids), np.full(len(ids), asked_us, np.int64), rows)
+    return [row.tobytes() for row in rows]
 
 
 # ------------------------------------------------------------------------------------------------------- checkpoints
@@ -130,66 +130,60 @@ def test_it_waits_while_nobody_answers() -> None:
 # --------------------------------------------------------------------------------------------------- pending requests
 
 
-def test_a_request_is_found_before_and_after_a_checkpoint(stack: Addresses, name: str) -> None:
-    """With all that was put, its label too; what nobody put is not found."""
+def test_a_row_is_found_before_and_after_a_checkpoint(stack: Addresses, name: str) -> None:
+    """By whoever goes on too; what nobody put is not found."""
     keeper = begun(stack, name)
     pending = RedisPending(keeper, "g", FOREVER_US)
-    put(pending, ["a", "b"], 123_456_789)
-    pending.find(["b", "nobody"])
-    pending.mark(["b", "nobody"], [Mark(0.1, 5, "me"), Mark(1.0, 5, "me")])
+    a, b = put(pending, ["a", "b"], 5)
+    digests = digests_of(["a", "nobody", "b"])
     for _ in range(2):
-        a, b, nobody = pending.find(["a", "b", "nobody"])
-        assert nobody is None
-        assert a is not None
-        assert b is not None
-        assert (a.asked_us, a.axis, a.mark) == (123_456_789, TWO, None)
-        assert a.outputs.tolist() == [[0.0], [1.0]]
-        assert b.outputs.tolist() == [[2.0], [3.0]]
-        assert b.mark == Mark(0.1, 5, "me")
+        assert pending.find(digests) == [a, b"", b]
         keep(keeper, pending)
-    pending.find(["a"])
-    pending.mark(["a"], [Mark(None, 6, "you")])
-    keep(keeper, pending)
-    gone_on = RedisPending(keeper, "g", FOREVER_US, pending.said())
-    found = gone_on.find(["a"])[0]
-    assert found is not None
-    assert found.mark == Mark(None, 6, "you")
+    assert RedisPending(keeper, "g", FOREVER_US, pending.said()).find(digests) == [a, b"", b]
+
+
+@pytest.mark.parametrize("width", [1, 63, 64, 65, 127, 128, 129, 300])
+def test_rows_of_any_width_come_back(stack: Addresses, name: str, client: redis.Redis, width: int) -> None:
+    """Those that a listpack does not take come in pieces; one that grows or shrinks is what was put last."""
+    keeper = begun(stack, name)
+    pending = RedisPending(keeper, "g", FOREVER_US)
+    for seed, size in enumerate((width, 300, width, 64, 31, 128)):
+        rows = put(pending, ["a", "b"], 5, size, seed)
+        keep(keeper, pending)
+        assert pending.find(digests_of(["a", "b"])) == rows
+    for key in client.scan_iter(f"{keeper.key}:g:*", count=BUCKETS):
+        assert client.object("encoding", key) in (b"listpack", b"ziplist")
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_checkpoints_at_any_moment_change_nothing(stack: Addresses, name: str, seed: int) -> None:
-    """A dictionary says the same, whenever things go to Redis and whoever goes on."""
+    """A store in memory says the same of all that is not expired, whenever things go to Redis and whoever goes on."""
     dice, keeper = random.Random(seed), begun(stack, name)  # noqa: S311 - a seed, no secret
-    pending = RedisPending(keeper, "g", 3 * DAY_US)
-    known: dict[str, tuple[int, Axis, Mark | None]] = {}
+    pending, known = RedisPending(keeper, "g", 3 * DAY_US), PendingInMemory(DAY_US)
+    asked_us: dict[str, int] = {}
     now_us = 0
-    for turn in range(120):
+    for turn in range(150):
         now_us += dice.randrange(DAY_US // 2)
         horizon_us = now_us - 10 * DAY_US
-        ids = [f"{dice.randrange(400)}" for _ in range(dice.randint(1, 6))]
-        what = dice.random()
-        if what < 0.5:
-            ids, axis = sorted(set(ids)), dice.choice((TWO, THREE))
-            put(pending, ids, now_us, axis)
-            known |= dict.fromkeys(ids, (now_us, axis, None))
-        elif what < 0.8:
-            mark = Mark(dice.choice((None, 0.5, -1e300)), dice.randrange(-5, 1 << 60), dice.choice("ab"))
-            pending.find(ids)
-            pending.mark(ids, [mark] * len(ids))
-            known |= {one: (*known[one][:2], mark) for one in ids if one in known}
-        else:
-            pending.expire(horizon_us)
-            known = {one: said for one, said in known.items() if said[0] >= horizon_us}
+        ids = sorted({f"{dice.randrange(400)}" for _ in range(dice.randint(1, 6))})
+        time_us = dice.choice([now_us, now_us - DAY_US])
+        new = [one for one in ids if asked_us.get(one, -FOREVER_US) < horizon_us]
+        asked_us |= dict.fromkeys(new, time_us)
+        assert len(pending.find(digests_of(ids))) == len(ids)
+        for one in ids:
+            for store in (pending, known):
+                put(store, [one], asked_us[one], dice.choice([31, 56, 73]) if store is pending else 31, turn)
+        for store in (pending, known):
+            for one in ids:
+                put(store, [one], asked_us[one], 31 + turn % 40, turn)
+            store.expire(horizon_us)
         if turn % 3 == 0:
             keep(keeper, pending)
-        if turn % 30 == 0:
+        if turn % 30 == 29:
+            keep(keeper, pending)
             pending = RedisPending(keeper, "g", 3 * DAY_US, pending.said())
-        everybody = [f"{number}" for number in range(400)]
-        pending.expire(horizon_us)
-        known = {one: said for one, said in known.items() if said[0] >= horizon_us}
-        found = pending.find(everybody)
-        told = {one: (row.asked_us, row.axis, row.mark) for one, row in zip(everybody, found, strict=True) if row}
-        assert told == known
+        waiting = digests_of([one for one, at_us in asked_us.items() if at_us >= horizon_us])
+        assert pending.find(waiting) == known.find(waiting)
 
 
 def test_what_is_old_leaves_redis_as_a_whole(stack: Addresses, name: str, client: redis.Redis) -> None:
@@ -206,8 +200,9 @@ def test_what_is_old_leaves_redis_as_a_whole(stack: Addresses, name: str, client
     full = kept()
     assert full > 1_500
     pending.expire(2 * DAY_US)
-    assert pending.find(["0-1", "1-1"]) == [None, None]
-    assert pending.find(["2-1"]) != [None]
+    assert pending.find(digests_of(["0-1", "1-1"])) == [b"", b""]
+    assert pending.find(digests_of(["2-1"])) != [b""]
+    assert len(pending) == 1_000
     keep(keeper, pending)
     keep(keeper, pending)
     assert 0.4 * full < kept() < 0.6 * full
@@ -218,22 +213,21 @@ def test_what_is_old_leaves_redis_as_a_whole(stack: Addresses, name: str, client
 
 
 def test_a_request_takes_half_a_hundred_bytes(stack: Addresses, name: str, client: redis.Redis) -> None:
-    """With five models: ten million of them fit half a gigabyte; hashes stay one piece of memory."""
+    """With five models: ten million of them fit half a gigabyte; hashes stay one piece of memory, labelled or not."""
     keeper = begun(stack, name)
     pending = RedisPending(keeper, "g", FOREVER_US)
-    axis = tuple((f"model-{number}", "1") for number in range(5))
     rows = 1 << 18
     ids = [f"request-{number}" for number in range(rows)]
     for start in range(0, rows, 1 << 14):
-        put(pending, ids[start : start + (1 << 14)], start, axis)
+        put(pending, ids[start : start + (1 << 14)], start)
+        keep(keeper, pending)
+    key = f"{keeper.key}:g:0:"
+    sizes = [client.memory_usage(f"{key}{bucket}", samples=0) for bucket in range(200)]
+    assert sum(size for size in sizes if size) * BUCKETS / 200 / rows < 60
+    pending.find(digests_of(ids[:10_000]))
+    put(pending, ids[:10_000], 0, 73)
     keep(keeper, pending)
-    sizes = [client.memory_usage(f"{keeper.key}:g:0:{bucket}", samples=0) for bucket in range(50)]
-    per_request = sum(size for size in sizes if size) * BUCKETS / 50 / rows
-    assert client.object("encoding", f"{keeper.key}:g:0:1") in (b"listpack", b"ziplist")
-    assert per_request < 60
-    pending.find(ids[:1_000])
-    pending.mark(ids[:1_000], [Mark(1.0, 1, "me")] * 1_000)
-    keep(keeper, pending)
-    assert client.object("encoding", f"{keeper.key}:g:0:1") in (b"listpack", b"ziplist")
+    kinds = {client.object("encoding", f"{key}{bucket}") for bucket in range(200)}
+    assert kinds <= {b"listpack", b"ziplist"}
     pending.expire(FOREVER_US)
     keep(keeper, pending)

@@ -169,3 +169,22 @@ def test_a_bundle_that_never_comes_back_stops_the_process(
     transactor.hand_over(bundle(topic, b"x"))
     with pytest.raises(LogError, match=f"transactions of {topic}: nothing became of a bundle in .*: stopping"):
         transactor.outcome()
+
+
+def test_what_is_open_is_read_apart(topic: str, stack: Addresses) -> None:
+    """`read` leaves it out, `read_open` has it alone; once it is over it is the other way about."""
+    source = KafkaSource(stack.kafka, topic)
+    producer = Producer({"bootstrap.servers": stack.kafka, "transactional.id": topic})
+    producer.init_transactions(10)
+    for value, is_over in ((b"one", True), (b"two", False)):
+        producer.begin_transaction()
+        producer.produce(topic, value, partition=0)
+        producer.flush(10)
+        if is_over:
+            producer.commit_transaction(10)
+    assert [record.value for record in source.read(topic, 0, 0)] == [b"one"]
+    assert [record.value for record in source.read_open(topic, 0, 0)] == [b"two"]
+    producer.abort_transaction(10)
+    assert [record.value for record in source.read(topic, 0, 0)] == [b"one"]
+    assert list(source.read_open(topic, 0, 0)) == []
+    source.close()

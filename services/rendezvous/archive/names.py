@@ -72,8 +72,8 @@ def chains(files: Iterable[Held]) -> dict[tuple[str, int], tuple[Held, ...]]:
         for before, after in pairwise(chain):
             if after.first < before.end:
                 raise ArchiveError(
-                    f"{topic}-{partition}: {before.path} and {after.path} both hold offset {after.first}: "
-                    "two archivers wrote without a group between them, or a file was copied here. Move one elsewhere"
+                    f"{topic}-{partition}: {before.path} and {after.path} both hold offset {after.first}: a file was "
+                    "copied here, or written by hand: move one of them elsewhere"
                 )
             if after.first > before.end:
                 raise ArchiveError(

@@ -162,6 +162,15 @@ def read_to_end(
         reader.close()
 
 
+def stable_end(bootstrap: str, topic: str, partition: int) -> int:
+    """The position before which every transaction on a partition is over."""
+    consumer = Consumer(READER | {"bootstrap.servers": bootstrap, "group.id": "reader"})
+    try:
+        return _bounds(consumer, topic, partition)[1]
+    finally:
+        consumer.close()
+
+
 def last_records(bootstrap: str, topic: str, offsets: int) -> Iterator[Record]:
     """Committed records on the last `offsets` offsets of each partition of a topic, as it is now."""
     bounds = bounds_of(bootstrap, topic)

@@ -143,6 +143,9 @@ class Source(Protocol):
     def read(self, topic: str, partition: int, start: int, *, uncommitted: bool = False) -> Iterator[Record]:
         """Records from `start` to the end as it is now, outside the group; without `uncommitted` committed ones."""
 
+    def read_open(self, topic: str, partition: int, start: int) -> Iterator[Record]:
+        """Records from `start` to the end as it is now that `read` leaves out, since their transaction is not over."""
+
     def reread(self, starts: Sequence[Start]) -> None:
         """Read partitions from these positions on, whether they are read already or not."""
 

@@ -29,17 +29,31 @@ ANSWER_S = 10.0
 """For connecting, and for an answer: the largest checkpoint takes Redis a second."""
 STALE = "STALE"
 
+BUCKETS = 8_192
+"""Hashes of a prefix, by the first 13 bits of a digest (of its second byte the lowest 5)."""
+
 _KEEP = """
 local token = redis.call('HGET', KEYS[1], 'token')
 if token == ARGV[2] then return 1 end -- this very checkpoint: the answer to it was lost
 if (token or '') ~= ARGV[1] then return redis.error_reply('STALE') end
 redis.call('HSET', KEYS[1], 'token', ARGV[2], 'document', ARGV[3], 'core', ARGV[4])
-local sub, byte, call = string.sub, string.byte, redis.call
+local sub, byte, char, call = string.sub, string.byte, string.char, redis.call
 for a = 6, #ARGV, 3 do
   local prefix, width, rows = ARGV[a], tonumber(ARGV[a + 1]), ARGV[a + 2]
   for i = 1, #rows, width do
     local high, low = byte(rows, i, i + 1)
-    call('HSET', prefix .. (high * 32 + low % 32), sub(rows, i + 1, i + 7), sub(rows, i + 8, i + width - 1))
+    local key, field, last = prefix .. (high * 32 + low % 32), sub(rows, i + 1, i + 7), i + width - 1
+    if width <= 8 + 63 then
+      call('HSET', key, field, sub(rows, i + 8, last))
+    else
+      call('HSET', key, field, sub(rows, i + 8, i + 71))
+      local piece = 1
+      for from = i + 72, last, 64 do
+        call('HSET', key, field .. char(piece), sub(rows, from, math.min(from + 63, last)))
+        piece = piece + 1
+      end
+      if (width - 8) % 64 == 0 then call('HDEL', key, field .. char(piece)) end
+    end
   end
 end
 for key in string.gmatch(ARGV[5], '%S+') do call('UNLINK', key) end
@@ -50,14 +64,21 @@ return 1
 _FIND = """
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return redis.error_reply('STALE') end
 local out, digests = {}, ARGV[2]
-local sub, byte, call = string.sub, string.byte, redis.call
+local sub, byte, char, call = string.sub, string.byte, string.char, redis.call
 for i = 1, #digests, 8 do
   local high, low = byte(digests, i, i + 1)
   local bucket, field, found = high * 32 + low % 32, sub(digests, i + 1, i + 7), ''
   for a = 3, #ARGV do
-    local value = call('HGET', ARGV[a] .. bucket, field)
+    local key = ARGV[a] .. bucket
+    local value = call('HGET', key, field)
     if value then
-      found = string.char(a - 3) .. value
+      found = char(a - 3) .. value
+      local piece = 1
+      while value and #value == 64 do
+        value = call('HGET', key, field .. char(piece))
+        if value then found = found .. value end
+        piece = piece + 1
+      end
       break
     end
   end
@@ -65,7 +86,9 @@ for i = 1, #digests, 8 do
 end
 return out
 """
-"""Token, digests; then the prefixes to look under, the newest first."""
+"""A value of more than 64 bytes would have Redis keep its hash with pointers, three times as large: it is in pieces.
+
+Token, digests; then the prefixes to look under, the newest first, 256 at most."""
 
 _logger = logging.getLogger(__name__)
 

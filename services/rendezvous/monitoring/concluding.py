@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+
+import numpy as np
 
 from rendezvous.log import Record
-from rendezvous.messages import Comparisons, FeatureColumns, Finding, Label
+from rendezvous.messages import Comparisons, FeatureColumns, Label
 from rendezvous.monitoring.checkpoint import Checkpoint, Keeper
 from rendezvous.monitoring.findings import Accuracy, Alarm, Span, Stage
 from rendezvous.monitoring.merging import Due, Part, Place
+from rendezvous.monitoring.monitor import Monitor
 from rendezvous.monitoring.outlet import Outlet
 from rendezvous.monitoring.pending_redis import RedisPending
 from rendezvous.registry.fold import folded
@@ -22,42 +24,17 @@ from rendezvous.settings import Endpoint
 from rendezvous.telemetry import MonitorMetrics
 from rendezvous.wire import WireError, decode
 
+MS_US = 1_000
 MAX_LABELS = 5_000
 """Labels that are looked up together: some tens of milliseconds."""
 KEEP_S = 1.0
 """Between two checkpoints, at least: a dead process' work since the last one is done again."""
 KEEP_SHARE = 0.05
 """Of the time may go into checkpoints: large ones come less often."""
-KEEP_ROWS = 100_000
-"""Requests that are not in Redis yet, at most, at a tick's end: 30 MB here, and 0.4 s of Redis' time."""
+KEEP_ROWS = 50_000
+"""Requests that are not in Redis yet, at most, at a tick's end: 15 MB here, and 0.2 s of Redis' time."""
 
 _logger = logging.getLogger(__name__)
-
-
-class Core(Protocol):
-    """What concludes: see `Monitor`."""
-
-    def ruled(self, control: Control) -> None:
-        """Control changed: who is champion, who the canary."""
-
-    def compared(self, partition: int, comparisons: Comparisons) -> None:
-        """Requests were closed."""
-
-    def observed(self, partition: int, columns: FeatureColumns) -> None:
-        """What models saw of requests."""
-
-    def labelled(self, labels: Sequence[Label]) -> None:
-        """What turned out to be true."""
-
-    def results(self) -> list[Finding]:
-        """What follows, and was not said yet."""
-
-    @property
-    def watermark_us(self) -> int:
-        """How far requests and labels are known, in event time; negative when nothing is."""
-
-    def snapshot(self) -> bytes:
-        """Everything to go on from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +63,7 @@ class Concluding:
     def __init__(
         self,
         endpoint: Endpoint,
-        core: Core,
+        core: Monitor,
         control: Control,
         pending: RedisPending,
         outlet: Outlet,
@@ -103,7 +80,8 @@ class Concluding:
             endpoint.topic("comparisons"): self._compare,
             endpoint.topic("labels"): self._label,
         }
-        self._labels: list[Label] = []
+        self._labels: list[tuple[Label, int]] = []
+        self._faults: tuple[str, ...] = ()
         self._due_s = time.monotonic() + KEEP_S
 
     @property
@@ -121,7 +99,7 @@ class Concluding:
                 _logger.warning("%s-%d@%d is left out: %s", *record[:3], error)
         if due.over:
             self._look_up()
-            self._say(self._core.results())
+            self._say()
 
     def keep(self, places: Mapping[Part, Place]) -> None:
         """Keep everything as it is at a tick's end, all inputs up to `places` being in it."""
@@ -144,11 +122,10 @@ class Concluding:
         self._due_s = now_s + max(KEEP_S, (now_s - begun_s) / KEEP_SHARE)
         self._metrics.checkpoints.inc()
         self._metrics.checkpoint.set(now_s - begun_s)
-        self._metrics.pending.set(len(self._pending))
+        self._show()
 
-    def _say(self, findings: Sequence[Finding]) -> None:
-        self._metrics.watermark.set(self._core.watermark_us / 1e6)
-        for finding in findings:
+    def _say(self) -> None:
+        for finding in self._core.conclude():
             if not self._outlet.write(finding):
                 self._metrics.repeats.inc()
                 continue
@@ -157,6 +134,13 @@ class Concluding:
                 self._metrics.alarms.labels(finding.kind).inc()
             elif isinstance(finding, Accuracy) and finding.stage is Stage.CLOSED and finding.span is Span.BLOCK:
                 self._metrics.blocks.inc()
+
+    def _show(self) -> None:
+        self._metrics.pending.set(len(self._pending))
+        if self._core.watermark_us is not None:
+            self._metrics.watermark.set(self._core.watermark_us / 1e6)
+        for reason, count in self._core.counts.items():
+            self._metrics.set_aside.labels(reason).set(count)
 
     def _compare(self, record: Record) -> None:
         comparisons = decode(record.value, Comparisons)
@@ -167,15 +151,19 @@ class Concluding:
     def _observe(self, record: Record) -> None:
         columns = decode(record.value, FeatureColumns)
         self._metrics.rows.labels("features").inc(len(columns.offsets))
-        self._core.observed(record.partition, columns)
+        self._core.saw(record.partition, columns)
 
     def _rule(self, record: Record) -> None:
         self._look_up()
         self._control = folded(self._control, [record])
-        self._core.ruled(self._control)
+        self._core.controlled(self._control)
+        if self._core.faults != self._faults:
+            self._faults = self._core.faults
+            for fault in self._faults:
+                _logger.warning("%s", fault)
 
     def _label(self, record: Record) -> None:
-        self._labels.append(decode(record.value, Label))
+        self._labels.append((decode(record.value, Label), record.timestamp_ms * MS_US))
         if len(self._labels) >= MAX_LABELS:
             self._look_up()
 
@@ -183,5 +171,6 @@ class Concluding:
         """Labels in a row are looked up together; what else comes finds those before it done."""
         if self._labels:
             self._metrics.rows.labels("labels").inc(len(self._labels))
-            self._core.labelled(self._labels)
+            labels, appended_us = zip(*self._labels, strict=True)
+            self._core.labelled(labels, np.array(appended_us, np.int64))
             self._labels = []

@@ -18,12 +18,16 @@ from rendezvous.monitoring.beginning import (
     usable,
 )
 from rendezvous.monitoring.checkpoint import Checkpoint, Keeper
-from rendezvous.monitoring.concluding import Concluding, Core, Kept
+from rendezvous.monitoring.concluding import Concluding, Kept
+from rendezvous.monitoring.conclusions import KEPT_BLOCKS, KEPT_DELAYS
 from rendezvous.monitoring.findings import Accuracy, Alarm, Contest, Drift
+from rendezvous.monitoring.limits import DAY_US, MonitoringLimits
 from rendezvous.monitoring.merging import Merge
+from rendezvous.monitoring.monitor import Monitor
 from rendezvous.monitoring.outlet import Outlet
 from rendezvous.monitoring.pausing import Pause, StoppedError
 from rendezvous.monitoring.pending_redis import RedisPending, prefixes_of
+from rendezvous.monitoring.references import References
 from rendezvous.monitoring.service import Service
 from rendezvous.registry.snapshot import from_json
 from rendezvous.registry.state import Control
@@ -32,21 +36,18 @@ from rendezvous.telemetry import MonitorMetrics, Telemetry
 
 LINGER_MS = 20
 """Nobody waits for findings."""
-SPAN_US = 24 * 3_600_000_000
-"""Requests of a day, of event time, are forgotten together."""
-
-Make = Callable[[Endpoint, RedisPending, bytes], Core]
-"""A core as it was, or a new one where the bytes are empty."""
+SHELVES = 8
+"""Parts of the time for which requests are kept; each is forgotten as a whole, and looked into for every label."""
 
 
-def run(bootstrap: str, redis: str, endpoint: Endpoint, make: Make, telemetry: Telemetry) -> None:
+def run(bootstrap: str, redis: str, endpoint: Endpoint, telemetry: Telemetry) -> None:
     """Run one endpoint's monitor until SIGTERM or SIGINT."""
     metrics = MonitorMetrics(telemetry.registry)
     pause = Pause(telemetry, metrics)
     keeper = Keeper(redis, endpoint.name, pause.wait)
     inputs = inputs_of(bootstrap, endpoint)
     with contextlib.suppress(StoppedError):
-        concluding, merge, generation = _begin(bootstrap, endpoint, inputs, keeper, make, metrics)
+        concluding, merge, generation = _begin(bootstrap, endpoint, inputs, keeper, metrics)
         group = group_of(endpoint, generation)
         asyncio.run(_serve(Service, bootstrap, group, merge, inputs.parts, concluding, pause, metrics, telemetry))
     keeper.close()
@@ -57,7 +58,7 @@ async def _serve(make: Callable[..., Service], *arguments: object) -> None:
 
 
 def _begin(
-    bootstrap: str, endpoint: Endpoint, inputs: Inputs, keeper: Keeper, make: Make, metrics: MonitorMetrics
+    bootstrap: str, endpoint: Endpoint, inputs: Inputs, keeper: Keeper, metrics: MonitorMetrics
 ) -> tuple[Concluding, Merge, str]:
     settings = endpoint.monitoring.model_dump_json() + endpoint.output.model_dump_json()
     found = keeper.read()
@@ -72,12 +73,24 @@ def _begin(
         say_what_is_missing(bootstrap, inputs, kept.places)
     outlet = _outlet(bootstrap, endpoint)
     outlet.begin(kept.written, partial(_written, bootstrap))
-    pending = RedisPending(keeper, kept.generation, SPAN_US, kept.waiting, abandoned)
+    pending = RedisPending(keeper, kept.generation, shelf_span_us(endpoint.monitoring), kept.waiting, abandoned)
     control = from_json(kept.control) if kept.control else Control()
-    core = make(endpoint, pending, kept.core)
+    core = _core(endpoint, pending, kept.core)
+    core.controlled(control)
     about = Kept(kept.generation, inputs.ids, settings)
     concluding = Concluding(endpoint, core, control, pending, outlet, keeper, about, metrics)
     return concluding, Merge(list(inputs.ids), kept.places), kept.generation
+
+
+def _core(endpoint: Endpoint, pending: RedisPending, kept: bytes) -> Monitor:
+    """As it was kept, or new."""
+    what = endpoint.monitoring, endpoint.output.kind, pending, References(endpoint)
+    return Monitor.restored(kept, *what) if kept else Monitor(*what)
+
+
+def shelf_span_us(limits: MonitoringLimits) -> int:
+    """How long a shelf of pending requests lasts, by how long the core corrects blocks."""
+    return max(DAY_US, (KEPT_DELAYS * limits.label_delay + KEPT_BLOCKS * limits.block) // SHELVES)
 
 
 def _outlet(bootstrap: str, endpoint: Endpoint) -> Outlet:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 
-from rendezvous.log.records import LogError, Source
+from rendezvous.log.records import LogError, Record, Source
 from rendezvous.messages import Decisions
 from rendezvous.server.ledger import Resume
 from rendezvous.server.mailbox import Decided
@@ -52,8 +53,24 @@ def take_over(source: Source, endpoint: Endpoint, plan: Plan, partition: int, to
         decisions=starts["decisions"],
         requests_end=ends["requests"],
         scores_end=ends["scores"],
-        decided=_decided(source, topics["decisions"], partition, starts, plan),
+        decided=_decided(_decisions(source, endpoint, partition, starts["decisions"]), starts["requests"], plan),
     )
+
+
+def _decisions(source: Source, endpoint: Endpoint, partition: int, start: int) -> Iterator[Record]:
+    """Every decision from the resume position on.
+
+    With exactly_once also those whose transaction has no end although its producer is fenced. A broker that is killed
+    between a commit's two records, and comes back, can take that transaction for complete without having ended it on
+    the partitions that it wrote to (seen with Kafka 4.3.1 on a cluster of one). There the next transaction of the same
+    producer ends it with its own: its answers and decisions will be there, and need not be made again.
+    """
+    topic = endpoint.topic("decisions")
+    yield from source.read(topic, partition, start)
+    if endpoint.exactly_once:
+        for record in source.read_open(topic, partition, start):
+            _logger.warning("%s-%d@%d: without an end, counted as made", topic, partition, record.offset)
+            yield record
 
 
 def _within(offset: int, low: int, end: int, topic: str, partition: int) -> int:
@@ -82,21 +99,19 @@ def _by_time(
     return {name: source.position_at(topics[name], partition, first.timestamp_ms) for name in names}
 
 
-def _decided(
-    source: Source, topic: str, partition: int, starts: dict[str, int], plan: Plan
-) -> dict[int, tuple[Decided, int]]:
-    """Every decision about a request from the resume position on; the first one about a request stands."""
+def _decided(records: Iterable[Record], first: int, plan: Plan) -> dict[int, tuple[Decided, int]]:
+    """What was decided about requests from `first` on; the first decision about a request stands."""
     found: dict[int, tuple[Decided, int]] = {}
-    for record in source.read(topic, partition, starts["decisions"]):
+    for record in records:
         try:
             decisions = decode(record.value, Decisions)
         except WireError as error:
-            _logger.warning("%s-%d@%d is no decision: %s", topic, partition, record.offset, error)
+            _logger.warning("%s-%d@%d is no decision: %s", *record[:3], error)
             continue
         axis = [plan.column_of.get(pair, -1) for pair in zip(decisions.models, decisions.versions, strict=True)]
         rows = zip(decisions.offsets.tolist(), decisions.winners.tolist(), decisions.reasons.tolist(), strict=True)
         for offset, winner, reason in rows:
-            if offset >= starts["requests"]:
+            if offset >= first:
                 column = axis[winner] if winner >= 0 else -1
                 found.setdefault(offset, (Decided(column, reason), record.offset))
     return found

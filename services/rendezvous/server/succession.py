@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future
+from threading import Event
 from typing import NamedTuple
 
 from rendezvous.log.records import Source, Transactor
@@ -49,7 +50,7 @@ class Successions:
         self._topic_id = topic_id
         self._aside = aside
         self._fence = fence
-        self._under_way: dict[int, Future[Heir]] = {}
+        self._under_way: dict[int, tuple[Future[Heir], Event]] = {}
         self._doubtful: set[int] = set()
 
     @property
@@ -59,10 +60,14 @@ class Successions:
 
     def begin(self, number: int, plan: Plan) -> None:
         """A partition was assigned."""
-        self._under_way[number] = self._aside.submit(self._learn, number, plan)
+        fenced = Event()
+        self._under_way[number] = self._aside.submit(self._learn, number, plan, fenced), fenced
 
-    def _learn(self, number: int, plan: Plan) -> Heir:
-        by = self._fence(number)
+    def _learn(self, number: int, plan: Plan, fenced: Event) -> Heir:
+        try:
+            by = self._fence(number)
+        finally:
+            fenced.set()
         return Heir(number, plan, take_over(self._source, self._endpoint, plan, number, self._topic_id), by)
 
     def doubt(self) -> None:
@@ -76,7 +81,7 @@ class Successions:
             LogError: a take-over failed.
         """
         heirs, again = [], []
-        for number, future in list(self._under_way.items()):
+        for number, (future, _) in list(self._under_way.items()):
             if future.done():
                 del self._under_way[number]
                 heir = future.result()
@@ -89,12 +94,12 @@ class Successions:
         return heirs, again
 
     def end(self, number: int, patience_s: float) -> None:
-        """A partition goes away again: what is under way is waited for, since a later fence would hit its new owner."""
-        future = self._under_way.pop(number, None)
+        """A partition goes away again: a fence under way is waited for, since it would hit the new owner."""
+        future, fenced = self._under_way.pop(number, (None, None))
         self._doubtful.discard(number)
-        if future is not None and not future.cancel():
+        if future is not None and fenced is not None and not future.cancel():
             future.add_done_callback(_forgotten)
-            wait([future], patience_s)
+            fenced.wait(patience_s)
 
 
 def _forgotten(future: Future[Heir]) -> None:

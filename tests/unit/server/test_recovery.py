@@ -304,3 +304,32 @@ def test_winners_that_are_gone(model: str, version: str) -> None:
         0: (Decided(-1, Reason.PREFERRED), position),
         1: (Decided(PLAN.models.index("baseline"), Reason.PREFERRED), position),
     }
+
+
+# --------------------------------------------------------------------------------------- transactions without an end
+
+
+class Killed(MemorySource):
+    """A member whose log has decisions in a transaction that its broker never ended: `read` leaves them out."""
+
+    def read(self, topic: str, partition: int, start: int, *, uncommitted: bool = False) -> Iterator[Record]:
+        """See `Source.read`."""
+        return (record for record in super().read(topic, partition, start, uncommitted=uncommitted) if not record.key)
+
+    def read_open(self, topic: str, partition: int, start: int) -> Iterator[Record]:
+        """See `Source.read_open`."""
+        return (record for record in super().read(topic, partition, start) if record.key)
+
+
+@pytest.mark.parametrize("exactly_once", [False, True])
+def test_a_transaction_without_an_end_counts_with_exactly_once(exactly_once: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """Its producer's next one ends it; in the other mode it is somebody else's, and nobody knows what becomes of it."""
+    desk = Desk()
+    desk.write(REQUESTS, 3)
+    desk.decide([0], [1])
+    position = desk.decide([1], [1])
+    records = desk.log.records[DECISIONS, NUMBER]
+    records[position] = records[position]._replace(key=b"open")
+    desk.commit_ours(0, 0, 0)
+    found = take_over(Killed(desk.log, GROUP), endpoint(exactly_once=exactly_once), PLAN, NUMBER, TOPIC_ID)
+    assert sorted(found.decided) == ([0, 1] if exactly_once else [0])

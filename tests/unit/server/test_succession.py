@@ -95,7 +95,7 @@ def test_what_goes_before_it_has_begun_never_begins() -> None:
 
 @pytest.mark.parametrize("patience_s", [0.0, PATIENCE_S])
 def test_what_goes_while_it_is_under_way_is_closed(patience_s: float) -> None:
-    """Whoever gives a partition away waits for it; whoever lost one does not."""
+    """Whoever gives a partition away waits until its predecessor is fenced; whoever lost one does not."""
     with ThreadPoolExecutor(1) as aside:
         desk = Desk(aside)
         desk.may_begin.clear()

@@ -5,13 +5,11 @@ Nobody was there to score them: the server finds them expired, and says so. Thei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC
-
 import pandas as pd
 
 from rendezvous.demo import flights
 from rendezvous.demo.labels import LabelFeed
+from rendezvous.demo.year.feed import LABELS_EVERY
 from rendezvous.envelope import write_envelope
 from rendezvous.log import Sink
 from rendezvous.messages import Envelope
@@ -23,15 +21,15 @@ ENDED_MS = 0
 """The deadline of a request that is long over."""
 
 
-def write_history(sink: Sink, endpoint: Endpoint, table: pd.DataFrame, features: Sequence[str]) -> None:
-    """Produce the requests of `table`, in their order, and every label that was known at its end."""
+def write_history(sink: Sink, endpoint: Endpoint, table: pd.DataFrame, labels: LabelFeed) -> None:
+    """Produce the requests of `table`, in their order, each label when it became known."""
+    features = [feature.name for feature in endpoint.features]
     codec = Codec(endpoint.features_schema)
     topic = endpoint.topic("requests")
-    labels = LabelFeed(sink, endpoint.topic("labels"), table)
     rows = zip(table["request_id"], table["scheduled_utc"], flights.rows(table, features), strict=True)
-    for request_id, moment, row in rows:
+    for number, (request_id, moment, row) in enumerate(rows):
+        if number % LABELS_EVERY == 0:
+            labels.reach(moment)
         envelope = Envelope(request_id, SOURCE, ENDED_MS, None)
-        headers = write_envelope(envelope, moment.to_pydatetime().astimezone(UTC))
+        headers = write_envelope(envelope, moment.to_pydatetime())
         sink.send(topic, codec.write(row), headers=headers)
-        sink.serve()
-    labels.reach(table["scheduled_utc"].iloc[-1])

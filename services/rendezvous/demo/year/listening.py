@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 
@@ -46,8 +48,12 @@ class Listening:
         compared = [Start(endpoint.topic("comparisons"), part, 0) for part in range(endpoint.topics.partitions)]
         self._comparisons = KafkaReader(bootstrap, compared, uncommitted=True)
 
-    def close(self) -> None:
-        """Read no more."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._said.close()
         self._comparisons.close()
 

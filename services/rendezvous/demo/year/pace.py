@@ -21,6 +21,8 @@ from rendezvous.demo.year.stream import midnight_us
 from rendezvous.local.failure import LocalStackError
 from rendezvous.registry.events import State
 
+HISTORY_S = 180.0
+"""Two months of requests, which nobody scores."""
 COMPARED_S = 30.0
 """close_ms, and a busy broker's breath."""
 CONCLUDED_S = 60.0
@@ -49,9 +51,19 @@ class Pace:
         self._crew = crew
         self._cool_down_us = cool_down_us
         self._first_us = first_us
-        self._moved = len(listening.chronicle.moved)
+        self._moved = 0
         self.stood_still_s = 0.0
         """For retrainings and hand-offs."""
+
+    def past(self, rows: NDArray[np.int64]) -> None:
+        """What was asked before the first day has been dealt with.
+
+        Raises:
+            LocalStackError: it does not come to an end.
+        """
+        listening = self._listening
+        self._await(lambda: bool(listening.compared[rows].all()), self._first_us, HISTORY_S, "what came before")
+        self._moved = len(listening.chronicle.moved)
 
     def settle(self, day: date, rows: NDArray[np.int64], now_us: int) -> None:
         """After a day's requests: what hangs on them is done before the next day begins.
