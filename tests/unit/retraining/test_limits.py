@@ -64,7 +64,7 @@ def test_the_least_that_can_be_said(tmp_path: Path) -> None:
         ),
         ('[retraining]\nmodel = "first"\n[retraining.triggers]\ninput = true\n', 11, "triggers.input", "Windows"),
         (
-            '[retraining]\nmodel = "first"\n[[retraining.triggers.floors]]\nmetric = "auk"\nvalue = 0.6\nmargin = 0.1\n',
+            '[retraining]\nmodel = "first"\n[[retraining.triggers.floors]]\nmetric = "auk"\nvalue = 0\nmargin = 0.1\n',
             11,
             "retraining.triggers.floors.0.metric",
             "'auk' is no figure of a binary output; these are: auc, average_precision",
