@@ -106,7 +106,7 @@ def _say(line: str) -> None:
 
 
 def _up(options: argparse.Namespace, environs: Environment) -> int:
-    from rendezvous.local.services import running_services, train  # noqa: PLC0415 - services need none of it
+    from rendezvous.local.services import loop_of, running_services, train  # noqa: PLC0415 - services need none of it
     from rendezvous.local.stack import running_stack  # noqa: PLC0415
     from rendezvous.registry.deploy import deploy  # noqa: PLC0415
 
@@ -121,7 +121,11 @@ def _up(options: argparse.Namespace, environs: Environment) -> int:
             topics.create(addresses.kafka, endpoint)
             deploy(addresses.kafka, endpoint, report=_say)
             logs = environs.data / "logs"
-            stack.enter_context(running_services(endpoint, environs.home, addresses.kafka, logs, _say))
+            stack.enter_context(
+                running_services(
+                    endpoint, environs.home, addresses.kafka, logs, _say, loop_of(endpoint), addresses.redis
+                )
+            )
             _say(f"services' logs: {logs}")
         _say(f"export KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} REDIS_URL={addresses.redis}")
         _say("up; Ctrl-C ends it")
