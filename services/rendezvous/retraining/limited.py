@@ -4,9 +4,10 @@ r"""Runs one command under limits that the kernel keeps.
 
 `confined.py` starts it, by path: it must be gone in milliseconds, so it imports the standard library only.
 
-DATA_BYTES bounds what each process may write to in memory (RLIMIT_DATA), not what it maps: a Java heap is reserved
-whole, a thread's arena too, and neither costs anything before it is used. All processes together are watched by
-`confined.py`, since the kernel counts each alone.
+The limit on memory is RLIMIT_DATA: what a process may write to. It is a net below `confined.py`, which watches what
+all processes of a run use together, twenty times a second. It cannot be the limit itself: allocators reserve writable
+memory that they never touch (pyarrow's: 1.2 GB for a table of 1,000 rows), and hang instead of failing when they get
+a part of it.
 """
 
 from __future__ import annotations

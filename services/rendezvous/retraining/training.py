@@ -32,5 +32,5 @@ class TrainingLimits(Document):
     )
     parameters: dict[Word, Scalar] = Field(default={}, description="the owner's own, handed to the training")
     time: Duration = Field(default=HOUR_US, ge=SECOND_US, description="wall time of one run, of which a job has two")
-    memory_mb: int = Field(default=4_096, ge=32, description="of all processes of a run together")
+    memory_mb: int = Field(default=4_096, ge=32, description="used by all processes of a run together")
     file_mb: int = Field(default=1_024, ge=1, description="of any one file that a run writes, its log included")
