@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from loadtest import steady, tables
 from loadtest.failover import scenario as failover
-from loadtest.failover.home import MODES, known_modes
+from loadtest.failover.home import MODES
 from loadtest.handoff import scenario as handoff
 from loadtest.hostile import scenario as hostile
+from loadtest.monitor import scenario as monitor
 from rendezvous.cli import MENDABLE
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
@@ -31,11 +34,17 @@ HANDOFF_RATE = 1_000.0
 HOSTILE_RATE = 50.0
 """Good requests a second, between the hostile ones."""
 HOSTILE_RECORDS = 100_000
+MONITOR_SECONDS = 40.0
+"""Of traffic that is written first; the monitor takes about as long to read it."""
 FOLDER = Path("loadtest") / "report"
 LOST = 1
 """Exit code when a request never had an answer; a target that is not met is a figure, not a failure."""
 QUIET_CORES = 0.3
 """A choice: what the targets leave the system at the median is three tenths of the floor."""
+
+Say = Callable[[str], None]
+Measured = tuple[Mapping[str, Any], int, Sequence[Table]]
+"""The report, how many requests were lost, and what is shown of it beside its targets."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,14 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     start_logging()
     console = Console()
-    run: Callable[[argparse.Namespace, Environment, Console], int] = options.run
+    run: Callable[[argparse.Namespace, Environment, Say], Measured] = options.run
     try:
-        lost = run(options, environment(), console)
+        report, lost, shown = run(
+            options, environment(), partial(console.print, highlight=False, markup=False, soft_wrap=True)
+        )
     except (SettingsError, LogError, LocalStackError) as error:
         print(f"loadtest: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         return MENDABLE
     except KeyboardInterrupt:
         return 130
+    for table in (*shown, tables.targets(report)):
+        console.print(table)
+    _warn(report, console)
     console.print(options.report / f"{options.scenario}.json", highlight=False)
     if lost:
         console.print(f"{lost} requests were lost", style="bold")
@@ -71,7 +85,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--mode",
         choices=MODES,
         nargs="+",
-        default=known_modes(),
+        default=MODES,
         help="of the endpoint, one or several; all without it",
     )
     faults.set_defaults(run=_failover)
@@ -83,7 +97,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     records.add_argument("--rate", type=_positive, default=HOSTILE_RATE, help="good requests a second meanwhile")
     records.add_argument("--records", type=int, default=HOSTILE_RECORDS, help="hostile ones, of all kinds together")
     records.set_defaults(run=_hostile)
-    for scenario in (latency, faults, acts, records):
+    monitored = scenarios.add_parser("monitor", help="how many requests and labels a second a monitor keeps up with")
+    monitored.add_argument("--seconds", type=_positive, default=MONITOR_SECONDS, help="of traffic to read")
+    monitored.set_defaults(run=_monitor)
+    for scenario in (latency, faults, acts, records, monitored):
         scenario.add_argument("--report", type=Path, default=FOLDER, help="folder for the JSON and the picture")
     return parser.parse_args(arguments)
 
@@ -95,59 +112,40 @@ def _positive(text: str) -> float:
     return number
 
 
-def _say(console: Console) -> Callable[[str], None]:
-    return lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
+def _steady(options: argparse.Namespace, environs: Environment, say: Say) -> Measured:
+    report, lost = steady.run(environs, rates=options.rate, seconds=options.seconds, folder=options.report, say=say)
+    return report, lost, [tables.latencies(report)]
 
 
-def _steady(options: argparse.Namespace, environs: Environment, console: Console) -> int:
-    report, lost = steady.run(
-        environs, rates=options.rate, seconds=options.seconds, folder=options.report, say=_say(console)
-    )
-    console.print(tables.latencies(report))
-    console.print(tables.targets(report))
-    _warn_of_others(report, console)
-    return lost
+def _failover(options: argparse.Namespace, environs: Environment, say: Say) -> Measured:
+    report, lost = failover.run(environs, rate=options.rate, modes=options.mode, folder=options.report, say=say)
+    return report, lost, list(tables.faults(report))
 
 
-def _failover(options: argparse.Namespace, environs: Environment, console: Console) -> int:
-    report, lost = failover.run(
-        environs, rate=options.rate, modes=options.mode, folder=options.report, say=_say(console)
-    )
-    for table in tables.faults(report):
-        console.print(table)
-    console.print(tables.targets(report))
-    _warn_of_others(report, console)
-    return lost
+def _handoff(options: argparse.Namespace, environs: Environment, say: Say) -> Measured:
+    report, lost = handoff.run(environs, rate=options.rate, seconds=options.seconds, folder=options.report, say=say)
+    return report, lost, [tables.windows(report)]
 
 
-def _handoff(options: argparse.Namespace, environs: Environment, console: Console) -> int:
-    report, lost = handoff.run(
-        environs, rate=options.rate, seconds=options.seconds, folder=options.report, say=_say(console)
-    )
-    console.print(tables.windows(report))
-    console.print(tables.targets(report))
-    if report["rate"] < report["rate_asked"]:
+def _hostile(options: argparse.Namespace, environs: Environment, say: Say) -> Measured:
+    report, lost = hostile.run(environs, records=options.records, rate=options.rate, folder=options.report, say=say)
+    return report, lost, [tables.hostile(report)]
+
+
+def _monitor(options: argparse.Namespace, environs: Environment, say: Say) -> Measured:
+    report, lost = monitor.run(environs, seconds=options.seconds, folder=options.report, say=say)
+    return report, lost, []
+
+
+def _warn(report: Mapping[str, Any], console: Console) -> None:
+    """What weighs on the figures, or is not what was asked for."""
+    if "rate_asked" in report and report["rate"] < report["rate_asked"]:
         console.print(
             f"This machine does not keep up with {report['rate_asked']:g} requests/s now: measured at "
             f"{report['rate']:g}/s, the highest that it did of those tried.",
             style="bold",
             highlight=False,
         )
-    _warn_of_others(report, console)
-    return lost
-
-
-def _hostile(options: argparse.Namespace, environs: Environment, console: Console) -> int:
-    report, lost = hostile.run(
-        environs, records=options.records, rate=options.rate, folder=options.report, say=_say(console)
-    )
-    console.print(tables.hostile(report))
-    console.print(tables.targets(report))
-    _warn_of_others(report, console)
-    return lost
-
-
-def _warn_of_others(report: Mapping[str, Any], console: Console) -> None:
     others = report["most_other_cores"]
     if others is not None and others > QUIET_CORES:
         console.print(

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rendezvous import topics
+from rendezvous.demo import flights
+from rendezvous.demo.scene import ENDPOINT, FIRST_DAY, LAST_DAY
+from rendezvous.local.services import train
+from rendezvous.local.stack import running_stack
+from rendezvous.registry.deploy import deploy
 from rendezvous.registry.naming import named
 from rendezvous.registry.state import Control, Pair
-from rendezvous.settings import Endpoint
+from rendezvous.settings import Endpoint, Environment, load_endpoint
 
 SOURCE = "loadtest"
 """Who asks: the requests' ce_source."""
+SAMPLE_ROWS = 5_000
+"""Real requests, repeated when a run needs more."""
+WARM_UP_S = 3.0
+"""At the measured rate, before each run; as long as the demo's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +58,29 @@ class Bench:
         return (
             list(itertools.islice(itertools.cycle(self.rows), count)),
             list(itertools.islice(itertools.cycle(self.request_ids), count)),
+        )
+
+
+@contextmanager
+def running_bench(environment: Environment, say: Callable[[str], None]) -> Iterator[Bench]:
+    """The demo's endpoint, trained and deployed on a broker with nothing else on it.
+
+    Raises:
+        SettingsError: the endpoint is not there.
+        LocalStackError: something could not be started.
+    """
+    endpoint = load_endpoint(ENDPOINT, environment.home)
+    train(endpoint, environment.home, say)
+    table = flights.between(flights.load(), FIRST_DAY, LAST_DAY).iloc[:SAMPLE_ROWS]
+    with running_stack(environment, report=say, fresh=True) as addresses:
+        topics.create(addresses.kafka, endpoint)
+        yield Bench(
+            endpoint=endpoint,
+            control=deploy(addresses.kafka, endpoint, report=say),
+            home=environment.home,
+            kafka=addresses.kafka,
+            logs=environment.data / "loadtest" / "logs",
+            rows=flights.rows(table),
+            request_ids=table["request_id"].tolist(),
+            warm_up_s=WARM_UP_S,
         )

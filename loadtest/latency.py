@@ -65,6 +65,6 @@ def figures(runs: Sequence[Run]) -> dict[str, Any]:
         "late": sum(run.late for run in runs),
         "duplicates": sum(run.duplicates for run in runs),
         "sent_late_ms": {name: percentile_ms(sent, at) for name, at in PERCENTILES.items()},
-        "other_cores_of_runs": [None if run.other_cores is None else round(run.other_cores, 2) for run in runs],
+        "other_cores_of_runs": [run.other_cores for run in runs],
         "histogram": latency.encode().decode(),
     }

@@ -46,18 +46,18 @@ def spent() -> Spent | None:
 
 
 def other_cores(before: Spent | None, after: Spent | None) -> float | None:
-    """How many cores others kept busy between two moments."""
+    """How many cores others kept busy between two moments, to the hundredth; None where nobody can say."""
     if before is None or after is None:
         return None
     others_s = (after.all_s - before.all_s) - (after.own_s - before.own_s)
-    return max(others_s, 0.0) / (after.at_s - before.at_s)
+    return round(max(others_s, 0.0) / (after.at_s - before.at_s), 2)
 
 
 def busy_cores(before: Spent | None, after: Spent | None) -> float | None:
-    """How many cores anybody kept busy between two moments."""
+    """How many cores anybody kept busy between two moments, to the hundredth; None where nobody can say."""
     if before is None or after is None:
         return None
-    return (after.all_s - before.all_s) / (after.at_s - before.at_s)
+    return round((after.all_s - before.all_s) / (after.at_s - before.at_s), 2)
 
 
 def busy_ticks(stat: str) -> int:

@@ -15,27 +15,23 @@ from pathlib import Path
 
 import numpy as np
 
-from loadtest.bench import SOURCE, Bench
-from rendezvous import topics
+from loadtest.bench import SOURCE, Bench, running_bench
+from loadtest.noise import PROC, process_of
 from rendezvous.client import Client
-from rendezvous.demo import flights
-from rendezvous.demo.scene import ENDPOINT, FIRST_DAY, LAST_DAY
+from rendezvous.demo.scene import ENDPOINT
 from rendezvous.demo.traffic import drive
-from rendezvous.local.services import running_services, train
-from rendezvous.local.stack import running_stack
-from rendezvous.registry.deploy import deploy
-from rendezvous.settings import environment, load_endpoint
+from rendezvous.local.services import running_services
+from rendezvous.settings import environment
 
 ORDER = (False, True, True, False)
 RATES = (100.0, 500.0)
-WARM_UP_S, SECONDS = 3.0, 10.0
-SAMPLE_ROWS = 2_000
+SECONDS = 10.0
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One run: latencies from due, milliseconds; cores that server and broker kept busy; answers that never came."""
+    """One run: latencies from due, milliseconds; cores that the server kept busy; answers that never came."""
 
     latencies_ms: list[float]
     server_cores: float
@@ -44,25 +40,8 @@ class Cost:
 
 def main(rates: list[float]) -> None:
     """Measure and print one line a rate and mode."""
-    own = environment()
-    endpoint = load_endpoint(ENDPOINT, own.home)
-    train(endpoint, own.home, _say)
-    table = flights.between(flights.load(), FIRST_DAY, LAST_DAY).iloc[:SAMPLE_ROWS]
-    logs = own.data / "loadtest" / "logs"
-    with tempfile.TemporaryDirectory() as folder, running_stack(own, report=_say, fresh=True) as addresses:
-        topics.create(addresses.kafka, endpoint)
-        control = deploy(addresses.kafka, endpoint, report=_say)
-        homes = {mode: _home(own.home, Path(folder) / str(mode), exactly_once=mode) for mode in (False, True)}
-        bench = Bench(
-            endpoint=endpoint,
-            control=control,
-            home=own.home,
-            kafka=addresses.kafka,
-            logs=logs,
-            rows=flights.rows(table),
-            request_ids=table["request_id"].tolist(),
-            warm_up_s=WARM_UP_S,
-        )
+    with tempfile.TemporaryDirectory() as folder, running_bench(environment(), _say) as bench:
+        homes = {mode: _home(bench.home, Path(folder) / str(mode), exactly_once=mode) for mode in (False, True)}
         for rate in rates:
             runs = [(mode, _measure(replace(bench, home=homes[mode]), rate)) for mode in ORDER]
             for mode in (False, True):
@@ -84,7 +63,7 @@ def _measure(bench: Bench, rate: float) -> Cost:
         running_services(bench.endpoint, bench.home, bench.kafka, bench.logs, lambda _: None) as services,
         Client(bench.endpoint, bench.kafka, source=SOURCE) as client,
     ):
-        drive(client, *bench.requests(rate, WARM_UP_S), rate, lambda *_: None)
+        drive(client, *bench.requests(rate, bench.warm_up_s), rate, lambda *_: None)
         before = _cpu_s(services["server"].process.pid)
         log = drive(client, *bench.requests(rate, SECONDS), rate, lambda *_: None)
         spent = _cpu_s(services["server"].process.pid) - before
@@ -92,8 +71,7 @@ def _measure(bench: Bench, rate: float) -> Cost:
 
 
 def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+    return process_of((PROC / str(pid) / "stat").read_text()).ticks / TICKS_A_SECOND
 
 
 def _print(rate: float, *, mode: bool, costs: list[Cost]) -> None:

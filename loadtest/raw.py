@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, Message, Producer, TopicPartition, libversion
 
 from rendezvous.log import Headers, LogError
-from rendezvous.log.kafka import GATHER_BYTES
+from rendezvous.log.member import GATHER_BYTES
 from rendezvous.log.reading import on_client_error
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, MEMBER, PRODUCER, READER
 

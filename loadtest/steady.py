@@ -11,26 +11,16 @@ from typing import Any
 
 from loadtest import floor, shape, system
 from loadtest.bare import batch_ms
-from loadtest.bench import Bench
+from loadtest.bench import Bench, running_bench
 from loadtest.latency import Run
 from loadtest.machine import machine, versions
 from loadtest.picture import draw
 from loadtest.report import Bare, Pair, lost, mean_batch_rows, most_other_cores, rate_figures, targets
-from rendezvous import topics
-from rendezvous.demo import flights
 from rendezvous.demo.report import write
-from rendezvous.demo.scene import ENDPOINT, FIRST_DAY, LAST_DAY
-from rendezvous.local.services import train
-from rendezvous.local.stack import running_stack
 from rendezvous.log import create_topics
-from rendezvous.registry.deploy import deploy
 from rendezvous.registry.naming import active_names
-from rendezvous.settings import Environment, load_endpoint
+from rendezvous.settings import Environment
 
-SAMPLE_ROWS = 5_000
-"""Real requests, repeated when a run needs more."""
-WARM_UP_S = 3.0
-"""At the measured rate, before each run; as long as the demo's."""
 BROKER_WARM_UP_S = 5.0
 """Once, with the floor at the highest rate: the broker's code is compiled while it is first used."""
 MEASURES: dict[str, Callable[[Bench, float, float], Run]] = {"system": system.measure, "floor": floor.measure}
@@ -51,34 +41,18 @@ def run(
         LocalStackError: something could not be started.
     """
     begun, where = datetime.now(UTC), machine()
-    endpoint = load_endpoint(ENDPOINT, environment.home)
-    train(endpoint, environment.home, say)
-    table = flights.between(flights.load(), FIRST_DAY, LAST_DAY).iloc[:SAMPLE_ROWS]
-    logs = environment.data / "loadtest" / "logs"
-    with running_stack(environment, report=say, fresh=True) as addresses:
-        topics.create(addresses.kafka, endpoint)
-        control = deploy(addresses.kafka, endpoint, report=say)
-        create_topics(addresses.kafka, shape.topics(endpoint))
-        bench = Bench(
-            endpoint=endpoint,
-            control=control,
-            home=environment.home,
-            kafka=addresses.kafka,
-            logs=logs,
-            rows=flights.rows(table),
-            request_ids=table["request_id"].tolist(),
-            warm_up_s=WARM_UP_S,
-        )
+    with running_bench(environment, say) as bench:
+        create_topics(bench.kafka, shape.topics(bench.endpoint))
         pairs = measure(bench, rates, seconds, say)
     entries = [rate_figures(pair) for pair in pairs]
     report = {
         "scenario": "steady",
         "begun_utc": begun.isoformat(timespec="seconds"),
-        "endpoint": endpoint.name,
-        "models": len(active_names(control)),
-        "partitions": endpoint.topics.partitions,
+        "endpoint": bench.endpoint.name,
+        "models": len(active_names(bench.control)),
+        "partitions": bench.endpoint.topics.partitions,
         "seconds": seconds,
-        "warm_up_s": WARM_UP_S,
+        "warm_up_s": bench.warm_up_s,
         "machine": where,
         "versions": versions(environment.kafka),
         "most_other_cores": most_other_cores(entries),

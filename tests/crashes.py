@@ -30,6 +30,7 @@ from random import Random
 
 import numpy as np
 
+from aside import Aside
 from endpoints import endpoint
 from memory_log import FakeClock, MemoryLog, MemoryTransactor
 from rendezvous.envelope import draw_of, write_envelope
@@ -148,7 +149,7 @@ class Run:
         if not self.servers:
             self.start()
         while any(server.source.is_behind for server in self.servers):
-            self.turn()  # what comes in driblets comes
+            self.wait(1, 1)  # what comes in driblets comes, and who is in doubt asks again after a while
         self.wait(LONGEST_MS)
         self.wait(2 * CLOSE_MS, CLOSE_MS // 4)
         while any(is_delivering(server.service) for server in self.servers):
@@ -231,7 +232,7 @@ class Run:
             return
         source = ShufflingSource(self.log, GROUP, self.chance, self.limit, self._interrupt)
         answers, records = (SlowSink(self.log, self.chance, self.sent_us) for _ in range(2))
-        service = memory_server(self.endpoint, self.log, source, (answers, records))
+        service = memory_server(self.endpoint, self.log, source, (answers, records), Aside(self._soon))
         self.servers.append(Server(service, source, (answers, records)))
 
     def stop(self) -> None:
@@ -293,6 +294,11 @@ class Run:
 
     def _interrupt(self) -> None:
         self.interrupted_us.append(self.clock())
+
+    def _soon(self) -> bool:
+        """Whether a take-over is done by now; it takes some turns, in which others come and go."""
+        self._interrupt()
+        return self.chance.random() < 0.5
 
     def _aborts(self) -> bool:
         """Now and then the broker aborts a transaction; the answers in it come later."""

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import sys
@@ -20,18 +19,16 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from hashlib import sha256
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from loadtest import plain
 from rendezvous import topics
 from rendezvous.local.ports import LOOPBACK, free_port
 from rendezvous.local.process import GuardedProcess
 from rendezvous.local.services import RunningService
 from rendezvous.registry.deploy import deploy
-from rendezvous.scoring.card import VERSION_DIGITS, Card, Data, Metrics, Window, write_card
 from rendezvous.settings import Endpoint, load_endpoint
 
 PATIENCE_S = 40.0
@@ -114,50 +111,15 @@ def until(condition: Callable[[], object], what: str, timeout_s: float = PATIENC
 def write_home(folder: Path, partitions: int = 1) -> Endpoint:
     """Write models/ and schemas/ of an endpoint with a name of its own under `folder`."""
     name = f"h-{uuid.uuid4().hex[:10]}"
-    schemas, models = folder / "schemas" / name, folder / "models" / name
-    schemas.mkdir(parents=True)
-    (schemas / "features.avsc").write_text(json.dumps(FEATURES))
-    for model, code in MODELS.items():
-        _write_model(models / model, name, code)
-    (models / "endpoint.toml").write_text(
-        DOCUMENT.format(
-            name=name,
-            partitions=partitions,
-            default=DEFAULT,
-            step_ms=STEP_MS,
-            deadline_ms=DEADLINE_MS,
-            close_ms=CLOSE_MS,
-        )
+    document = DOCUMENT.format(
+        name=name,
+        partitions=partitions,
+        default=DEFAULT,
+        step_ms=STEP_MS,
+        deadline_ms=DEADLINE_MS,
+        close_ms=CLOSE_MS,
     )
-    return load_endpoint(name, folder)
-
-
-def rewrite_model(endpoint: Endpoint, model: str, code: str) -> None:
-    """What training does: another artefact and its card in the model's own folder."""
-    _write_model(endpoint.folder / model, endpoint.name, code)
-
-
-def _write_model(folder: Path, endpoint: str, code: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.py").write_text(code)
-    digest = sha256(code.encode()).hexdigest()
-    day = Window(first=date(2013, 1, 1), last=date(2013, 1, 1), rows=0)
-    card = Card(
-        endpoint=endpoint,
-        model=folder.name,
-        version=digest[:VERSION_DIGITS],
-        kind="python",
-        artefact="model.py",
-        sha256=digest,
-        data=Data(first=day.first, last=day.last, rows=0, source="none", sha256=digest),
-        features=("x", "slow_ms"),
-        parameters={},
-        metrics=Metrics(train=day, held_out=day, figures={}),
-        packages={},
-        code_sha256=digest,
-        created_utc=datetime(2013, 1, 1, tzinfo=UTC),
-    )
-    write_card(folder, card)
+    return plain.write_home(folder, name, document, MODELS, FEATURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +137,12 @@ class Home:
         topics.create(kafka, home.endpoint)
         deploy(kafka, home.endpoint, report=_logger.info)
         return home
+
+    def written_to(self, more: str) -> Home:
+        """The same home, with more at the end of its endpoint's document."""
+        document = self.endpoint.folder / "endpoint.toml"
+        document.write_text(document.read_text() + more)
+        return Home(self.folder, self.kafka, load_endpoint(self.endpoint.name, self.folder))
 
     def start(self, name: str) -> RunningService:
         """Start the server ("server", "server-2", ...) or the scorer of the model `name`, as an operator would."""

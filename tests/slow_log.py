@@ -115,6 +115,7 @@ class ShufflingSource(MemorySource):
         return (
             self.expelled
             or self._log.share(self._group, self._topic, self) != self._owned
+            or any((self._topic, number) not in self._positions for number in self._owned)
             or any(
                 record.value and record.offset >= position
                 for place, position in self._positions.items()

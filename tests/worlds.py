@@ -7,12 +7,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from aside import Aside
 from endpoints import VERSIONS, endpoint, genesis
 from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource, MemoryTransactor
 from rendezvous.envelope import write_envelope
@@ -30,10 +32,12 @@ from rendezvous.messages import (
 )
 from rendezvous.registry.events import Cause, ControlEvent, HandOff, Move, RulesChange
 from rendezvous.running import clock_us, kafka_outbox, steady_us
+from rendezvous.server.counting import count_letter
 from rendezvous.server.outbox import Outbox
 from rendezvous.server.podium import Podium
 from rendezvous.server.publishing import Publisher
 from rendezvous.server.service import Service
+from rendezvous.server.succession import Successions
 from rendezvous.server.transactional import TransactionalOutbox
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
@@ -77,18 +81,22 @@ def memory_outbox(
 ) -> Outbox:
     """The outbox of the endpoint's mode, on the log in memory."""
     answers, records = sinks
+    on_letter = partial(count_letter, metrics)
     if endpoint.exactly_once:
         transactor = partial(MemoryTransactor, log, source=source)
-        return TransactionalOutbox(endpoint, source, answers.partitions, transactor, metrics.buried, TOPIC_ID)
-    return Publisher(endpoint, source, answers, records, metrics.buried, TOPIC_ID)
+        return TransactionalOutbox(endpoint, source, answers.partitions, transactor, on_letter, TOPIC_ID)
+    return Publisher(endpoint, source, answers, records, on_letter, TOPIC_ID)
 
 
-def memory_server(endpoint: Endpoint, log: MemoryLog, source: MemorySource, sinks: Sequence[Sink]) -> Service:
+def memory_server(
+    endpoint: Endpoint, log: MemoryLog, source: MemorySource, sinks: Sequence[Sink], aside: Executor
+) -> Service:
     """A server on the log in memory; one clock tells it both the time and how long it was away."""
     metrics = ServerMetrics(CollectorRegistry())
     outbox = memory_outbox(endpoint, log, source, sinks, metrics)
     podium = Podium(MemorySink(log), endpoint.topic("control"), lambda _: None)
-    return Service(endpoint, source, outbox, podium, log.clock, log.clock, metrics, TOPIC_ID)
+    successions = Successions(endpoint, source, TOPIC_ID, aside, outbox.fence)
+    return Service(endpoint, source, outbox, podium, log.clock, log.clock, metrics, successions)
 
 
 def kafka_server(bootstrap: str, endpoint: Endpoint, source: KafkaSource) -> Service:
@@ -97,7 +105,8 @@ def kafka_server(bootstrap: str, endpoint: Endpoint, source: KafkaSource) -> Ser
     outbox = kafka_outbox(bootstrap, endpoint, source, topics, metrics)
     topic_id = topics[endpoint.topic("requests")].id
     podium = Podium(KafkaSink(bootstrap), endpoint.topic("control"), lambda _: None)
-    return Service(endpoint, source, outbox, podium, clock_us, steady_us, metrics, topic_id)
+    successions = Successions(endpoint, source, topic_id, ThreadPoolExecutor(), outbox.fence)
+    return Service(endpoint, source, outbox, podium, clock_us, steady_us, metrics, successions)
 
 
 class MemoryWorld:
@@ -144,7 +153,7 @@ class MemoryWorld:
         """See `World.start`."""
         self.source = MemorySource(self.log, "server")
         self.sink = MemorySink(self.log)
-        self.service = memory_server(self.endpoint, self.log, self.source, (self.sink, self.sink))
+        self.service = memory_server(self.endpoint, self.log, self.source, (self.sink, self.sink), Aside(lambda: True))
         self.turn()
 
     def crash(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from loadtest.failover.books import cases
 from loadtest.failover.faults import FAULTS
-from loadtest.failover.home import check_modes, write_home
+from loadtest.failover.home import write_home
 from loadtest.failover.picture import draw
 from loadtest.failover.report import QUIET, WARM_UP, Fault, History, clock_of, mode_figures, most_other_cores, targets
 from loadtest.failover.stage import SERVERS, Stage, failover_commands, running_stage
@@ -54,13 +54,13 @@ class Running:
         before = spent()
         time.sleep(QUIET_S)
         # only here: what a process took that has died is not in its parents' account
-        self.fault.notes["other_cores"] = _rounded(other_cores(before, spent()))
+        self.fault.notes["other_cores"] = other_cores(before, spent())
         for name, act in FAULTS.items():
             self._begin(name)
             died, before = len(self.stage.services.deaths), spent()
             act(self)
             self.calm()
-            self.fault.notes["busy_cores"] = _rounded(busy_cores(before, spent()))
+            self.fault.notes["busy_cores"] = busy_cores(before, spent())
             deaths = self.stage.services.deaths[died:]
             self.fault.notes["deaths"] = [{"name": death.name, "code": death.code} for death in deaths]
             self.say(f"{name}: {(now_ms() - self.fault.begun_ms) / 1e3:.1f} s until calm{_died(self.fault)}")
@@ -80,10 +80,6 @@ class Running:
             time.sleep(LOOK_EVERY_S)
 
 
-def _rounded(cores: float | None) -> float | None:
-    return None if cores is None else round(cores, 2)
-
-
 def _died(fault: Fault) -> str:
     deaths = ", ".join(f"{death['name']} ({death['code']})" for death in fault.notes["deaths"])
     return f"; died: {deaths}" if deaths else ""
@@ -95,10 +91,8 @@ def run(
     """Play each mode and write failover.json and failover.png; returns the report and how many requests were lost.
 
     Raises:
-        SettingsError: a mode that endpoint documents do not know.
         LocalStackError: something could not be started.
     """
-    check_modes(tuple(modes))
     begun, where = datetime.now(UTC), machine()
     if environment.kafka:
         say("failover kills its broker: it starts one of its own and leaves KAFKA_BOOTSTRAP_SERVERS alone")

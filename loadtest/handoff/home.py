@@ -6,14 +6,14 @@ are the defaults.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from loadtest.failover.home import FEATURES, MODEL, write_model
+from loadtest import plain
+from loadtest.failover.home import FEATURES, MODEL
 from rendezvous.registry.state import Pair
 from rendezvous.scoring.card import load_card
-from rendezvous.settings import Endpoint, load_endpoint
+from rendezvous.settings import Endpoint
 
 NAME = "handoff"
 SERVER = "server"
@@ -36,21 +36,14 @@ aliases = {{ champion = "{CHAMPION}", challenger = "second", baseline = "third" 
 
 
 def write_home(folder: Path) -> Endpoint:
-    """Write models/ and schemas/ of the endpoint under `folder`, which must not exist."""
-    schemas = folder / "schemas" / NAME
-    schemas.mkdir(parents=True)
-    (schemas / "features.avsc").write_text(json.dumps(FEATURES))
-    models = folder / "models" / NAME
-    for model, factor in FACTORS.items():
-        write_model(models / model, NAME, MODEL.format(factor=factor))
-    (models / "endpoint.toml").write_text(DOCUMENT)
-    return load_endpoint(NAME, folder)
+    """Write models/ and schemas/ of the endpoint under `folder`, which must not have it yet."""
+    code = {model: MODEL.format(factor=factor) for model, factor in FACTORS.items()}
+    return plain.write_home(folder, NAME, DOCUMENT, code, FEATURES)
 
 
 def train_champion(endpoint: Endpoint) -> Pair:
     """Write another artefact to the workbench of the champion's model."""
-    code = MODEL.format(factor=NEW_FACTOR)
-    return CHAMPION, write_model(endpoint.folder / CHAMPION, endpoint.name, code)
+    return CHAMPION, plain.write_model(endpoint, CHAMPION, MODEL.format(factor=NEW_FACTOR))
 
 
 def pair_of(endpoint: Endpoint, model: str) -> Pair:

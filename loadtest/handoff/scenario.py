@@ -105,8 +105,8 @@ class Playing:
         time.sleep(self.seconds)
         after = spent()
         window.notes |= {
-            "busy_cores": _rounded(busy_cores(before, after)),
-            "other_cores": _rounded(other_cores(before, after)),
+            "busy_cores": busy_cores(before, after),
+            "other_cores": other_cores(before, after),
         }
 
     def _command(self, name: str, *words: str) -> None:
@@ -180,10 +180,6 @@ class Playing:
 
 
 NEW_SCORER = f"{home.CHAMPION}-new"
-
-
-def _rounded(cores: float | None) -> float | None:
-    return None if cores is None else round(cores, 2)
 
 
 def run(environment: Environment, *, rate: float, seconds: float, folder: Path, say: Say) -> tuple[dict[str, Any], int]:

@@ -66,7 +66,7 @@ def figures(
         "seconds": round((phase.ended_ms - phase.begun_ms) / 1e3, 1),
         "server_us_per_record": round(max(_busy_s(phase, idle_cores), 0.0) * 1e6 / phase.sent, 1),
         "server_memory_mb": round(phase.memory_mb, 1),
-        "other_cores": None if phase.other_cores is None else round(phase.other_cores, 2),
+        "other_cores": phase.other_cores,
         "good": good_figures(good, deadline_ms),
     }
 

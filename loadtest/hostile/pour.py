@@ -112,9 +112,9 @@ def counted(port: int) -> Counter[str]:
             name = sample.name.removeprefix(PREFIX)
             if name.startswith(("slack", "latency")):
                 continue
-            found[name] += sample.value  # type: ignore[assignment]
+            found[name] += sample.value  # type: ignore[assignment] # typeshed lets a Counter count in int alone
             if sample.labels:
-                found[_labelled(name, sample.labels)] += sample.value  # type: ignore[assignment]
+                found[_labelled(name, sample.labels)] += sample.value  # type: ignore[assignment] # as above
     return found
 
 

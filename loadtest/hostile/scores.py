@@ -51,8 +51,11 @@ def scores_kinds(wrong: Mapping[str, bytes]) -> list[Kind]:
     def kind(name: str, right: str, make: Callable[[random.Random, int], bytes | None], **more: Any) -> Kind:  # noqa: ANN401 - of Kind
         return Kind(name, "scores", right, lambda chance, number: Raw(make(chance, number)), **more)
 
-    def broken(name: str, **changes: object) -> Kind:
-        return kind(name, Dead.UNREADABLE, lambda _, number: scores([number, number + 1], **changes))  # type: ignore[arg-type]
+    def foreign(name: str, value: bytes) -> Kind:
+        return kind(name, Dead.UNKNOWN_SCHEMA, lambda _, __: value)
+
+    def broken(name: str, **changes: Any) -> Kind:  # noqa: ANN401 - of `scores`
+        return kind(name, Dead.UNREADABLE, lambda _, number: scores([number, number + 1], **changes))
 
     def ghost(name: str, offsets: Callable[[random.Random, int], list[int]], **more: Any) -> Kind:  # noqa: ANN401 - of Kind
         key = "/".join(GHOST).encode()
@@ -63,7 +66,7 @@ def scores_kinds(wrong: Mapping[str, bytes]) -> list[Kind]:
     return [
         kind("random bytes", Dead.UNKNOWN_SCHEMA, lambda chance, _: noise(chance)),
         kind("null", Dead.UNKNOWN_SCHEMA, lambda _, __: None),
-        *(kind(f"a {name}", Dead.UNKNOWN_SCHEMA, lambda _, __, value=value: value) for name, value in wrong.items()),  # type: ignore[misc]
+        *(foreign(f"a {name}", value) for name, value in wrong.items()),
         kind(
             "a future schema",
             Dead.UNKNOWN_SCHEMA,

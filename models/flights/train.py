@@ -34,6 +34,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from rendezvous.demo import flights
+from rendezvous.monitoring.folds import unseen_scores
+from rendezvous.monitoring.reference import History, Reference, make_reference
+from rendezvous.monitoring.shipped import write_reference
 from rendezvous.retraining.contract import LABEL, Params, params_of
 from rendezvous.retraining.sources import DEFAULT_FILE, Code
 from rendezvous.scoring.card import (
@@ -147,11 +150,13 @@ def train(table: pd.DataFrame, params: Params) -> Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Labelled requests of a window: `rows` as they travel, `table` as `train` sees them."""
+    """Labelled requests of a window: `rows` as they travel, `table` as `train` sees them, their times int64 [rows]."""
 
     window: Window
     rows: Rows
     table: pd.DataFrame
+    asked_us: NDArray[np.int64]
+    delays_us: NDArray[np.int64]
 
     @property
     def label(self) -> NDArray[np.float64]:
@@ -170,7 +175,24 @@ def sample(table: pd.DataFrame, features: Sequence[Feature], first: date, last: 
         raise TrainingError(f"{first} to {last}: {len(chosen)} labelled rows without both classes: widen the window")
     rows = flights.rows(chosen, [feature.name for feature in features])
     window = Window(first=first, last=last, rows=len(chosen))
-    return Sample(window, rows, pd.DataFrame({**to_columns(rows, features), LABEL: chosen["label"].to_numpy()}))
+    seen = pd.DataFrame({**to_columns(rows, features), LABEL: chosen["label"].to_numpy()})
+    asked_us, observed_us = (flights.microseconds(chosen[name]) for name in ("scheduled_utc", "observed_utc"))
+    return Sample(window, rows, seen, asked_us, observed_us - asked_us)
+
+
+def reference(whole: Sample, endpoint: Endpoint, params: Params) -> Reference:
+    """What the monitor compares with: each day as a model sees it that was trained on other days."""
+    limits = endpoint.monitoring
+
+    def fit(known: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.float32]:
+        both = train(whole.table.iloc[known], params).predict_proba(whole.table.iloc[asked][params.names])
+        late: NDArray[np.float32] = both[:, 1:].astype(np.float32)
+        return late
+
+    outputs = unseen_scores((whole.asked_us - limits.block_offset) // limits.block, len(params.outputs), fit)
+    columns = {name: whole.table[name].to_numpy() for name in params.names}
+    history = History(whole.asked_us, columns, outputs, params.outputs, whole.label, whole.delays_us)
+    return make_reference(history, limits, params.kind)
 
 
 def figures(label: NDArray[np.float64], late: NDArray[Any]) -> dict[str, float]:
@@ -224,7 +246,9 @@ class Workshop:
     held_out: Sample
     whole: Sample
 
-    def card(self, name: str, artefact: bytes, measured: dict[str, float], notes: str) -> Card:
+    def card(
+        self, name: str, artefact: bytes, measured: dict[str, float], notes: str, reference_sha256: str | None = None
+    ) -> Card:
         """The card of `artefact`, made in this run."""
         settings, recipe = self.endpoint.models[name], RECIPES.get(name)
         digest = sha256(artefact).hexdigest()
@@ -243,6 +267,7 @@ class Workshop:
             code_sha256=self.made_by.code_sha256,
             created_utc=datetime.now(UTC),
             notes=notes,
+            reference_sha256=reference_sha256,
         )
 
 
@@ -263,7 +288,8 @@ def make(workshop: Workshop, name: str) -> None:
     part = folder / "model.onnx.part"
     part.write_bytes(graph)
     part.replace(folder / "model.onnx")
-    write_card(folder, workshop.card(name, graph, measured, RECIPES[name].notes))
+    known = write_reference(folder, reference(workshop.whole, workshop.endpoint, params))
+    write_card(folder, workshop.card(name, graph, measured, RECIPES[name].notes, known))
     _say(
         f"{name:<10} held-out AUC {measured['auc']:.3f}, log-loss {measured['log_loss']:.3f}; fitted twice in "
         f"{fitted - begun:.1f} s, exported {len(graph) / 1e6:.2f} MB in {perf_counter() - fitted:.1f} s, "

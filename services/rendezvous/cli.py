@@ -9,12 +9,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rendezvous import running, topics
+from rendezvous.archive.command_line import add_dataset
+from rendezvous.archive.names import ArchiveError
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
+from rendezvous.planning import told
 from rendezvous.registry.command_line import add_models
 from rendezvous.replay.command_line import add_replay, add_tune
 from rendezvous.settings import Environment, SettingsError, environment, load_endpoint
 
+TO_DO = 3
+"""Exit code of a plan that has steps: a pipeline can tell."""
 MENDABLE = 2
 """Exit code when a setting, a file or the surroundings are wrong."""
 
@@ -26,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         running.start_logging()
         return command(options, environment())
-    except (SettingsError, LogError, LocalStackError) as error:
+    except (SettingsError, LogError, ArchiveError, LocalStackError) as error:
         print(f"rendezvous: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         return MENDABLE
     except KeyboardInterrupt:
@@ -43,9 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--endpoint", help="train its models and run its services too")
     up.set_defaults(command=_up)
 
-    create = commands.add_parser("topics", help="create an endpoint's topics where they are missing, and check them")
-    create.add_argument("--endpoint", required=True)
-    create.set_defaults(command=_topics)
+    topic = commands.add_parser("topics", help="an endpoint's topics: what is not as its document says, and mend it")
+    ways = topic.add_subparsers(required=True, metavar="WHAT")
+    for way, words in (("plan", "show what would be done; 3 when there is something"), ("apply", "do it, and check")):
+        parsed = ways.add_parser(way, help=words)
+        parsed.add_argument("--endpoint", required=True)
+        parsed.set_defaults(command=_plan_topics if way == "plan" else _apply_topics)
 
     models = commands.add_parser("models", help="versions and aliases: list, show, deploy, promote, roll back, ...")
     add_models(models, _models)
@@ -58,7 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     scorer.add_argument("--model", required=True, help="a model, MODEL/VERSION or an alias; resolved once, at start")
     scorer.add_argument("--version", help="of the model; without it, the one that was deployed last")
     scorer.set_defaults(command=_run_scorer)
-    for service in (server, scorer):
+    archiver = services.add_parser("archiver", help="writes down requests, comparisons and labels, to files")
+    archiver.add_argument(
+        "--accept-loss", action="store_true", help="go on where the log has deleted what is in no file yet"
+    )
+    archiver.set_defaults(command=_run_archiver)
+    for service in (server, scorer, archiver):
         service.add_argument("--endpoint", required=True)
         service.add_argument("--http-host", default="127.0.0.1", help="where /metrics, /healthz and /readyz are shown")
         service.add_argument("--http-port", type=int, default=0, help="a free one without it")
@@ -69,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     add_replay(replay, _replay)
 
     add_tune(commands.add_parser("tune", help="propose better rules from the log"), _tune)
+
+    add_dataset(commands.add_parser("dataset", help="a training table of what was known at a time"), _dataset)
 
     demo = commands.add_parser("demo", help="the main job on 2013's flights: see README.md")
     demo.add_argument("--requests", type=int, default=10_000)
@@ -106,10 +121,28 @@ def _up(options: argparse.Namespace, environs: Environment) -> int:
     return 0
 
 
-def _topics(options: argparse.Namespace, environs: Environment) -> int:
+def _plan_topics(options: argparse.Namespace, environs: Environment) -> int:
+    endpoint = load_endpoint(options.endpoint, environs.home)
+    plan = topics.planned(running.bootstrap_of(environs), endpoint)
+    for line in (*map(told, plan.steps), *(f"note: {note}" for note in plan.notes)):
+        _say(line)
+    if plan.refusals:
+        raise LogError("\n".join(plan.refusals))
+    if not plan.steps:
+        _say(f"{endpoint.name}: topics are as its document says")
+    return TO_DO if plan.steps else 0
+
+
+def _apply_topics(options: argparse.Namespace, environs: Environment) -> int:
     endpoint = load_endpoint(options.endpoint, environs.home)
     bootstrap = running.bootstrap_of(environs)
-    topics.create(bootstrap, endpoint)
+    plan = topics.planned(bootstrap, endpoint)
+    if plan.refusals:
+        raise LogError("\n".join(plan.refusals))
+    for note in plan.notes:
+        _say(f"note: {note}")
+    for step in topics.apply(bootstrap, plan.steps):
+        _say(told(step))
     for topic in topics.check(bootstrap, endpoint).values():
         _say(f"{topic.name}: {topic.partitions} partitions")
     return 0
@@ -136,6 +169,19 @@ def _run_scorer(options: argparse.Namespace, environs: Environment) -> int:
     name = options.model if options.version is None else f"{options.model}/{options.version}"
     running.run_scorer(environs, options.endpoint, name, options.http_host, options.http_port)
     return 0
+
+
+def _run_archiver(options: argparse.Namespace, environs: Environment) -> int:
+    running.run_archiver(
+        environs, options.endpoint, options.http_host, options.http_port, accept_loss=options.accept_loss
+    )
+    return 0
+
+
+def _dataset(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.archive import command  # noqa: PLC0415 - services need none of it
+
+    return command.dataset(options, environs)
 
 
 def _replay(options: argparse.Namespace, environs: Environment) -> int:

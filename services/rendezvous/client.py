@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -177,7 +178,13 @@ class Client:
         return await asyncio.wrap_future(self.submit(features, deadline_ms=deadline_ms, request_id=request_id, key=key))
 
     def submit(
-        self, features: Mapping[str, Any], *, deadline_ms: int | None = None, request_id: str = "", key: str = ""
+        self,
+        features: Mapping[str, Any],
+        *,
+        deadline_ms: int | None = None,
+        request_id: str = "",
+        key: str = "",
+        asked: datetime | None = None,
     ) -> Future[Response]:
         """Send a request and return at once; the future ends by the deadline.
 
@@ -186,9 +193,10 @@ class Client:
             deadline_ms: milliseconds from now; the endpoint's own without it, its longest at most.
             request_id: the ce_id by which labels will refer to it; a random one without it.
             key: requests of one key go to one partition; spread evenly without it.
+            asked: goes into ce_time: when the application was asked, if that is not now. With a zone.
 
         Raises:
-            ValueError: a feature is missing, unknown, or of the wrong type; deadline_ms is not positive.
+            ValueError: a feature is missing, unknown, or of the wrong type; deadline_ms is not positive; no zone.
             LogError: the client is closed or its cluster failed.
         """
         if self._stopping.is_set():
@@ -202,9 +210,8 @@ class Client:
         value = self._encode(features)
         correlation = secrets.token_bytes(CORRELATION_BYTES)
         ask = Ask(request_id or correlation.hex(), time.monotonic() + budget_ms / 1e3)
-        headers = write_envelope(
-            Envelope(ask.request_id, self._source, budget_ms, ReplyAddress(*self._reply, correlation))
-        )
+        envelope = Envelope(ask.request_id, self._source, budget_ms, ReplyAddress(*self._reply, correlation))
+        headers = write_envelope(envelope, asked)
         with self._lock:
             if self._stopping.is_set():  # again: the listener gives up what it finds, and then looks no more
                 raise LogError("the client is closed") from self._failure

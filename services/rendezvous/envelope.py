@@ -126,8 +126,12 @@ def draw_key(key: bytes | None, request_id: str) -> bytes:
     return request_id.encode() if key is None else key
 
 
-def write_envelope(envelope: Envelope) -> list[tuple[str, bytes]]:
-    """The headers of a request: the opposite of `read_envelope`."""
+def write_envelope(envelope: Envelope, asked: datetime | None = None) -> list[tuple[str, bytes]]:
+    """The headers of a request: the opposite of `read_envelope`, and of `told_at_us` where `asked` is given.
+
+    Raises:
+        ValueError: asked has no zone.
+    """
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", envelope.request_id.encode()),
@@ -137,6 +141,10 @@ def write_envelope(envelope: Envelope) -> list[tuple[str, bytes]]:
     ]
     if envelope.deadline_ms is not None:
         headers.append(("deadline_ms", str(envelope.deadline_ms).encode()))
+    if asked is not None:
+        if asked.tzinfo is None:
+            raise ValueError(f"asked must have a zone: {asked} may be any of 24 moments")
+        headers.append(("ce_time", asked.astimezone(UTC).isoformat().encode()))
     reply = envelope.reply
     if reply is not None:
         if reply.topic:

@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
-from rendezvous.log import KafkaSink, KafkaSource, KafkaTransactor, KnownTopics, Topic, ask_cluster
+from rendezvous.log import KafkaReader, KafkaSink, KafkaSource, KafkaTransactor, KnownTopics, Topic, ask_cluster
 from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
-from rendezvous.telemetry import ScorerMetrics, ServerMetrics, Telemetry
+from rendezvous.telemetry import ArchiverMetrics, ScorerMetrics, ServerMetrics, Telemetry
 from rendezvous.topics import check
 
 if TYPE_CHECKING:  # a scorer's imports are not the server's
@@ -26,6 +27,9 @@ CANDIDATE_GATHER_MS = 20
 """A candidate answers nobody: it leaves CPU and broker to those who do."""
 RECORDS_LINGER_MS = 20
 """For decisions, comparisons and dead letters: nobody waits for them, and a commit every half second follows them."""
+
+TAKEOVERS = 8
+"""Partitions that are taken over at the same time: with exactly_once each waits half a second for its producer."""
 
 WAKE_S = 1.0
 """A wait without an end would not let Python run its signal handlers on every platform."""
@@ -82,6 +86,7 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     from rendezvous.registry.follower import Follower  # noqa: PLC0415
     from rendezvous.server.podium import Podium  # noqa: PLC0415
     from rendezvous.server.service import Service  # noqa: PLC0415
+    from rendezvous.server.succession import Successions  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
     endpoint = load_endpoint(endpoint_name, environment.home)
@@ -94,7 +99,8 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     control = endpoint.topic("control")
     follower = Follower(Cache(environment.redis, endpoint.name, topics[control].id))
     podium = Podium(KafkaSink(bootstrap), control, follower.offer)
-    loop(Service(endpoint, source, outbox, podium, clock_us, steady_us, metrics, requests), telemetry)
+    successions = Successions(endpoint, source, requests, ThreadPoolExecutor(TAKEOVERS, "take-over"), outbox.fence)
+    loop(Service(endpoint, source, outbox, podium, clock_us, steady_us, metrics, successions), telemetry)
     follower.stop()
 
 
@@ -106,18 +112,20 @@ def kafka_outbox(
     metrics: ServerMetrics,
 ) -> Outbox:
     """The outbox of the endpoint's mode; `topics` as they were described at the start."""
-    from rendezvous.server.publishing import Publisher  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.server.counting import count_letter  # noqa: PLC0415 - a scorer's imports are not the server's
+    from rendezvous.server.publishing import Publisher  # noqa: PLC0415
     from rendezvous.server.transactional import TransactionalOutbox  # noqa: PLC0415
 
     responses, topic_id = endpoint.topic("responses"), topics[endpoint.topic("requests")].id
+    on_letter = partial(count_letter, metrics)
     known = {responses: topics[responses].partitions}  # nobody waits for a cluster to say that it is there
     if endpoint.exactly_once:
         replies = KnownTopics(ask_cluster(bootstrap), known)
         transactor = partial(KafkaTransactor, bootstrap, source=source)
-        return TransactionalOutbox(endpoint, source, replies.partitions, transactor, metrics.buried, topic_id)
+        return TransactionalOutbox(endpoint, source, replies.partitions, transactor, on_letter, topic_id)
     answers = KafkaSink(bootstrap, room_s=0, known=known)  # an answer does not wait for room in the queue either
     records = KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS)
-    return Publisher(endpoint, source, answers, records, metrics.buried, topic_id)
+    return Publisher(endpoint, source, answers, records, on_letter, topic_id)
 
 
 def run_scorer(environment: Environment, endpoint_name: str, name: str, host: str, port: int) -> None:
@@ -155,6 +163,35 @@ def run_scorer(environment: Environment, endpoint_name: str, name: str, host: st
         ScorerMetrics(telemetry.registry),
     )
     loop(scorer, telemetry)
+
+
+def run_archiver(environment: Environment, endpoint_name: str, host: str, port: int, *, accept_loss: bool) -> None:
+    """Run one archiver of one endpoint until SIGTERM or SIGINT."""
+    from rendezvous.archive.files import Archive  # noqa: PLC0415 - pyarrow is the archiver's alone
+    from rendezvous.archive.service import GATHER_MS, Archiver, Topics, Ways, group_of  # noqa: PLC0415
+    from rendezvous.archive.tables import TABLES  # noqa: PLC0415
+
+    bootstrap = bootstrap_of(environment)
+    endpoint = load_endpoint(endpoint_name, environment.home)
+    telemetry = _pages(host, port)
+    topics = check(bootstrap, endpoint)
+    archive = Archive(environment.archive_of(endpoint), endpoint.name)
+    archive.identify({name: topics[endpoint.topic(name)].id for name in TABLES})
+    requests = topics[endpoint.topic("requests")]
+    archiver = Archiver(
+        endpoint,
+        Topics(requests.partitions, topics[endpoint.topic("labels")].partitions, requests.id),
+        Ways(
+            KafkaSource(bootstrap, group_of(endpoint), gather_ms=GATHER_MS),
+            partial(KafkaReader, bootstrap),
+            KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS),
+        ),
+        archive,
+        clock_us,
+        ArchiverMetrics(telemetry.registry),
+        accept_loss=accept_loss,
+    )
+    loop(archiver, telemetry)
 
 
 def loop(service: Looping, telemetry: Telemetry) -> None:

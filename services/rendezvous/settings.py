@@ -15,7 +15,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from rendezvous.monitoring.limits import MonitoringLimits
+from rendezvous.archive.limits import ArchiveLimits
+from rendezvous.durations import Duration
+from rendezvous.monitoring.limits import DAY_US, HOUR_US, MonitoringLimits
 from rendezvous.retraining.limits import RetrainingLimits
 from rendezvous.rules import MAX_MS, MAX_STEPS, Document, Name, Number, Rules, Step, fault_of_order, fault_of_times
 from rendezvous.server.policies import fault_of
@@ -96,6 +98,13 @@ class TopicLimits(Document):
     """The endpoint's topics: requests, scores, decisions and comparisons have the same number of partitions."""
 
     partitions: int = Field(default=1, ge=1, le=1_024)
+    replication: int = Field(default=-1, ge=-1, le=32_767, description="copies of each; -1 for the broker's default")
+    min_insync: int | None = Field(
+        default=None, ge=1, description="copies that must have a record; the broker's default"
+    )
+    retention: Duration = Field(
+        default=7 * DAY_US, ge=HOUR_US, description="of what replay reads: requests, scores, decisions, comparisons"
+    )
     reply_prefixes: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(
         default=(), description="reply topics beyond <endpoint>.responses, by prefix"
     )
@@ -160,6 +169,7 @@ class Endpoint(Document):
     topics: TopicLimits = TopicLimits()
     monitoring: MonitoringLimits = MonitoringLimits()
     retraining: RetrainingLimits | None = None
+    archive: ArchiveLimits = ArchiveLimits()
     exactly_once: bool = Field(
         default=False, description="answers, decisions and positions in transactions; docs/performance.md has the price"
     )
@@ -232,10 +242,15 @@ class Environment(Document):
     kafka: str
     redis: str
     data: Path
+    archive: str = ""
+
+    def archive_of(self, endpoint: Endpoint) -> str:
+        """Where an endpoint's archive is: RENDEZVOUS_ARCHIVE, what its document says, or a folder among the data."""
+        return self.archive or endpoint.archive.url or str(self.data / "archive")
 
 
 def environment(variables: dict[str, str] | None = None) -> Environment:
-    """Read RENDEZVOUS_HOME, KAFKA_BOOTSTRAP_SERVERS, REDIS_URL and RENDEZVOUS_DATA."""
+    """Read RENDEZVOUS_HOME, KAFKA_BOOTSTRAP_SERVERS, REDIS_URL, RENDEZVOUS_DATA and RENDEZVOUS_ARCHIVE."""
     values = dict(os.environ) if variables is None else variables
     home = Path(values.get("RENDEZVOUS_HOME", ".")).resolve()
     return Environment(
@@ -243,6 +258,7 @@ def environment(variables: dict[str, str] | None = None) -> Environment:
         kafka=values.get("KAFKA_BOOTSTRAP_SERVERS", ""),
         redis=values.get("REDIS_URL", ""),
         data=Path(values.get("RENDEZVOUS_DATA", home / ".local")).resolve(),
+        archive=values.get("RENDEZVOUS_ARCHIVE", ""),
     )
 
 

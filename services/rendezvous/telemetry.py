@@ -207,6 +207,32 @@ class ScorerMetrics:
             _child(self._children, self.rows, Status(status)).inc(count)
 
 
+class MonitorMetrics:
+    """What the monitor counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"rendezvous_monitor_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"rendezvous_monitor_{name}", text, labels, registry=registry)
+
+        self.rows = counter("rows_total", "rows taken up, by topic: requests of comparisons and features", "topic")
+        self.unreadable = counter("unreadable_records_total", "records left out: not what their topic is for", "topic")
+        self.findings = counter("findings_total", "findings written, by kind", "kind")
+        self.repeats = counter("repeated_findings_total", "findings left out, because a process before wrote them")
+        self.blocks = counter("blocks_total", "blocks closed, once for each model")
+        self.alarms = counter("alarms_total", "alarms, by what has changed", "kind")
+        self.lag = gauge("lag_records", "records that are on a topic and not taken up yet", "topic")
+        self.watermark = gauge("watermark_seconds", "event time up to which requests and labels are known")
+        self.pending = gauge("pending_requests", "requests that are kept for their labels")
+        self.checkpoint = gauge("checkpoint_seconds", "how long the last checkpoint took")
+        self.checkpoints = counter("checkpoints_total", "checkpoints kept")
+        self.waits = counter(
+            "redis_waits_total", "attempts at Redis that failed: the monitor stands still until it answers"
+        )
+
+
 class ClientMetrics:
     """What a client counts."""
 
@@ -219,6 +245,41 @@ class ClientMetrics:
         self.duplicates = counter("duplicate_answers_total", "second answers to one request, dropped")
         self.late = counter("late_answers_total", "answers that came after the client had given up, dropped")
         self.unreadable = counter("unreadable_answers_total", "records on the reply topic that are no answers")
+
+
+class ArchiverMetrics:
+    """What the archiver counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"rendezvous_archiver_{name}", text, labels, registry=registry)
+
+        self.rows = counter("rows_total", "rows in files that were written, by topic", "topic")
+        self.files = counter("files_total", "files that were written, by topic", "topic")
+        self.unreadable = counter(
+            "unreadable_total", "comparisons and labels that do not decode: not archived", "topic"
+        )
+        self.features = counter("features_rows_total", "requests whose features were sent on")
+        self.too_large = counter(
+            "features_too_large_total", "requests whose features fit no record: archived, and not sent on"
+        )
+        self.waiting_seconds = Gauge(
+            "rendezvous_archiver_waiting_seconds",
+            "age of the oldest record that was read and is in no file yet: more than `age` means that files fail",
+            registry=registry,
+        )
+        self.waiting_bytes = Gauge(
+            "rendezvous_archiver_waiting_bytes", "what was read and is in no file yet", registry=registry
+        )
+        self.delay = Gauge(
+            "rendezvous_archiver_delay_seconds", "age of the oldest request of the last turn", registry=registry
+        )
+        self.seconds = Histogram(
+            "rendezvous_archiver_file_seconds",
+            "time that a file takes",
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
 
 
 class Telemetry:

@@ -321,7 +321,7 @@ def test_the_last_records(stack: Addresses) -> None:
 def test_a_topic_that_is_not_there(stack: Addresses) -> None:
     """Its end cannot be read from, and the message says what creates it."""
     name = f"log-{uuid.uuid4().hex[:12]}"
-    with pytest.raises(LogError, match=rf"topic {name}: .*Create it: rendezvous topics"):
+    with pytest.raises(LogError, match=rf"topic {name}: .*Create it: rendezvous topics apply"):
         starts_at_end(stack.kafka, name)
 
 

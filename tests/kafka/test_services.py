@@ -353,7 +353,7 @@ def test_missing_topics(stack: Addresses, tmp_path: Path) -> None:
     code, (said,) = run(tmp_path, stack.kafka, "server", "--endpoint", endpoint.name)
     assert code == 2
     assert endpoint.topic("requests") in said
-    assert said.endswith(f"do not exist: create them with `rendezvous topics --endpoint {endpoint.name}`")
+    assert said.endswith(f"do not exist: create them with `rendezvous topics apply --endpoint {endpoint.name}`")
 
 
 def test_an_unknown_endpoint(stack: Addresses, tmp_path: Path) -> None:

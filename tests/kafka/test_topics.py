@@ -17,7 +17,7 @@ from rendezvous.log import Committed, KafkaSink, KafkaSource, LogError, Topic, c
 from rendezvous.messages import Decisions, Reason
 from rendezvous.server.ledger import Resume
 from rendezvous.settings import Endpoint
-from rendezvous.topics import check, create, topics_of
+from rendezvous.topics import SINGLE, apply, check, create, planned, topics_of
 from rendezvous.wire import encode
 from worlds import KafkaWorld, answers, ask, kafka_server, say, seen
 
@@ -49,12 +49,25 @@ def test_created_topics_pass_the_check(stack: Addresses, fresh: Endpoint) -> Non
     found = check(stack.kafka, fresh)
     assert found.keys() == {topic.name for topic in topics_of(fresh)}
     counts = {name.rpartition(".")[2]: topic.partitions for name, topic in found.items()}
-    assert counts.pop("control") == 1
+    assert {counts.pop(name) for name in SINGLE} == {1}
     assert set(counts.values()) == {2}
     assert len({topic.id for topic in found.values()}) == len(found)
     assert found[fresh.topic("requests")].config["message.timestamp.type"] == "LogAppendTime"
     create(stack.kafka, fresh)
     assert check(stack.kafka, fresh) == found
+
+
+def test_topics_become_as_the_document_says(stack: Addresses, fresh: Endpoint) -> None:
+    """Made where they are missing, grown, their settings put right; then there is nothing left to do."""
+    make(stack, fresh, "requests", message_timestamp_type="CreateTime")
+    grown = endpoint(fresh.name, topics={"partitions": 3, "retention": "30d"})
+    plan = planned(stack.kafka, grown)
+    assert not plan.refusals
+    assert list(apply(stack.kafka, plan.steps)) == list(plan.steps)
+    until(lambda: planned(stack.kafka, grown).steps == (), "nothing left to do")
+    found = check(stack.kafka, grown)
+    assert found[grown.topic("requests")].partitions == 3
+    assert found[grown.topic("requests")].config["message.timestamp.type"] == "LogAppendTime"
 
 
 def test_a_missing_topic_is_made_and_the_others_stay(stack: Addresses, fresh: Endpoint) -> None:
@@ -63,13 +76,14 @@ def test_a_missing_topic_is_made_and_the_others_stay(stack: Addresses, fresh: En
     with pytest.raises(LogError) as caught:
         check(stack.kafka, fresh)
     assert str(caught.value) == (
-        f"topics ['{fresh.topic('labels')}'] do not exist: create them with `rendezvous topics --endpoint {fresh.name}`"
+        f"topics ['{fresh.topic('labels')}'] do not exist: create them with "
+        f"`rendezvous topics apply --endpoint {fresh.name}`"
     )
     create(stack.kafka, fresh)
     check(stack.kafka, fresh)
 
 
-@pytest.mark.parametrize("topic", ["requests", "scores", "decisions", "comparisons"])
+@pytest.mark.parametrize("topic", ["requests", "scores", "decisions", "comparisons", "features"])
 def test_partitions_must_agree(topic: str, stack: Addresses, fresh: Endpoint) -> None:
     """Each of the joined topics must have as many partitions as the others."""
     make(stack, fresh, topic, partitions=3)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rendezvous.envelope import EnvelopeError, draw_of, read_envelope, told_at_us, write_envelope
+from rendezvous.envelope import EPOCH, MICROSECOND, EnvelopeError, draw_of, read_envelope, told_at_us, write_envelope
 from rendezvous.messages import DeadLetterReason, Envelope, ReplyAddress
 
 HEADERS = (
@@ -210,6 +212,20 @@ def test_when_it_was_asked_is_read_where_it_can_be(text: bytes, told_us: int | N
     """RFC 3339 with its zone, down to the microsecond; of two headers the last counts, anything else tells nothing."""
     assert told_at_us([("ce_time", b"2000-01-01T00:00:00Z"), ("ce_time", text)]) == told_us
     assert told_at_us([]) is None
+
+
+@given(st.datetimes(datetime(1900, 1, 1), timezones=st.just(UTC) | st.timezones()))  # noqa: DTZ001 - that is how Hypothesis wants it
+def test_when_it_was_asked_is_written_so_that_it_can_be_read(asked: datetime) -> None:
+    """Whatever the zone, to the microsecond."""
+    headers = write_envelope(FULL, asked)
+    assert told_at_us(headers) == (asked.astimezone(UTC) - EPOCH) // MICROSECOND
+    assert read_envelope(headers) == FULL
+
+
+def test_a_moment_without_a_zone_is_refused() -> None:
+    """It is one moment here and another one elsewhere."""
+    with pytest.raises(ValueError, match="zone"):
+        write_envelope(FULL, datetime(2013, 3, 1))  # noqa: DTZ001 - that is the point
 
 
 # ----------------------------------------------------------------------------------------------------- draws

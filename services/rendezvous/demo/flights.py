@@ -118,6 +118,11 @@ def between(table: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
     return table[(scheduled >= start) & (scheduled < end)]
 
 
+def microseconds(times: pd.Series[Any]) -> NDArray[np.int64]:
+    """Instants as microseconds since the epoch; none may be missing."""
+    return times.to_numpy(dtype="datetime64[us]").astype(np.int64)
+
+
 def rows(table: pd.DataFrame, features: Sequence[str] = FEATURES) -> list[dict[str, Any]]:
     """The table's features as a request carries them: str, int, float, or None for missing."""
     columns = [_plain(table[name]) for name in features]

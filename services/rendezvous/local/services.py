@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,11 +50,11 @@ class RunningService:
 
 @contextmanager
 def running_services(
-    endpoint: Endpoint, home: Path, kafka: str, logs: Path, report: Callable[[str], None]
+    endpoint: Endpoint, home: Path, kafka: str, logs: Path, report: Callable[[str], None], also: Sequence[str] = ()
 ) -> Iterator[Mapping[str, RunningService]]:
     """The rendezvous server and a scorer for each active version on control, all ready; they are stopped at the end.
 
-    By name: "server", and each scorer as `active_names` calls it.
+    By name: "server", and each scorer as `active_names` calls it; and those of `also`, such as "archiver".
 
     Raises:
         LocalStackError: a service ended or did not become ready; the message ends with its log.
@@ -62,6 +62,7 @@ def running_services(
     logs.mkdir(parents=True, exist_ok=True)
     active = active_names(ControlLog(kafka, endpoint).read())
     commands = {"server": ["server"]} | {name: ["scorer", "--model", written(pair)] for pair, name in active.items()}
+    commands |= {name: [name] for name in also}
     environment = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "RENDEZVOUS_HOME": str(home), "OMP_NUM_THREADS": "1"}
     with ExitStack() as stack:
         services = {}

@@ -4,8 +4,9 @@
 tests/memory_log.py keeps the same promises in memory under a fake clock.
 """
 
-from rendezvous.log.kafka import KafkaSink, KafkaSource
+from rendezvous.log.ends import Ends
 from rendezvous.log.known import KnownTopics, ask_cluster
+from rendezvous.log.member import KafkaSource
 from rendezvous.log.reading import KafkaReader, bounds_of, last_records, read_to_end, starts_at_end
 from rendezvous.log.records import (
     Bundle,
@@ -20,15 +21,18 @@ from rendezvous.log.records import (
     Sink,
     Source,
     Start,
+    Topic,
     Transactor,
 )
-from rendezvous.log.topics import Topic, create_topics, describe_topics, probe
+from rendezvous.log.sink import KafkaSink
+from rendezvous.log.topics import configure_topic, create_topics, describe_topics, grow_topic, probe
 from rendezvous.log.transactions import KafkaTransactor
 
 __all__ = [
     "Bundle",
     "Committed",
     "Delivered",
+    "Ends",
     "Headers",
     "KafkaReader",
     "KafkaSink",
@@ -47,8 +51,10 @@ __all__ = [
     "Transactor",
     "ask_cluster",
     "bounds_of",
+    "configure_topic",
     "create_topics",
     "describe_topics",
+    "grow_topic",
     "last_records",
     "probe",
     "read_to_end",

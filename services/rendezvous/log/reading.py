@@ -189,7 +189,7 @@ def bounds_of(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
     try:
         found = consumer.list_topics(topic, timeout=ADMIN_TIMEOUT_S).topics[topic]
         if found.error is not None:
-            raise LogError(f"topic {topic}: {found.error.str()}. Create it: rendezvous topics --endpoint ...")
+            raise LogError(f"topic {topic}: {found.error.str()}. Create it: rendezvous topics apply --endpoint ...")
         return {number: _bounds(consumer, topic, number) for number in found.partitions}
     except KafkaException as error:
         raise LogError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 Headers: TypeAlias = Sequence[tuple[str, bytes]]
@@ -27,6 +28,17 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes
     headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it should be, or as it is; replication: copies of each partition, -1 for the broker's default."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+    id: str = ""
+    replication: int = -1
 
 
 class Start(NamedTuple):
@@ -95,7 +107,7 @@ class Owner(Protocol):
     """Who is told of a group's rebalances, from inside `Source.poll`."""
 
     def assigned(self, partitions: Sequence[int]) -> list[Start]:
-        """Partitions were gained: say what to read from where."""
+        """Partitions were gained: say what to read from where; what is not said now can be with `Source.reread`."""
 
     def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
         """Partitions go away (`lost`: they are already someone else's): say what to stop reading."""
@@ -132,7 +144,7 @@ class Source(Protocol):
         """Records from `start` to the end as it is now, outside the group; without `uncommitted` committed ones."""
 
     def reread(self, starts: Sequence[Start]) -> None:
-        """Go on reading partitions that are read already from other positions."""
+        """Read partitions from these positions on, whether they are read already or not."""
 
     def detach(self) -> None:
         """Begin to leave the group; what is given away by that is read on, from where it is, until `close`."""

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
 
-from rendezvous.log.kafka import KafkaSink
 from rendezvous.log.reading import read_to_end
-from rendezvous.log.records import LogError
+from rendezvous.log.records import LogError, Topic
 from rendezvous.log.roles import ADMIN_TIMEOUT_S
+from rendezvous.log.sink import KafkaSink
 
 LOOK_EVERY_S = 0.01
 """Between two looks for a topic that was created a moment ago."""
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """A topic as it should be, or as it is."""
-
-    name: str
-    partitions: int
-    config: Mapping[str, str]
-    id: str = ""
 
 
 def _admin(bootstrap: str) -> AdminClient:
@@ -53,7 +50,15 @@ def create_topics(bootstrap: str, topics: Sequence[Topic]) -> None:
         LogError: naming the topic and the broker's reason.
     """
     admin = _admin(bootstrap)
-    wanted = [NewTopic(topic.name, num_partitions=topic.partitions, config=dict(topic.config)) for topic in topics]
+    wanted = [
+        NewTopic(
+            topic.name,
+            num_partitions=topic.partitions,
+            replication_factor=topic.replication,
+            config=dict(topic.config),
+        )
+        for topic in topics
+    ]
     for name, future in admin.create_topics(wanted, request_timeout=ADMIN_TIMEOUT_S).items():
         try:
             future.result()
@@ -84,7 +89,8 @@ def describe_topics(bootstrap: str, names: Sequence[str], configs: Sequence[str]
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 continue
             raise LogError(f"describing topic {name}: {error.args[0].str()}") from error
-        found[name] = Topic(name, len(topic.partitions), {}, str(topic.topic_id))
+        replicas = len(topic.partitions[0].replicas)
+        found[name] = Topic(name, len(topic.partitions), {}, str(topic.topic_id), replicas)
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in found]
     if resources and configs:
         answers = admin.describe_configs(resources, request_timeout=ADMIN_TIMEOUT_S)
@@ -92,8 +98,39 @@ def describe_topics(bootstrap: str, names: Sequence[str], configs: Sequence[str]
             entries = future.result()
             topic = found[resource.name]
             values = {key: str(entries[key].value) for key in configs if key in entries}
-            found[resource.name] = Topic(topic.name, topic.partitions, values, topic.id)
+            found[resource.name] = Topic(topic.name, topic.partitions, values, topic.id, topic.replication)
     return found
+
+
+def grow_topic(bootstrap: str, name: str, partitions: int) -> None:
+    """Give a topic more partitions.
+
+    Raises:
+        LogError: naming the topic and the broker's reason.
+    """
+    wanted = [NewPartitions(name, partitions)]
+    admin = _admin(bootstrap)  # kept while it is asked: without its client a question has no answer
+    (future,) = admin.create_partitions(wanted, request_timeout=ADMIN_TIMEOUT_S).values()
+    try:
+        future.result()
+    except KafkaException as error:
+        raise LogError(f"growing topic {name} to {partitions} partitions: {error.args[0].str()}") from error
+
+
+def configure_topic(bootstrap: str, name: str, key: str, value: str) -> None:
+    """Set one of a topic's configs; the others stay as they are.
+
+    Raises:
+        LogError: naming the topic, the config and the broker's reason.
+    """
+    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
+    admin = _admin(bootstrap)
+    (future,) = admin.incremental_alter_configs([resource], request_timeout=ADMIN_TIMEOUT_S).values()
+    try:
+        future.result()
+    except KafkaException as error:
+        raise LogError(f"topic {name}: {key}={value}: {error.args[0].str()}") from error
 
 
 def probe(bootstrap: str, timeout_s: float) -> None:

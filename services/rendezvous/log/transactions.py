@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from rendezvous.log.kafka import KafkaSource
+from rendezvous.log.member import KafkaSource
 from rendezvous.log.reading import on_client_error
 from rendezvous.log.records import Bundle, LogError, Outcome, Outgoing
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, SESSION_MS, TRANSACTOR
@@ -38,7 +39,7 @@ class KafkaTransactor:
     Making one waits until whatever its predecessor of the same id left open is committed or aborted.
 
     Raises:
-        LogError: the cluster does not let it begin.
+        LogError: the cluster does not let it begin, or not within STUCK_S.
     """
 
     def __init__(self, bootstrap: str, transactional_id: str, source: KafkaSource) -> None:
@@ -56,8 +57,10 @@ class KafkaTransactor:
             | {"bootstrap.servers": bootstrap, "transactional.id": transactional_id, "error_cb": on_client_error}
         )
         try:
-            self._patiently(lambda: self._producer.init_transactions(ADMIN_TIMEOUT_S))
-            self._producer.list_topics(timeout=ADMIN_TIMEOUT_S)  # the first answers need not wait for it
+            give_up_s = time.monotonic() + STUCK_S
+            # one that has met no broker yet asks for its id half a second later: .54 s instead of .07, nobody answers
+            self._patiently(lambda: self._producer.list_topics(timeout=ADMIN_TIMEOUT_S), give_up_s)
+            self._patiently(lambda: self._producer.init_transactions(ADMIN_TIMEOUT_S), give_up_s)
         except KafkaException as error:
             raise LogError(f"transactions of {transactional_id}: {error.args[0].str()}") from error
         threading.Thread(target=self._work, name=transactional_id, daemon=True).start()
@@ -149,16 +152,18 @@ class KafkaTransactor:
             else:
                 return
 
-    def _patiently(self, step: Callable[[], None]) -> None:
+    def _patiently(self, step: Callable[[], object], give_up_s: float = math.inf) -> None:
         """A step of a transaction; while a broker is away, again and again."""
         while True:
             try:
-                return step()
+                step()
             except KafkaException as error:
-                if self._closed or not error.args[0].retriable():
+                if self._closed or not error.args[0].retriable() or time.monotonic() > give_up_s:
                     raise
                 self._stay_awake()
                 time.sleep(AGAIN_S)
+            else:
+                return
 
     def _stay_awake(self) -> None:
         """Raise if this process was stopped, or its machine asleep, for so long that there may be a successor."""

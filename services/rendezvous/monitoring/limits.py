@@ -36,6 +36,9 @@ class MonitoringLimits(Document):
     threshold: float = Field(default=0.5, gt=0, lt=1, description="P(positive) from which a row counts as positive")
     canary: str = Field(default="canary", description="the alias whose version never changes")
     champion: str = Field(default="champion", description="the alias that challengers are compared with")
+    independent: bool = Field(
+        default=False, description="rows do not hang together in time: detectors look at each row, not at blocks"
+    )
     source_share: float = Field(
         default=1.0, gt=0, le=1, description="a label source with a larger share is quarantined"
     )

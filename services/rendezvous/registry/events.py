@@ -83,7 +83,7 @@ class HandOff:
 
 @dataclass(frozen=True, slots=True)
 class RulesChange:
-    """The schedule and what else decides an answer: `rendezvous.settings.Rules` as JSON."""
+    """The schedule and what else decides an answer: `rendezvous.rules.Rules` as JSON."""
 
     rules: str
     by: str

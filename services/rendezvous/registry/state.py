@@ -1,7 +1,7 @@
 """What control says now: a fold over its events, total and the same for every reader.
 
 An event that cannot hold (an alias moved to a version that is not there, a hand-off whose writer had not seen the one
-before) changes nothing but `refusals`; every reader refuses the same.
+before) changes nothing but `refusal`; every reader refuses the same.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from pathlib import Path
 from rendezvous.registry.events import State
 from rendezvous.registry.naming import RegistryError, named, written
 from rendezvous.registry.state import Control, Pair
-from rendezvous.scoring.card import CARD_FILE, Card, CardError, check_card, load_card
+from rendezvous.scoring.card import CARD_FILE, REFERENCE_FILE, Card, CardError, check_card, load_card
 from rendezvous.settings import Endpoint
 
 VERSIONS = "versions"
@@ -43,7 +43,8 @@ def store(endpoint: Endpoint, model: str) -> Card:
     folder = folder_of(endpoint, (model, card.version))
     try:
         if not folder.exists():
-            _copy(workbench, (card.artefact, CARD_FILE), card, folder)
+            reference = () if card.reference_sha256 is None else (REFERENCE_FILE,)
+            _copy(workbench, (card.artefact, CARD_FILE, *reference), card, folder)
     except OSError as error:
         raise RegistryError(f"{folder}: cannot be written ({error.strerror}): versions are kept there") from error
     stored(endpoint, (model, card.version), card.sha256)

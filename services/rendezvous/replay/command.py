@@ -20,6 +20,7 @@ from rendezvous import running, topics
 from rendezvous.log import KafkaSource
 from rendezvous.registry.state import Control
 from rendezvous.replay import audit, judging, telling, tuning, tuning_told
+from rendezvous.replay.block import Block
 from rendezvous.replay.contrast import Contrasting
 from rendezvous.replay.gathering import Gathering
 from rendezvous.replay.history import History
@@ -53,6 +54,13 @@ class Stage:
     def labels(self) -> Labels:
         """Those that may be about the span."""
         return read_labels(self.records, self.endpoint, self.label_partitions, (self.span.first_us or 0) // MS_US)
+
+    def blocks(self, progress: Progress) -> Iterator[tuple[int, Gathering, Block]]:
+        """All blocks of the span, each with its partition and how it was gathered."""
+        for partition in self.partitions:
+            gathering = Gathering(self.records, self.history, partition, self.span, partial(progress, partition))
+            for block in gathering.blocks():
+                yield partition, gathering, block
 
     def in_force(self) -> tuple[Control, Rules]:
         """Control at its end.
@@ -168,10 +176,8 @@ def _contrast(stage: Stage, options: Namespace) -> int:
 def contrast(stage: Stage, rules: Rules, progress: Progress) -> Contrasting:
     """All blocks of the span, answered again."""
     contrasting = Contrasting(stage.history, stage.history.under(rules), stage.labels())
-    for partition in stage.partitions:
-        gathering = Gathering(stage.records, stage.history, partition, stage.span, partial(progress, partition))
-        for block in gathering.blocks():
-            contrasting.take(block, gathering.found, partition)
+    for partition, gathering, block in stage.blocks(progress):
+        contrasting.take(block, gathering.found, partition)
     return contrasting
 
 
@@ -191,11 +197,8 @@ def tune(options: Namespace, environs: Environment) -> int:
         draw = drawing() if options.picture else None
         control, rules = stage.in_force()
         tuner = tuning.Tuner(stage.endpoint, control, rules, stage.labels())
-        progress = Progress()
-        for partition in stage.partitions:
-            gathering = Gathering(stage.records, stage.history, partition, stage.span, partial(progress, partition))
-            for block in gathering.blocks():
-                tuner.take(block)
+        for _, _, block in stage.blocks(Progress()):
+            tuner.take(block)
         if tuner.rows < FEWEST_TO_TUNE:
             raise SettingsError(
                 f"{tuner.rows} labelled and compared requests in this span: {FEWEST_TO_TUNE} are needed"

@@ -40,14 +40,14 @@ def figures(kind: str, outputs: Floats, labels: Float64s, blocks: TimeBlocks) ->
         return {
             "auc": _auc(said, labels == 1, blocks),
             "brier": _mean((said - labels) ** 2, blocks),
-            "log_loss": _mean(_nats(np.where(labels == 1, said, 1 - said)), blocks),
+            "log_loss": _mean(nats(np.where(labels == 1, said, 1 - said)), blocks),
         }
     if kind == "multiclass":
         classes = labels.astype(np.int64)
         of_truth = outputs[np.arange(len(labels)), classes].astype(np.float64)
         return {
             "accuracy": _mean((np.argmax(outputs, axis=1) == classes).astype(np.float64), blocks),
-            "log_loss": _mean(_nats(of_truth), blocks),
+            "log_loss": _mean(nats(of_truth), blocks),
         }
     errors = outputs[:, 0].astype(np.float64) - labels
     square = _mean(errors**2, blocks)
@@ -59,7 +59,8 @@ def difference(one: Figure, other: Figure) -> Figure:
     return lambda weights: one(weights) - other(weights)
 
 
-def _nats(probabilities: Float64s) -> Float64s:
+def nats(probabilities: Float64s) -> Float64s:
+    """What each true outcome cost that was given this probability."""
     losses: Float64s = -np.log(np.clip(probabilities, CLIP, 1 - CLIP))
     return losses
 

@@ -25,6 +25,7 @@ from pydantic import (
 from rendezvous.settings import Endpoint, SettingsError
 
 CARD_FILE = "card.json"
+REFERENCE_FILE = "reference.json"
 VERSION_DIGITS = 12
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -144,6 +145,9 @@ class Card(_Document):
     code_sha256: Sha256
     created_utc: datetime
     notes: str = ""
+    reference_sha256: Sha256 | None = Field(
+        default=None, description="of reference.json beside it: what the monitor compares with"
+    )
     history: History | None = Field(default=None, description="of a model that a retraining job has made")
 
     @model_validator(mode="after")
@@ -155,10 +159,10 @@ class Card(_Document):
 
 
 def load_card(folder: Path) -> Card:
-    """Read `folder`/card.json and verify the artefact beside it.
+    """Read `folder`/card.json and verify the artefact beside it, and the reference where there is one.
 
     Raises:
-        CardError: when either is missing, or the artefact is not the one that the card describes.
+        CardError: when one of them is missing, or is not the one that the card describes.
     """
     path = folder / CARD_FILE
     try:
@@ -170,19 +174,25 @@ def load_card(folder: Path) -> Card:
             f"{'.'.join(str(part) for part in fault['loc']) or 'card'}: {fault['msg']}" for fault in error.errors()
         )
         raise CardError(f"{path}: not a valid card: {faults}. {_what_to_do(folder)}") from error
-    artefact = folder / card.artefact
+    _verify(folder / card.artefact, card.sha256, folder)
+    if card.reference_sha256 is not None:
+        _verify(folder / REFERENCE_FILE, card.reference_sha256, folder)
+    return card
+
+
+def _verify(path: Path, digest: str, folder: Path) -> None:
+    """See that a file is the one that the card in `folder` describes."""
     try:
-        found = sha256(artefact.read_bytes()).hexdigest()
+        found = sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise CardError(
-            f"{artefact}: the card's artefact is not readable ({error.strerror}). {_what_to_do(folder)}"
+            f"{path}: named by its card, and not readable ({error.strerror}). {_what_to_do(folder)}"
         ) from error
-    if found != card.sha256:
+    if found != digest:
         raise CardError(
-            f"{artefact}: changed since its card was written: sha256 {found[:VERSION_DIGITS]}…, the card says "
-            f"{card.version}…. {_what_to_do(folder)}"
+            f"{path}: changed since its card was written: sha256 {found[:VERSION_DIGITS]}…, the card says "
+            f"{digest[:VERSION_DIGITS]}…. {_what_to_do(folder)}"
         )
-    return card
 
 
 def check_card(endpoint: Endpoint, name: str, card: Card, folder: Path) -> None:

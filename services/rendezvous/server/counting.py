@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection
 
-from rendezvous.messages import Reason
+from rendezvous.messages import DeadLetter, Reason
 from rendezvous.registry.state import Control
 from rendezvous.server.hearing import Heard
 from rendezvous.server.outcomes import Verdicts
@@ -42,17 +42,28 @@ def count_scores(metrics: ServerMetrics, heard: Heard) -> None:
         _logger.warning("scores of %s are of no use, and too many: not read for a second", _name(writer))
 
 
+def count_letter(metrics: ServerMetrics, letter: DeadLetter) -> None:
+    """A dead letter, and what it is about."""
+    metrics.buried(letter.reason)
+    _logger.info(
+        "dead letter: %s %s-%d@%d: %s", letter.reason, letter.topic, letter.partition, letter.offset, letter.detail
+    )
+
+
 def _name(writer: bytes) -> str:
     """Writers are deployed versions, or strangers all together: not a label that an outsider chooses."""
     return writer.decode() or "stranger"
 
 
-def show_partitions(metrics: ServerMetrics, owned: Collection[Partition], control: Control) -> None:
-    """What is owned now, who is passed by there, and who rests; and how far control was read."""
+def show_partitions(metrics: ServerMetrics, owned: Collection[Partition], under_way: int, control: Control) -> None:
+    """What is owned now, who is passed by there, and who rests; and how far control was read.
+
+    under_way: partitions that are ours and not taken up yet.
+    """
     metrics.control.set(control.position)
     metrics.in_flight.set(sum(partition.in_flight for partition in owned))
     metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
-    metrics.partitions.labels("held").set(sum(not partition.live for partition in owned))
+    metrics.partitions.labels("held").set(under_way + sum(not partition.live for partition in owned))
     numbers = [partition.number for partition in owned]
     passed_by = Counter(model for number in numbers for model, _ in control.suspended.get(number, ()))
     for model in {model for model, _ in control.versions}:

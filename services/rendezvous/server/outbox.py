@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from rendezvous.log.records import Committed, Source
+from rendezvous.log.records import Committed, Source, Transactor
 from rendezvous.messages import Comparisons, DeadLetter
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
@@ -18,11 +18,15 @@ class Outbox(Protocol):
     def undelivered(self) -> int:
         """Records that were handed over and whose fate is not known."""
 
-    def gained(self, numbers: Sequence[int]) -> None:
-        """Partitions were assigned; called before anything of them is read.
+    def fence(self, number: int) -> Transactor | None:
+        """A partition was assigned; called beside the loop, before anything of it is read.
 
-        From here on nothing that a predecessor sent appears in the log any more, where this can be had.
+        From here on nothing that a predecessor sent appears in the log any more, where this can be had. Returns what
+        sends for this partition alone, if there is such a thing: for `gained`, or to be closed.
         """
+
+    def gained(self, number: int, by: Transactor | None) -> None:
+        """A partition is taken up; `by`: what `fence` returned for it."""
 
     def answer(self, partition: Partition, verdicts: Verdicts) -> None:
         """Send a tick's answers and its decision."""

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source
-from rendezvous.messages import Comparisons, DeadLetter, Message, Request, Response
+from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source, Transactor
+from rendezvous.messages import Comparisons, DeadLetter, Request, Response
 from rendezvous.server.outbox import position
 from rendezvous.server.outcomes import Verdicts
+from rendezvous.server.outstanding import Address, Outstanding
 from rendezvous.server.partition import Partition
 from rendezvous.server.replies import (
     FOREVER_US,
     NEVER_US,
     PARK_US,
-    Address,
     Addressed,
     Parking,
     Refusal,
@@ -31,56 +30,6 @@ LETTERS_BYTES = 64 * 1024 * 1024
 since a full queue makes the server stand still, and no answer leaves."""
 PARKED_LOOK_S = 0.01
 """Between two looks, while a flush waits for a cluster to say which topics are there."""
-
-_logger = logging.getLogger(__name__)
-
-
-class Outstanding:
-    """Answers sent and not reported, by destination: one that takes none must not fill the producer's queue for all.
-
-    An application that names no partition has its whole topic as one destination.
-    """
-
-    RECORDS = 10_000
-    """For one destination. One that is well has a few dozen under way; a dead one keeps each for 30 s."""
-    BYTES = 8 * 1024 * 1024
-    """For one destination: 800 bytes for each of those, three times a usual answer."""
-    ALL_RECORDS = 100_000
-    """Half of the producer's queue (`queue.buffering.max.messages`), so that its own bound is never met."""
-    ALL_BYTES = 128 * 1024 * 1024
-    """Half of `queue.buffering.max.kbytes`."""
-
-    def __init__(self) -> None:
-        self._destinations: dict[Address, list[int]] = {}
-        self.records = 0
-        self.bytes = 0
-
-    def full(self, address: Address, size: int) -> str | None:
-        """Why no further answer of `size` bytes is sent there, or None."""
-        records, used = self._destinations.get(address, (0, 0))
-        if records >= self.RECORDS or used + size > self.BYTES:
-            return f"{records} answers ({used} bytes) are sent and not taken there"
-        if self.records >= self.ALL_RECORDS or self.bytes + size > self.ALL_BYTES:
-            return f"{self.records} answers ({self.bytes} bytes) are sent and not taken, to all reply topics"
-        return None
-
-    def add(self, address: Address, size: int) -> None:
-        """An answer is sent."""
-        destination = self._destinations.setdefault(address, [0, 0])
-        destination[0] += 1
-        destination[1] += size
-        self.records += 1
-        self.bytes += size
-
-    def reported(self, address: Address, size: int) -> None:
-        """It has arrived, or never will."""
-        destination = self._destinations[address]
-        destination[0] -= 1
-        destination[1] -= size
-        self.records -= 1
-        self.bytes -= size
-        if not destination[0]:
-            del self._destinations[address]
 
 
 class Publisher:
@@ -99,7 +48,7 @@ class Publisher:
         source: Source,
         answers: Sink,
         records: Sink,
-        on_letter: Callable[[str], None],
+        on_letter: Callable[[DeadLetter], None],
         topic_id: str,
     ) -> None:
         self._source = source
@@ -118,8 +67,11 @@ class Publisher:
         self._letters_bytes = 0
         self.failed: str | None = None
 
-    def gained(self, numbers: Sequence[int]) -> None:
-        """See `Outbox.gained`: here a predecessor that lives is only asked, by the group, to stop."""
+    def fence(self, number: int) -> None:
+        """See `Outbox.fence`: here a predecessor that lives is only asked, by the group, to stop."""
+
+    def gained(self, number: int, by: Transactor | None) -> None:
+        """See `Outbox.gained`: all partitions share these producers."""
 
     def entitled(self, partitions: Iterable[Partition]) -> bool:
         """See `Outbox.entitled`: the group takes positions only from a member of its present generation."""
@@ -128,11 +80,11 @@ class Publisher:
 
     @property
     def undelivered(self) -> int:
-        """Records that were handed over and whose fate is not known."""
+        """See `Outbox.undelivered`."""
         return self._reports + self._parking.parked
 
     def answer(self, partition: Partition, verdicts: Verdicts) -> None:
-        """Send a tick's answers, and its decision when the last of them is delivered.
+        """See `Outbox.answer`; the decision is sent when the last of the answers is delivered.
 
         Answers whose topic is not known yet follow later, with a decision of their own.
         """
@@ -160,9 +112,8 @@ class Publisher:
             if error is None:
                 batch.one_less()
             elif error == TIMED_OUT and address.topic == self._responses:
-                self._fail(
-                    f"{address.topic}: {error}"
-                )  # ours: the cluster is away, and a letter would not arrive either
+                # ours: the cluster is away, and a letter would not arrive either
+                self._fail(f"{address.topic}: {error}")
             else:
                 self._refuse(request, response, Refusal(f"{address.topic}: {error}"), batch)
 
@@ -183,29 +134,24 @@ class Publisher:
         # of a partition that is gone too: the answers are there, and a successor that has not read decisions to their
         # end yet leaves them alone. Nor are answers that wait in the queue then taken back: after an outage they are
         # the first to arrive, and the client could only purge all partitions' at once
-        self._own(
-            "decisions",
-            partition.number,
-            verdicts.decisions,
-            lambda position: partition.decided(verdicts.decisions.offsets, position),
-        )
+        offsets = verdicts.decisions.offsets
+        value = encode(verdicts.decisions)
+        self._hand_over("decisions", partition.number, value, lambda place: partition.decided(offsets, place))
 
     def compare(self, partition: Partition, comparisons: Comparisons) -> None:
-        """Send the comparisons of closed mailboxes."""
-        self._own("comparisons", partition.number, comparisons, lambda _: partition.compared(comparisons.offsets))
+        """See `Outbox.compare`."""
+        value = encode(comparisons)
+        self._hand_over("comparisons", partition.number, value, lambda _: partition.compared(comparisons.offsets))
 
     def letter(self, letter: DeadLetter, partition: Partition | None) -> None:
-        """Send a dead letter; `partition` owes it for the letter's offset."""
+        """See `Outbox.letter`."""
         if partition is None:
             self._letter_out(letter, lambda _: None)
         else:
             self._letter_out(letter, lambda _: partition.buried(letter.offset))
 
     def _letter_out(self, letter: DeadLetter, done: Callable[[int], None]) -> None:
-        self._on_letter(letter.reason)
-        _logger.info(
-            "dead letter: %s %s-%d@%d: %s", letter.reason, letter.topic, letter.partition, letter.offset, letter.detail
-        )
+        self._on_letter(letter)
         if self._letters_bytes > LETTERS_BYTES:
             letter = replace(letter, headers=(), key=None, value=b"")
         value = encode(letter)
@@ -216,9 +162,6 @@ class Publisher:
             done(position)
 
         self._hand_over("dead-letters", None, value, buried)
-
-    def _own(self, topic: str, number: int, message: Message, done: Callable[[int], None]) -> None:
-        self._hand_over(topic, number, encode(message), done)
 
     def _hand_over(self, topic: str, number: int | None, value: bytes, done: Callable[[int], None]) -> None:
         """Send to one of our topics; `done` gets the record's position."""

@@ -13,6 +13,7 @@ from rendezvous.envelope import CONTENT_TYPE
 from rendezvous.log.records import Headers
 from rendezvous.messages import DeadLetter, DeadLetterReason, Reason, Request, Response
 from rendezvous.server.outcomes import Verdicts
+from rendezvous.server.outstanding import Address
 from rendezvous.server.partition import Partition
 from rendezvous.server.plan import MS_US, set_bits
 from rendezvous.settings import Endpoint
@@ -26,13 +27,6 @@ MAX_PARKED = 10_000
 
 NEVER_US, FOREVER_US = 0, 1 << 62
 """Times by which nothing, and everything, has waited too long."""
-
-
-class Address(NamedTuple):
-    """Where an answer goes; any partition when it is None."""
-
-    topic: str
-    partition: int | None
 
 
 class Refusal(NamedTuple):

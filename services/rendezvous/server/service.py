@@ -16,8 +16,8 @@ from rendezvous.server.intake import Intake, dead_letter, undecodable
 from rendezvous.server.outbox import Outbox, committed
 from rendezvous.server.partition import Partition
 from rendezvous.server.podium import Podium
-from rendezvous.server.recovery import take_over
 from rendezvous.server.steering import Steering
+from rendezvous.server.succession import Successions
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ServerMetrics
 from rendezvous.wire import Codec
@@ -28,7 +28,7 @@ ms a request with its dead letter; what NumPy costs a turn is by then spread ove
 IDLE_US = 50_000
 """The longest wait for a record: how late a close or a commit may be."""
 REPORT_US = 2_000
-"""The longest wait while deliveries are under way: their reports release decisions and commits."""
+"""The longest wait while deliveries or take-overs are under way: their reports release decisions and commits."""
 CLOSE_EVERY_US = 50_000
 """Comparisons are for the monitor, which is in no hurry: larger records cost less."""
 COMMIT_EVERY_US = 500_000
@@ -59,14 +59,13 @@ class Service:
         clock_us: Callable[[], int],
         steady_us: Callable[[], int],
         metrics: ServerMetrics,
-        topic_id: str,
+        successions: Successions,
     ) -> None:
         self._endpoint = endpoint
         self._source = source
         self._clock_us = clock_us
         self._steady_us = steady_us
         self._metrics = metrics
-        self._topic_id = topic_id
         self._requests_topic = endpoint.topic("requests")
         self._scores_topic = endpoint.topic("scores")
         self._control_topic = endpoint.topic("control")
@@ -83,6 +82,7 @@ class Service:
         self._held = False
         self._steering = Steering(endpoint, source.read(self._control_topic, 0, 0, uncommitted=True), BY)
         podium.show(self._steering.control)
+        self._successions = successions
         self._follows = False
         self._turned_us = steady_us()
         self._sure = True
@@ -100,7 +100,7 @@ class Service:
         A member without partitions is ready: it takes over when another one goes. Whoever lost all of them to its
         session's end is not, until the group has taken it in again.
         """
-        well = self._joined and self._sure and not self._in_doubt
+        well = self._joined and self._sure and not self._in_doubt and not self._successions.under_way
         return well and all(partition.live for partition in self._partitions.values())
 
     @property
@@ -114,6 +114,8 @@ class Service:
         Raises:
             LogError: the log failed beyond repair; a restart resumes where this one stopped.
         """
+        if self._sure:
+            self._take_up()
         # in doubt only one: the callbacks run all the same, and what is not taken yet stays little
         self._untaken += self._source.poll(MAX_RECORDS if self._sure else 1, self._patience_us(longest_us) / 1e6)
         if not self._entitled():
@@ -153,6 +155,7 @@ class Service:
                 "%s: away for %.1f s: asking the group for its partitions", self._requests_topic, away_us / 1e6
             )
             self._sure = False
+            self._successions.doubt()
         if not self._sure:
             self._sure = self._outbox.entitled(self._partitions.values())
             if self._sure:
@@ -164,7 +167,7 @@ class Service:
             return DOUBT_US
         if self._steering.behind:
             return 0
-        if self._outbox.undelivered:
+        if self._outbox.undelivered or self._successions.under_way:
             longest_us = min(longest_us, REPORT_US)
         due_us = min((p.next_due_us for p in self._partitions.values() if p.live), default=None)
         if due_us is not None:
@@ -240,7 +243,7 @@ class Service:
         for event in self._steering.say(owned, now_us):
             self._podium.tell(event)
         self._metrics.undelivered.set(self._outbox.undelivered)
-        show_partitions(self._metrics, owned, self._steering.control)
+        show_partitions(self._metrics, owned, self._successions.under_way, self._steering.control)
 
     def _bury_unreadable(self, partition: Partition, comparisons: Comparisons, now_us: int) -> None:
         appended = dict(zip(comparisons.offsets.tolist(), comparisons.appended_us.tolist(), strict=True))
@@ -259,35 +262,45 @@ class Service:
             _logger.warning("%s: %d more refused", self._control_topic, len(refusals) - TOLD_REFUSALS)
         self._metrics.refused.inc(len(refusals))
         self._podium.show(self._steering.control)
-        for number, partition in self._partitions.items():
-            plan = self._steering.plan(number)
-            if plan.changes(partition.plan):
-                partition.adopt(plan)
-                _logger.info(
-                    "%s-%d: policy %s from control %d", self._requests_topic, number, plan.policy, plan.control
-                )
+        for number in self._partitions:
+            self._adopt(number)
+
+    def _adopt(self, number: int) -> None:
+        plan, partition = self._steering.plan(number), self._partitions[number]
+        if plan.changes(partition.plan):
+            partition.adopt(plan)
+            _logger.info("%s-%d: policy %s from control %d", self._requests_topic, number, plan.policy, plan.control)
 
     # ------------------------------------------------------------------------------------------- who owns what
 
     def assigned(self, partitions: Sequence[int]) -> list[Start]:
-        """Partitions were gained: learn what their predecessor left, and read on from there."""
+        """Partitions were gained: begin to learn what their predecessor left."""
         starts = [] if self._follows else [Start(self._control_topic, 0, self._steering.control.position)]
         self._follows = True
-        self._outbox.gained(partitions)
         if starts:
             self._source.bounds(self._control_topic, 0)  # asks for its leader: librdkafka would look once a second
         for number in partitions:
-            plan = self._steering.gained(number)
-            takeover = take_over(self._source, self._endpoint, plan, number, self._topic_id)
+            self._successions.begin(number, self._steering.gained(number))
+        self._joined = True
+        return starts
+
+    def _take_up(self) -> None:
+        """Partitions whose predecessor's word is read are held from now on: read on from there."""
+        heirs, again = self._successions.ended()
+        self._in_doubt.update(again)
+        starts = []
+        for number, plan, takeover, by in heirs:
             _logger.info(
                 "%s-%d: taken over at %d of %d", self._requests_topic, number, takeover.requests, takeover.requests_end
             )
             self._partitions[number] = Partition(plan, number, takeover, self._endpoint.fallback)
+            self._adopt(number)
+            self._outbox.gained(number, by)
             starts.append(Start(self._requests_topic, number, takeover.requests))
             starts.append(Start(self._scores_topic, number, takeover.scores))
-        self._held = True
-        self._joined = True
-        return starts
+        if starts:
+            self._held = True
+            self._source.reread(starts)
 
     def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
         """Partitions go away: what is under way is finished and committed, unless they are lost already."""
@@ -295,6 +308,7 @@ class Service:
         if not lost:
             self._outbox.finish(self._partitions, FLUSH_S)
         for number in partitions:
+            self._successions.end(number, 0.0 if lost else FLUSH_S)
             _logger.info("%s-%d: %s", self._requests_topic, number, "lost" if lost else "given away")
         self._in_doubt.difference_update(partitions)
         self._forget(partitions)
@@ -322,4 +336,4 @@ class Service:
             held = {number: committed(self._source, self._requests_topic, number)}
             if self._source.still_member(self._requests_topic, held):
                 self._in_doubt.discard(number)
-                self._source.reread(self.assigned([number]))
+                self._successions.begin(number, self._steering.gained(number))

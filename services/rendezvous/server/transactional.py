@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -25,12 +24,12 @@ from rendezvous.log.records import Bundle, Committed, Outcome, Outgoing, Source,
 from rendezvous.messages import Comparisons, DeadLetter, Message
 from rendezvous.server.outbox import committed, position
 from rendezvous.server.outcomes import Verdicts
+from rendezvous.server.outstanding import Address
 from rendezvous.server.partition import Partition
 from rendezvous.server.replies import (
     FOREVER_US,
     NEVER_US,
     PARK_US,
-    Address,
     Addressed,
     Parking,
     Refusal,
@@ -76,7 +75,7 @@ class TransactionalOutbox:
         source: the member of the group.
         partitions: how many partitions a reply topic has, None while that is not known.
         transactor: makes the producer of a transactional id, and fences its predecessor.
-        on_letter: told of each dead letter's reason.
+        on_letter: told of each dead letter.
         topic_id: of the requests topic.
     """
 
@@ -86,7 +85,7 @@ class TransactionalOutbox:
         source: Source,
         partitions: Callable[[str], int | None],
         transactor: Callable[[str], Transactor],
-        on_letter: Callable[[str], None],
+        on_letter: Callable[[DeadLetter], None],
         topic_id: str,
     ) -> None:
         self._name = endpoint.name
@@ -106,11 +105,15 @@ class TransactionalOutbox:
         """See `Outbox.undelivered`."""
         return self._parking.parked + sum(len(desk.handed) + len(desk.gathered) for desk in self._desks.values())
 
-    def gained(self, numbers: Sequence[int]) -> None:
-        """See `Outbox.gained`: the predecessor is fenced, and what it left open is aborted."""
-        with ThreadPoolExecutor(max(1, len(numbers))) as pool:  # each waits half a second for its id
-            made = pool.map(self._transactor, [f"{self._name}-{number}" for number in numbers])
-            self._desks |= {number: _Desk(transactor) for number, transactor in zip(numbers, made, strict=True)}
+    def fence(self, number: int) -> Transactor:
+        """See `Outbox.fence`: what the predecessor left open is aborted; this waits for the cluster."""
+        return self._transactor(f"{self._name}-{number}")
+
+    def gained(self, number: int, by: Transactor | None) -> None:
+        """See `Outbox.gained`."""
+        if by is None:
+            raise ValueError(f"partition {number} was not fenced")
+        self._desks[number] = _Desk(by)
 
     def entitled(self, partitions: Iterable[Partition]) -> bool:
         """See `Outbox.entitled`: asked with what is committed already, for what is not is a guess.
@@ -133,7 +136,6 @@ class TransactionalOutbox:
         answers = responses(verdicts, partition.number)
         for request, response, address in zip(verdicts.requests, answers, addresses, strict=True):
             target = self._alive(address, verdicts.decisions.decided_us)
-
             letter = partial(self._replies.letter, request, response)
             if isinstance(target, Refusal):
                 self.letter(letter(target), None)
@@ -165,10 +167,7 @@ class TransactionalOutbox:
             partition.buried(letter.offset)
 
     def _buried(self, letter: DeadLetter) -> _Item:
-        self._on_letter(letter.reason)
-        _logger.info(
-            "dead letter: %s %s-%d@%d: %s", letter.reason, letter.topic, letter.partition, letter.offset, letter.detail
-        )
+        self._on_letter(letter)
         return _Item(Outgoing(self._topics["dead-letters"], None, encode(letter)), None)
 
     def _own(self, partition: Partition, topic: str, message: Message) -> _Desk:

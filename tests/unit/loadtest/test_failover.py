@@ -24,7 +24,6 @@ from loadtest.failover.report import (
 from loadtest.failover.stage import live_partitions
 from rendezvous.messages import Reason
 from rendezvous.scoring.card import load_card
-from rendezvous.settings import SettingsError
 from rendezvous.telemetry import ServerMetrics, Telemetry
 
 DEADLINE_MS = 500.0
@@ -298,20 +297,14 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------ what it runs
 
 
-def test_the_endpoint_is_one_that_services_accept(tmp_path: Path) -> None:
-    """Four partitions, a champion before all others, every model with its card."""
-    endpoint = home.write_home(tmp_path, "default")
+@pytest.mark.parametrize("mode", home.MODES)
+def test_the_endpoint_is_one_that_services_accept(mode: str, tmp_path: Path) -> None:
+    """Of each mode: four partitions, a champion before all others, every model with its card."""
+    endpoint = home.write_home(tmp_path, mode)
+    assert endpoint.exactly_once is (mode == EXACTLY_ONCE)
     assert endpoint.topics.partitions == home.PARTITIONS
     assert endpoint.schedule[0].models == ("champion",)
     assert len({load_card(endpoint.folder / model).version for model in endpoint.models}) == len(endpoint.models)
-
-
-def test_a_mode_that_endpoints_do_not_know_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And nothing is started for it."""
-    monkeypatch.setattr(home, "KNOWN", home.KNOWN - {EXACTLY_ONCE})
-    assert home.known_modes() == ("default",)
-    with pytest.raises(SettingsError, match="--mode exactly_once: endpoint documents know no `exactly_once`"):
-        home.check_modes(("default", EXACTLY_ONCE))
 
 
 def test_live_partitions_are_read_from_a_servers_page() -> None:

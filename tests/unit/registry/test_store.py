@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from homes import rewrite_model, write_home
+from homes import write_home
+from loadtest.plain import write_model
 from registers import AUTHOR, control_after
 from rendezvous.registry.changes import change_of_state, deployment
 from rendezvous.registry.events import State
@@ -56,7 +57,7 @@ def test_what_is_kept_stays_as_it_is(of: Endpoint) -> None:
 def test_a_new_artefact_is_another_version(of: Endpoint) -> None:
     """Beside the old one."""
     first = store(of, "quick").version
-    rewrite_model(of, "quick", "def score(columns):\n    return columns['x'] * 2\n")
+    write_model(of, "quick", "def score(columns):\n    return columns['x'] * 2\n")
     second = store(of, "quick").version
     assert first != second
     assert {path.name for path in folder_of(of, ("quick", first)).parent.iterdir()} == {first, second}
@@ -86,7 +87,7 @@ def test_training_that_goes_on_while_it_is_copied_leaves_no_version(
 
     def swapped(source: Path, target: Path) -> None:
         monkeypatch.setattr(shutil, "copyfile", copyfile)
-        rewrite_model(of, "quick", "def score(columns):\n    return columns['x'] * 3\n")
+        write_model(of, "quick", "def score(columns):\n    return columns['x'] * 3\n")
         copyfile(source, target)
 
     monkeypatch.setattr(shutil, "copyfile", swapped)

@@ -27,9 +27,9 @@ from rendezvous.server import service as service_module
 from rendezvous.server import steering, transactional
 from rendezvous.server.columns import Columns
 from rendezvous.server.ledger import Ledger
+from rendezvous.server.outstanding import Outstanding
 from rendezvous.server.partition import Partition
 from rendezvous.server.plan import plan_for
-from rendezvous.server.publishing import Outstanding
 from rendezvous.server.recovery import take_over
 from rendezvous.server.service import Service
 from rendezvous.server.transactional import TransactionalOutbox
@@ -129,7 +129,7 @@ def commit_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def forget_the_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes over without what the predecessor decided."""
-    monkeypatch.setattr("rendezvous.server.service.take_over", lambda *where: replace(take_over(*where), decided={}))
+    monkeypatch.setattr("rendezvous.server.succession.take_over", lambda *where: replace(take_over(*where), decided={}))
 
 
 def resume_after_the_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +228,7 @@ def forget_reports(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 MUTANTS = {
-    commit_without_waiting: "every request is answered",
+    commit_without_waiting: "every request is answered|never compared",
     forget_the_decisions: "answered twice",
     resume_after_the_decisions: "answered twice",
     decide_before_the_report: "every request is answered",

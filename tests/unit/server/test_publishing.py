@@ -22,8 +22,9 @@ from rendezvous.messages import (
 )
 from rendezvous.server.intake import MAX_DEAD_BYTES, Fault, dead_letter
 from rendezvous.server.outcomes import Verdicts
+from rendezvous.server.outstanding import Outstanding
 from rendezvous.server.partition import Partition, Takeover
-from rendezvous.server.publishing import LETTERS_BYTES, Outstanding, Publisher
+from rendezvous.server.publishing import LETTERS_BYTES, Publisher
 from rendezvous.server.replies import MAX_PARKED, PARK_US, responses
 from rendezvous.wire import decode
 
@@ -53,7 +54,7 @@ class Desk:
         self.endpoint = endpoint(topics={"partitions": 2, "reply_prefixes": ["replies."]})
         self.plan = plan_of(self.endpoint)
         self.partition = Partition(self.plan, NUMBER, Takeover(0, 0, 0, 0, 0, {}))
-        self.letters: list[str] = []
+        self.letters: list[DeadLetter] = []
         self.publisher = self.new(self.sink, self.sink)
 
     def new(self, answers: MemorySink, records: MemorySink) -> Publisher:
@@ -305,7 +306,7 @@ def test_a_reply_address_that_cannot_be_is_refused(topic: str, partition: int | 
     assert (letter.reason, letter.offset, letter.partition) == (DeadLetterReason.REPLY_REFUSED, 0, NUMBER)
     assert letter.topic == "tests.requests"
     assert words in letter.detail
-    assert desk.letters == [DeadLetterReason.REPLY_REFUSED]
+    assert [letter.reason for letter in desk.letters] == [DeadLetterReason.REPLY_REFUSED]
     desk.publisher.finish({}, 1.0)
     assert desk.decisions() == [[0]]
     changed = {place[0] for place, records in desk.log.records.items() if len(records) != before.get(place, 0)}
@@ -398,7 +399,7 @@ def test_a_letter_is_counted_by_reason_and_settles_its_debt() -> None:
     desk.partition.dead_letter(0)
     found = Record("tests.requests", NUMBER, 0, 5, None, b"v", ())
     desk.publisher.letter(dead_letter(found, Fault("no_id", "d"), desk.clock()), desk.partition)
-    assert desk.letters == ["no_id"]
+    assert [letter.reason for letter in desk.letters] == ["no_id"]
     assert desk.partition.committable == 0
     desk.publisher.turn({}, desk.clock())
     assert desk.partition.committable == 1

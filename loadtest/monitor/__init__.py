@@ -1,0 +1,1 @@
+"""How many requests and labels a second one monitor process keeps up with."""
