@@ -16,6 +16,7 @@ from rendezvous.log import LogError
 from rendezvous.planning import told
 from rendezvous.registry.command_line import add_models
 from rendezvous.replay.command_line import add_replay, add_tune
+from rendezvous.retraining.command_line import add_retrain
 from rendezvous.settings import Environment, SettingsError, environment, load_endpoint
 
 TO_DO = 3
@@ -66,15 +67,19 @@ def _parser() -> argparse.ArgumentParser:
     scorer.add_argument("--model", required=True, help="a model, MODEL/VERSION or an alias; resolved once, at start")
     scorer.add_argument("--version", help="of the model; without it, the one that was deployed last")
     scorer.set_defaults(command=_run_scorer)
+    retrainer = services.add_parser("retrainer", help="decides when to train again, runs jobs, judges what they made")
+    retrainer.set_defaults(command=_run_retrainer)
     archiver = services.add_parser("archiver", help="writes down requests, comparisons and labels, to files")
     archiver.add_argument(
         "--accept-loss", action="store_true", help="go on where the log has deleted what is in no file yet"
     )
     archiver.set_defaults(command=_run_archiver)
-    for service in (server, scorer, archiver):
+    for service in (server, scorer, retrainer, archiver):
         service.add_argument("--endpoint", required=True)
         service.add_argument("--http-host", default="127.0.0.1", help="where /metrics, /healthz and /readyz are shown")
         service.add_argument("--http-port", type=int, default=0, help="a free one without it")
+
+    add_retrain(commands.add_parser("retrain", help="ask for a retraining, list what came of others"), _retrain)
 
     replay = commands.add_parser(
         "replay", help="decide again what was decided; or ask what other rules would have said"
@@ -168,6 +173,23 @@ def _run_server(options: argparse.Namespace, environs: Environment) -> int:
 def _run_scorer(options: argparse.Namespace, environs: Environment) -> int:
     name = options.model if options.version is None else f"{options.model}/{options.version}"
     running.run_scorer(environs, options.endpoint, name, options.http_host, options.http_port)
+    return 0
+
+
+def _run_retrainer(options: argparse.Namespace, environs: Environment) -> int:
+    running.run_retrainer(environs, options.endpoint, options.http_host, options.http_port)
+    return 0
+
+
+def _retrain(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.retraining import commands  # noqa: PLC0415 - services need none of it
+
+    endpoint = load_endpoint(options.endpoint, environs.home)
+    bootstrap = running.bootstrap_of(environs)
+    if options.action == "list":
+        commands.list_events(bootstrap, endpoint, _say)
+    else:
+        commands.ask(bootstrap, endpoint, options.model, options.reason, _say)
     return 0
 
 

@@ -192,7 +192,17 @@ class Endpoint(Document):
                 f"({self.request.max_deadline_ms}): a mailbox would close before its answer is due"
             )
             raise FieldFaultError(message, ("mailbox", "close_ms"))
+        self._check_retraining()
         return self
+
+    def _check_retraining(self) -> None:
+        if self.retraining is None:
+            return
+        if self.retraining.model not in self.models:
+            message = f"names {self.retraining.model!r}; models are {sorted(self.models)}"
+            raise FieldFaultError(message, ("retraining", "model"))
+        if fault := self.retraining.fault(self.monitoring, self.output.kind):
+            raise FieldFaultError(fault[0], ("retraining", *fault[1]))
 
     def _check_names(self) -> None:
         for alias, name in self.aliases.items():

@@ -233,6 +233,27 @@ class MonitorMetrics:
         )
 
 
+class RetrainerMetrics:
+    """What a retrainer counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"rendezvous_retrainer_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"rendezvous_retrainer_{name}", text, registry=registry)
+
+        self.events = counter("events_total", "retrain events written by the owner's rules")
+        self.jobs = counter("jobs_total", "jobs that ended, by outcome", "outcome")
+        self.verdicts = counter("verdicts_total", "verdicts written, by ruling", "ruling")
+        self.unreadable = counter("unreadable_total", "records on accuracy, drift or retrain that could not be read")
+        self.leads = gauge("leads", "1 when this process works, 0 when it stands by for another one")
+        self.running = gauge("running_jobs", "jobs under way: 0 or 1")
+        self.settled = gauge(
+            "settled_timestamp_seconds", "event time of the newest closing of a block that was looked at"
+        )
+
+
 class ClientMetrics:
     """What a client counts."""
 

@@ -73,7 +73,7 @@ def chains(files: Iterable[Held]) -> dict[tuple[str, int], tuple[Held, ...]]:
             if after.first < before.end:
                 raise ArchiveError(
                     f"{topic}-{partition}: {before.path} and {after.path} both hold offset {after.first}: "
-                    "two archivers wrote without a group between them, or a file was copied here. Move one of them elsewhere"
+                    "two archivers wrote without a group between them, or a file was copied here. Move one elsewhere"
                 )
             if after.first > before.end:
                 raise ArchiveError(

@@ -19,7 +19,7 @@ from typing import Any, Self
 PARTS = (0.25, 0.5, 0.9)
 """Of the wealth, that are bet on each block."""
 SCALE = 2.0
-"""Root mean squares of the blocks before; one block in twenty is larger. On the flights 2 decides sooner than 3 or 4."""
+"""Root mean squares of the blocks before; one block in 20 is larger. On the flights 2 decides sooner than 3 or 4."""
 UNTOUCHED = 2
 """Blocks that only tell the scale."""
 

@@ -9,15 +9,15 @@ from rendezvous import topics
 from rendezvous.log import bounds_of
 from rendezvous.registry import changes, shown
 from rendezvous.registry.cache import Cache
+from rendezvous.registry.checking import checks_of, within_ms
 from rendezvous.registry.control import ControlLog
 from rendezvous.registry.deploy import author, deploy
 from rendezvous.registry.events import ControlEvent, State
-from rendezvous.registry.evidence import Check, checks, evidence, shortfalls, step_end_ms
+from rendezvous.registry.evidence import Check, evidence, shortfalls
 from rendezvous.registry.naming import RegistryError, named, written
 from rendezvous.registry.recent import recent_comparisons
 from rendezvous.registry.state import Control, Pair
 from rendezvous.registry.store import stored
-from rendezvous.rules import Rules
 from rendezvous.scoring.card import Card
 from rendezvous.settings import Endpoint
 
@@ -78,9 +78,9 @@ class Desk:
     def list_versions(self) -> None:
         """Every version in a line."""
         control = self.control()
-        limits, within_ms = self.endpoint.promotion, self._within_ms(control, changes.CHAMPION)
+        limits, in_time_ms = self.endpoint.promotion, within_ms(self.endpoint, control, changes.CHAMPION)
         comparisons = recent_comparisons(self.bootstrap, self.endpoint, limits.requests)
-        found = {pair: evidence(comparisons, pair, within_ms, limits.requests) for pair in control.deployed}
+        found = {pair: evidence(comparisons, pair, in_time_ms, limits.requests) for pair in control.deployed}
         for line in shown.listing(control, found):
             self.say(line)
 
@@ -147,11 +147,4 @@ class Desk:
         self.write(control, *events)
 
     def _checks(self, control: Control, pair: Pair, alias: str) -> list[Check]:
-        limits = self.endpoint.promotion
-        comparisons = recent_comparisons(self.bootstrap, self.endpoint, limits.requests)
-        found = evidence(comparisons, pair, self._within_ms(control, alias), limits.requests)
-        return checks(control, pair, found, limits, author().at_us)
-
-    def _within_ms(self, control: Control, alias: str) -> int:
-        rules: Rules = control.rules or self.endpoint.rules
-        return step_end_ms(rules, alias)
+        return checks_of(self.bootstrap, self.endpoint, control, pair, alias, author().at_us)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from rendezvous.registry.events import Quality
+from rendezvous.registry.events import Quality, Verdict
 from rendezvous.registry.evidence import Check, Evidence
 from rendezvous.registry.state import Control, Pair, Taken
 from rendezvous.scoring.card import Card
@@ -54,6 +54,7 @@ def page(
         ("sha256", version.sha256),
         *([("card", card)] if isinstance(card, str) else _of_card(card)),
         ("now", _figures(quality) if quality else "no quality is published yet"),
+        *([("verdict", _judged(control.verdicts[pair]))] if pair in control.verdicts else []),
         *(("met" if result.met else "NOT MET", f"{result.name}: {result.finding}") for result in results),
         *(("hand-off", _handed_off(taken)) for taken in control.hand_offs if _concerns(taken, pair)),
     ]
@@ -95,6 +96,10 @@ def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _figures(figures: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in figures.items()) or "no figures"
+
+
+def _judged(verdict: Verdict) -> str:
+    return f"{moment(verdict.at_us)} {verdict.rule}: {verdict.ruling} by {verdict.by}: {verdict.evidence}"
 
 
 def _concerns(taken: Taken, pair: Pair) -> bool:

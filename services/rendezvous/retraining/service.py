@@ -1,0 +1,354 @@
+"""The retrainer's shell: reads what the monitor found, writes events, runs their jobs, judges candidates.
+
+One retrainer of an endpoint works: whoever has the one partition of `<endpoint>.retrain` in the group
+`<endpoint>.retrainer`; others stand by. It keeps nothing of its own: when it gets the partition it reads accuracy,
+drift, retrain and control from their beginning, and what they say together is its state. It does one thing at a time,
+and the next one only when it has read back what it wrote.
+
+A retrainer that was frozen, and has lost its place without knowing, is asked by the group before it writes; what slips
+through all the same is harmless: of two events or outcomes with one key the first stands, a hand-off whose writer had
+not seen the last one is refused by every reader.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rendezvous.log.records import Committed, LogError, Record, Sink, Source, Start
+from rendezvous.messages import Message
+from rendezvous.monitoring.findings import Accuracy, Alarm, Contest, Drift
+from rendezvous.registry.changes import Author
+from rendezvous.registry.events import ControlEvent, Ruling
+from rendezvous.registry.naming import RegistryError
+from rendezvous.registry.state import Control, Pair
+from rendezvous.retraining.events import Retrained, RetrainEvent
+from rendezvous.retraining.jobs import Jobs, Running
+from rendezvous.retraining.ledger import Heard, Ledger
+from rendezvous.retraining.limits import RetrainingLimits
+from rendezvous.retraining.triggers import Surroundings, due
+from rendezvous.retraining.verdicts import Judgement, hand_off_for, judgements, proposes, set_aside
+from rendezvous.retraining.weighing import weights
+from rendezvous.settings import Endpoint
+from rendezvous.telemetry import RetrainerMetrics
+from rendezvous.wire import WireError, decode_any, encode, name_of
+
+TOPICS = ("accuracy", "drift", "retrain", "control")
+"""What is read, from the beginning; each has one partition."""
+FINDINGS: tuple[type[Heard], ...] = (Accuracy, Contest, Drift, Alarm, RetrainEvent, Retrained)
+PARTITION = 0
+READ = 1_000
+IDLE_US = 100_000
+"""The longest wait for a record: how late a job's end is seen."""
+SETTLE_US = 1_000_000
+"""From the first word of a block's closing until something is concluded: what else the monitor says of it, on two
+topics, has come by then. What comes later counts at the next closing."""
+LOOK_US = 5_000_000
+"""Between two looks at cards, code, or the last comparisons."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a retrainer works with besides the log.
+
+    shortfalls: what a version has not shown of what the champion's alias asks for (see `registry.evidence`); code_of:
+    sha256 of the training code in a version's card, None when that is not here; by: who writes.
+    """
+
+    jobs: Jobs
+    shortfalls: Callable[[Control, Pair], Sequence[str]]
+    code_of: Callable[[Control, Pair], str | None]
+    by: str
+
+
+class Retrainer:
+    """One loop for one endpoint."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        limits: RetrainingLimits,
+        source: Source,
+        sink: Sink,
+        means: Means,
+        clock_us: Callable[[], int],
+        metrics: RetrainerMetrics,
+    ) -> None:
+        self._endpoint = endpoint
+        self._limits = limits
+        self._source = source
+        self._sink = sink
+        self._means = means
+        self._by = means.by
+        self._clock_us = clock_us
+        self._metrics = metrics
+        self._topics = {endpoint.topic(name): name for name in TOPICS}
+        self._retrain = endpoint.topic("retrain")
+        self._joined = False
+        self._running: tuple[str, Running] | None = None
+        self._undelivered = 0
+        self._begin()
+        source.subscribe(self._retrain, self)
+
+    def _begin(self) -> None:
+        """Know nothing."""
+        self.ledger = Ledger(self._endpoint.monitoring)
+        self._positions: dict[str, int] = {}
+        self._ends: dict[str, int] = {}
+        self._failed: str | None = None
+        self._seen_us: dict[int, int] = {}
+        self._concluded: tuple[object, ...] = ()
+        self._revision = -1
+        self._checked_us: dict[Pair, int] = {}
+        self._codes: dict[Pair, str | None] = {}
+        self._code: str | None = None
+        self._looked_us = 0
+
+    # ---------------------------------------------------------------------------------------------------- the group
+
+    def assigned(self, partitions: Sequence[int]) -> list[Start]:
+        """See `Owner.assigned`: it is our turn, or others'."""
+        self._joined = True
+        if not partitions:
+            return []
+        self._begin()
+        starts = []
+        for topic in self._topics:
+            first, self._ends[topic] = self._source.bounds(topic, PARTITION)
+            starts.append(Start(topic, PARTITION, first))
+            self._positions[topic] = first
+        self._metrics.leads.set(1)
+        _logger.info("%s: at work, reading %s from the beginning", self._endpoint.name, ", ".join(self._topics))
+        return starts
+
+    def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
+        """See `Owner.revoked`: whoever comes next does the job again."""
+        if not partitions:
+            return []
+        _logger.info("%s: no longer at work%s", self._endpoint.name, ", the group had given us up" if lost else "")
+        self._end_job()
+        stops = [(topic, PARTITION) for topic in self._positions]
+        self._begin()
+        self._metrics.leads.set(0)
+        return stops
+
+    @property
+    def _leads(self) -> bool:
+        return bool(self._positions)
+
+    @property
+    def _current(self) -> bool:
+        """Read to the end as it was when it began, and what it wrote itself."""
+        return not self._undelivered and all(self._positions[topic] >= end for topic, end in self._ends.items())
+
+    @property
+    def ready(self) -> bool:
+        """At work, or standing by."""
+        return self._joined and (not self._leads or self._current)
+
+    @property
+    def over(self) -> bool:
+        """Never: it ends when it is told to."""
+        return False
+
+    # ----------------------------------------------------------------------------------------------------- one turn
+
+    def turn(self, longest_us: int = IDLE_US) -> None:
+        """Read on; then do what is due, one thing.
+
+        Raises:
+            LogError: what was written could not be delivered, or a job has to be done again: a restart goes on.
+        """
+        for record in self._source.poll(READ, longest_us / 1e6):
+            self._take(record)
+        self._sink.serve()
+        if self._failed is not None:
+            raise LogError(f"{self._failed}: stopping; a restart goes on from what is on the log")
+        if not (self._leads and self._current):
+            return
+        self._settle()
+        now_us = self._clock_us()
+        for act in (self._attend_job, self._judge, self._set_aside, self._conclude):
+            if act(now_us):
+                return
+
+    def stop(self) -> None:
+        """End the job under way, which whoever comes next does again, and leave the group."""
+        self._end_job()
+        self._source.close()
+
+    def _take(self, record: Record) -> None:
+        name = self._topics.get(record.topic)
+        if name is None or record.offset < self._positions.get(record.topic, 0):
+            return
+        self._positions[record.topic] = record.offset + 1
+        if name == "control":
+            self.ledger.follow(record)
+            return
+        try:
+            self.ledger.hear(decode_any(record.value, FINDINGS))
+        except WireError as error:
+            self._metrics.unreadable.inc()
+            _logger.warning("%s@%d: passed: %s", record.topic, record.offset, error)
+
+    def _settle(self) -> None:
+        """Note when closings were first heard of."""
+        if self._revision == self.ledger.revision:
+            return
+        self._revision, now_us = self.ledger.revision, self._clock_us()
+        for moment_us in self.ledger.rounds:
+            self._seen_us.setdefault(moment_us, now_us)
+
+    @property
+    def _settled_us(self) -> int:
+        """The newest closing of which all should have been heard."""
+        by_us = self._clock_us() - SETTLE_US
+        return max((moment_us for moment_us, seen_us in self._seen_us.items() if seen_us <= by_us), default=-1)
+
+    # --------------------------------------------------------------------------------------------------------- jobs
+
+    def _attend_job(self, now_us: int) -> bool:
+        """Start the oldest event's job that has no outcome; write the outcome of the one that has ended."""
+        del now_us
+        if self._running is None:
+            return self._start_job()
+        key, running = self._running
+        ended = running.poll()
+        if ended is None:
+            return False
+        if key not in self.ledger.outcomes and not self._write(self._retrain, ended):
+            return True
+        self._running = None
+        self._metrics.running.set(0)
+        self._metrics.jobs.labels(str(ended.outcome)).inc()
+        _logger.info("%s: %s %s %s", key, ended.outcome, ended.version, "; ".join(ended.reasons))
+        return True
+
+    def _start_job(self) -> bool:
+        waiting = [event for key, event in self.ledger.events.items() if key not in self.ledger.outcomes]
+        if not waiting or not self._still_leads():
+            return False
+        event = min(waiting, key=lambda event: (event.at_us, event.key))
+        self._running = event.key, self._means.jobs.start(event)
+        self._metrics.running.set(1)
+        return True
+
+    def _end_job(self) -> None:
+        if self._running is not None:
+            key, running = self._running
+            self._running = None
+            _logger.info("%s: its job is ended, to be done again", key)
+            running.kill()
+            self._metrics.running.set(0)
+
+    # ----------------------------------------------------------------------------------------------------- verdicts
+
+    def _judge(self, now_us: int) -> bool:
+        """Act on the first judgement that can be acted on."""
+        self._look(now_us)
+        author = Author(self._by, now_us)
+        for judgement in judgements(self.ledger, self._limits, self._endpoint, self._codes):
+            proposed = proposes(self._limits, judgement)
+            if proposed or judgement.done or judgement.ruling is Ruling.REJECTED:
+                verdict = judgement.verdict(author, proposed=proposed)
+                if self._write(self._endpoint.topic("control"), verdict):
+                    self._metrics.verdicts.labels(str(verdict.ruling)).inc()
+                return True
+            if self._may_move(judgement, now_us) and self._hand_off(judgement, author):
+                return True
+        return False
+
+    def _hand_off(self, judgement: Judgement, author: Author) -> bool:
+        try:
+            event = hand_off_for(self.ledger, judgement, self._endpoint, author)
+        except RegistryError as error:
+            _logger.warning("%s: %s", "/".join(judgement.pair), error)
+            return False
+        self._write(self._endpoint.topic("control"), event)
+        return True
+
+    def _may_move(self, judgement: Judgement, now_us: int) -> bool:
+        """The registry's conditions for a promotion; a roll-back has none. Looked at now and then: it reads the log."""
+        if judgement.ruling is Ruling.ROLLED_BACK:
+            return True
+        if now_us < self._checked_us.get(judgement.pair, 0) + LOOK_US:
+            return False
+        self._checked_us[judgement.pair] = now_us
+        missing = self._means.shortfalls(self.ledger.control, judgement.pair)
+        for reason in missing:
+            _logger.info("%s may be promoted, and waits: %s", "/".join(judgement.pair), reason)
+        return not missing
+
+    def _set_aside(self, now_us: int) -> bool:
+        return self._tell(*set_aside(self.ledger, self._limits, Author(self._by, now_us)))
+
+    # ----------------------------------------------------------------------------------------------------- triggers
+
+    def _conclude(self, now_us: int) -> bool:
+        """Write the event that is due, or weights, when something has been heard since nothing was."""
+        settled_us = self._settled_us
+        news = (self.ledger.revision, settled_us, self._code)
+        if news == self._concluded or settled_us < 0:
+            return False
+        self._metrics.settled.set(settled_us / 1e6)
+        around = Surroundings(self._by, self._code, self._codes, self._request_ends())
+        event = due(self.ledger, self._limits, settled_us, around)
+        if event is not None:
+            _logger.info("%s: %s", event.key, ", ".join(event.causes))
+            self._metrics.events.inc()
+            return self._write(self._retrain, event)
+        limits, author = self._limits.weights, Author(self._by, now_us)
+        if limits is not None and self._tell(
+            *weights(self.ledger, limits, self._endpoint.output.kind, settled_us, author)
+        ):
+            return True
+        self._concluded = news
+        return False
+
+    def _request_ends(self) -> tuple[int, ...]:
+        requests = self._endpoint.topic("requests")
+        return tuple(self._source.bounds(requests, number)[1] for number in range(self._endpoint.topics.partitions))
+
+    # ------------------------------------------------------------------------------------------------ around the topics
+
+    def _look(self, now_us: int) -> None:
+        """See which training code there is, and which one made the versions that matter."""
+        is_time = now_us >= self._looked_us + LOOK_US
+        if is_time:
+            self._looked_us = now_us
+            self._code = self._means.jobs.code()
+        made = {pair for _, pair in self.ledger.made(self._limits.model)}
+        reigned = {reign.pair for reign in self.ledger.reigns}  # a verdict may be missing on who took over from them
+        for pair in (made | reigned) & set(self.ledger.control.deployed):
+            if self._codes.get(pair) is None and (is_time or pair not in self._codes):
+                self._codes[pair] = self._means.code_of(self.ledger.control, pair)
+
+    def _tell(self, *events: ControlEvent) -> bool:
+        """Write to control; whether there was anything to write."""
+        for event in events:
+            self._write(self._endpoint.topic("control"), event)
+        return bool(events)
+
+    def _write(self, topic: str, message: Message) -> bool:
+        """Append, unless we have lost our place; nothing else is done before it is read back."""
+        if not self._still_leads():
+            return False
+
+        def delivered(error: str | None, offset: int) -> None:
+            self._undelivered -= 1
+            if error is not None:
+                self._failed = f"{topic}: {error}"
+            elif topic in self._ends:
+                self._ends[topic] = max(self._ends[topic], offset + 1)
+
+        self._undelivered += 1
+        key = name_of(type(message)).encode()  # for people who look at the topic
+        self._sink.send(topic, encode(message), partition=PARTITION, key=key, delivered=delivered)
+        return True
+
+    def _still_leads(self) -> bool:
+        held = {PARTITION: Committed(self._positions[self._retrain], "")}
+        return self._source.still_member(self._retrain, held)
