@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         _, hard = resource.getrlimit(kind)
         least = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(kind, (least, least))
-    os.nice(NICENESS)
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     try:
         os.execvp(command[0], command)  # noqa: S606 - the owner's own command
     except OSError as error:

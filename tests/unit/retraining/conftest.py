@@ -121,7 +121,7 @@ class Bench:
 
     def settings(self, training: str = "", acceptance: str = "", *, default: bool = False) -> None:
         """Write the endpoint's document."""
-        command = "" if default else f"command = ['{sys.executable}', 'fit.py']\ncode = ['fit.py']\n"
+        command = "" if default else f"command = ['{sys.executable}', 'fit.py']\ncode = ['fit.py']\nfolds = 0\n"
         path = self.home / "models/toy/endpoint.toml"
         path.write_text(ENDPOINT.format(training=command + training, acceptance=acceptance))
 
