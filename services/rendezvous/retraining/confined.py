@@ -54,7 +54,8 @@ def run(
     """
     started = time.monotonic()
     data = limits.memory_mb * MB + (RESERVED_BYTES if PROCESSES.is_dir() else 0)
-    wrapped = [sys.executable, "-I", "-S", limited.__file__, str(data), str(limits.file_mb * MB)]
+    bounds = (limits.nice, data, limits.file_mb * MB)
+    wrapped = [sys.executable, "-I", "-S", limited.__file__, *map(str, bounds)]
     try:
         process = GuardedProcess.start(
             [*wrapped, *command], log=log, environment=environment, folder=folder, grace_s=GRACE_S

@@ -1,6 +1,6 @@
 r"""Runs one command under limits that the kernel keeps.
 
-    python -I -S limited.py DATA_BYTES FILE_BYTES COMMAND...
+    python -I -S limited.py NICE DATA_BYTES FILE_BYTES COMMAND...
 
 `confined.py` starts it, by path: it must be gone in milliseconds, so it imports the standard library only.
 
@@ -16,14 +16,12 @@ import os
 import resource
 import sys
 
-NICENESS = 10
-"""Training takes what serving leaves."""
 NOT_FOUND = 127
 
 
 def main(arguments: list[str]) -> int:
     """Become the command; returns only if that cannot be."""
-    data_bytes, file_bytes, *command = arguments
+    nice, data_bytes, file_bytes, *command = arguments
     for kind, limit in (
         (resource.RLIMIT_DATA, int(data_bytes)),
         (resource.RLIMIT_FSIZE, int(file_bytes)),
@@ -32,7 +30,7 @@ def main(arguments: list[str]) -> int:
         _, hard = resource.getrlimit(kind)
         least = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(kind, (least, least))
-    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+    os.setpriority(os.PRIO_PROCESS, 0, max(int(nice), os.getpriority(os.PRIO_PROCESS, 0)))
     try:
         os.execvp(command[0], command)  # noqa: S606 - the owner's own command
     except OSError as error:

@@ -34,6 +34,7 @@ class TrainingLimits(Document):
     time: Duration = Field(default=HOUR_US, ge=SECOND_US, description="wall time of one run; a job has two and `folds`")
     memory_mb: int = Field(default=4_096, ge=32, description="used by all processes of a run together")
     file_mb: int = Field(default=1_024, ge=1, description="of any one file that a run writes, its log included")
+    nice: int = Field(default=10, ge=0, le=19, description="a run takes what serving leaves; 0 where nobody serves")
     folds: int = Field(
         default=5,
         ge=0,
