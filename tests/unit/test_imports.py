@@ -154,6 +154,7 @@ CORE = (
     "archive/columns.py",
     "archive/lines.py",
     "archive/tables.py",
+    "archive/manifest.py",
 )
 IMPURE = {
     "asyncio",
