@@ -24,6 +24,7 @@ from rendezvous.local.services import RunningService
 from rendezvous.local.stack import Addresses
 from rendezvous.log import KafkaSink, read_to_end
 from rendezvous.messages import Comparisons, FeatureColumns, Label, Message
+from rendezvous.monitoring.batches import SESSION_S
 from rendezvous.monitoring.beginning import inputs_of
 from rendezvous.monitoring.checkpoint import Checkpoint, Keeper
 from rendezvous.monitoring.concluding import Concluding, Kept
@@ -306,6 +307,20 @@ def test_an_older_redis_is_found_out(home: Home, stack: Addresses, monitor: Proc
     monitor.ready()
     assert "it is older than what was done" in monitor.service.log.read_text()
     same(home, stack.redis)
+
+
+def test_frozen_for_longer_than_its_session_it_goes_on(home: Home, stack: Addresses, monitor: Process) -> None:
+    """Its partitions are taken away and given back, and what was fetched before comes again: nothing counts twice."""
+    stream = Stream(home, 6)
+    stream.write(30)
+    monitor.ready()
+    os.kill(monitor.service.process.pid, signal.SIGSTOP)
+    stream.write(30)
+    time.sleep(SESSION_S + 2.0)
+    os.kill(monitor.service.process.pid, signal.SIGCONT)
+    stream.write(30)
+    same(home, stack.redis)
+    assert monitor.end(signal.SIGTERM) == 0
 
 
 def test_a_second_monitor_takes_the_first_ones_place(home: Home, stack: Addresses, monitor: Process) -> None:
