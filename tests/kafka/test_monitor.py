@@ -25,7 +25,7 @@ from rendezvous.local.stack import Addresses
 from rendezvous.log import KafkaSink, read_to_end
 from rendezvous.messages import Comparisons, FeatureColumns, Label, Message
 from rendezvous.monitoring.batches import SESSION_S
-from rendezvous.monitoring.beginning import inputs_of
+from rendezvous.monitoring.beginning import committed_in, inputs_of
 from rendezvous.monitoring.checkpoint import Checkpoint, Keeper
 from rendezvous.monitoring.concluding import Concluding, Kept
 from rendezvous.monitoring.findings import Accuracy, Alarm, Contest, Drift
@@ -295,11 +295,16 @@ def test_an_older_redis_is_found_out(home: Home, stack: Addresses, monitor: Proc
     monitor.ready()
     until(lambda: any(found(home).values()), "something is written")
     key = f"rendezvous:{home.endpoint.name}:monitor"
-    older = client.dump(key)
+    older, document = client.dump(key), client.hget(key, "document")
     assert older is not None
+    assert isinstance(document, bytes)
+    kept = Checkpoint.read(document, b"")
     stream.write(30)
-    until(lambda: client.dump(key) != older, "another checkpoint")
-    time.sleep(3.0)  # a commit follows
+    with committed_in(home.kafka, home.endpoint) as committed:
+        until(
+            lambda: any(committed(kept.generation, part) > place.offset for part, place in kept.places.items()),
+            "a commit that is further than that checkpoint",
+        )
     assert monitor.end(signal.SIGKILL) == -signal.SIGKILL
     client.restore(key, 0, older, replace=True)
     monitor.again()
