@@ -13,6 +13,7 @@ from rendezvous.log.records import LogError
 from rendezvous.registry.events import Quality, Ruling, State, Verdict, Weights
 from rendezvous.retraining import service
 from rendezvous.retraining.events import Outcome, Retrained, RetrainEvent
+from rendezvous.retraining.post import Post
 from rendezvous.settings import Endpoint
 from retraining_worlds import CrashingSink, MemoryRetraining, Monitor, outline
 
@@ -161,7 +162,8 @@ def test_nothing_is_done_before_all_is_read(monkeypatch: pytest.MonkeyPatch) -> 
     before.day(0)
     assert count(before.said("retrain"), RetrainEvent) == 1
     monkeypatch.setattr(service, "READ", 1)
-    monkeypatch.setattr(service, "TOPICS", ("control", "accuracy", "drift", "retrain"))
+    starts = Post.begin
+    monkeypatch.setattr(Post, "begin", lambda post: starts(post)[::-1])  # control first, retrain last
     before.source.close()
     before.retrainer, before.source = before.start(CrashingSink(before.log))
     assert not before.retrainer.ready
@@ -245,7 +247,7 @@ class Couple:
         """One dies, and is started anew; a job ends with its retrainer."""
         number = self.chance.randrange(2)
         retrainer, source = self.both[number]
-        retrainer._end_job()  # noqa: SLF001 - what the job's guard does
+        retrainer._attendant.end()  # noqa: SLF001 - what the job's guard does
         source.close()
         self.both[number] = self.world.start(CrashingSink(self.world.log))
 
