@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 from rendezvous.log.records import Record, Sink, Source, Start
 from rendezvous.monitoring.findings import Accuracy, Alarm, Contest, Drift
+from rendezvous.registry import changes
 from rendezvous.registry.changes import Author
-from rendezvous.registry.events import ControlEvent, Ruling
+from rendezvous.registry.events import ControlEvent, Ruling, Weights
 from rendezvous.registry.naming import RegistryError
 from rendezvous.registry.state import Control, Pair
 from rendezvous.retraining.aside import set_aside
@@ -200,6 +201,7 @@ class Retrainer:
             if proposed or judgement.done or judgement.ruling is Ruling.REJECTED:
                 verdict = judgement.verdict(author, proposed=proposed)
                 if self._post.write(self._control, verdict):
+                    _logger.info("%s: %s: %s", "/".join(judgement.pair), verdict.rule, verdict.ruling)
                     self._metrics.verdicts.labels(str(verdict.ruling)).inc()
                 return True
             if self._may_move(judgement, now_us) and self._hand_off(judgement, author):
@@ -212,8 +214,7 @@ class Retrainer:
         except RegistryError as error:
             _logger.warning("%s: %s", "/".join(judgement.pair), error)
             return False
-        self._post.write(self._control, event)
-        return True
+        return self._tell(event)
 
     def _may_move(self, judgement: Judgement, now_us: int) -> bool:
         """The registry's conditions for a promotion; a roll-back has none. Looked at now and then: it reads the log."""
@@ -273,5 +274,6 @@ class Retrainer:
     def _tell(self, *events: ControlEvent) -> bool:
         """Write to control; whether there was anything to write."""
         for event in events:
-            self._post.write(self._control, event)
+            if self._post.write(self._control, event) and not isinstance(event, Weights):
+                _logger.info("%s", changes.told(event))
         return bool(events)
