@@ -20,6 +20,8 @@ from rendezvous.monitoring.detectors import Adwin, BoundedLoss, Detector, restor
 CAPACITY = 200_000
 """Rows that wait for their moment, 120 bytes each; those that come beyond are left out, and counted."""
 SUBJECT = "error_rate"
+EPISODE_ROWS = 1_000
+"""Rows without a crossing that end an episode; a choice: some ten times what a clear change takes to be found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,19 @@ class Spoken:
 
 @dataclass(slots=True)
 class RowWatch:
-    """One version's row detectors. waiting: digest to (asked, observed, wrong)."""
+    """One version's row detectors. waiting: digest to (asked, observed, wrong). quiet: rows since each one's crossing.
+
+    A detector that crosses its threshold begins anew, and on rows that stay bad crosses it again at once: what follows
+    within EPISODE_ROWS of a crossing is the same episode, and no alarm of its own.
+    """
 
     detectors: list[Detector]
     waiting: dict[bytes, tuple[int, int, bool]] = field(default_factory=dict)
+    quiet: list[int] = field(default_factory=list)
     left_out: int = 0
+
+    def __post_init__(self) -> None:
+        self.quiet = self.quiet or [EPISODE_ROWS for _ in self.detectors]
 
     @classmethod
     def calibrated(cls, rows: int, errors: int, run_length_rows: int) -> Self:
@@ -68,9 +78,13 @@ class RowWatch:
         spoken = []
         for asked, digest in due:
             wrong = float(self.waiting.pop(digest)[2])
-            for detector in self.detectors:
+            for number, detector in enumerate(self.detectors):
                 detector.update(wrong)
-                if detector.alarm:
+                self.quiet[number] += 1
+                if not detector.alarm:
+                    continue
+                follows, self.quiet[number] = self.quiet[number] <= EPISODE_ROWS, 0
+                if not follows:
                     crossed = Crossed(SUBJECT, detector.name, detector.value, detector.threshold)
                     spoken.append(Spoken(asked + delay_us, crossed))
         return spoken
@@ -80,6 +94,7 @@ class RowWatch:
         return {
             "detectors": [detector.snapshot() for detector in self.detectors],
             "waiting": [[digest.hex(), *row] for digest, row in self.waiting.items()],
+            "quiet": self.quiet,
             "left_out": self.left_out,
         }
 
@@ -87,4 +102,4 @@ class RowWatch:
     def from_json(cls, saved: Mapping[str, Any]) -> Self:
         """What `to_json` gave."""
         waiting = {bytes.fromhex(digest): (asked, at, wrong) for digest, asked, at, wrong in saved["waiting"]}
-        return cls([restored(one) for one in saved["detectors"]], waiting, saved["left_out"])
+        return cls([restored(one) for one in saved["detectors"]], waiting, saved["quiet"], saved["left_out"])

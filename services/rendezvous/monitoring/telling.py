@@ -123,7 +123,11 @@ def compared(
     """A version against the champion, up to a block; what is not defined for this kind of output is NaN."""
     first, *_ = LOSSES[found.kind]
     figures = (*LOSSES[found.kind], *(("auc",) if found.kind == "binary" else ()))
-    differences = {figure: found.difference(figure, chance) for figure in figures}
+    enough = len(found.blocks) >= LEAST_BLOCKS
+    differences = {
+        figure: found.difference(figure, chance) if enough else Interval(found.value(figure), nan, nan)
+        for figure in figures
+    }
     nobody = Interval(nan, nan, nan)
     brier, auc = differences.get("brier", nobody), differences.get("auc", nobody)
     return Contest(
@@ -135,16 +139,9 @@ def compared(
         found.rows,
         found.e_values[f"{first}_better"],
         found.e_values[f"{first}_worse"],
-        *_told(brier, found),
+        *(brier.value, brier.low, brier.high),
         differences.get("log_loss", nobody).value,
-        *_told(auc, found),
+        *(auc.value, auc.low, auc.high),
         found.wins,
         found.losses,
     )
-
-
-def _told(difference: Interval, found: Contested) -> tuple[float, float, float]:
-    """A difference with its interval, where there are blocks enough for one."""
-    if len(found.blocks) < LEAST_BLOCKS:
-        return difference.value, nan, nan
-    return difference.value, difference.low, difference.high
