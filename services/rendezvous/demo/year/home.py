@@ -31,7 +31,7 @@ max_bytes = 16384
 
 [mailbox]
 close_ms = 6000
-silent_ms = 5000         # between two days nobody is asked: whoever was heard a day ago is still expected
+silent_ms = 20000        # longer than close_ms: whoever was heard a day ago is still expected today
 
 [output]
 kind = "binary"
