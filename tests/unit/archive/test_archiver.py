@@ -191,7 +191,21 @@ def test_gaps_of_the_log_are_no_gaps_of_the_archive() -> None:
         world.die()
     assert [row["offset"] for row in world.rows("requests")] == [0, 3, 6, 9, 12]
     (chain,) = world.archive.files("requests").values()
-    assert [(held.first, held.last) for held in chain] == [(0, 0), (1, 3), (4, 6), (7, 9), (10, 12)]
+    assert [(held.first, held.last) for held in chain] == [(0, 2), (3, 5), (6, 8), (9, 11), (12, 14)]
+
+
+def test_files_reach_to_the_end_of_a_log_that_ends_without_a_record() -> None:
+    """Whoever waits for the archive knows no more than the log's end."""
+    world = ArchiveWorld()
+    archiver = world.start()
+    play(world, archiver)
+    for name in NAMES:
+        world.log.skip(world.endpoint.topic(name), 0, 3)
+    play(world, archiver)
+    for name in NAMES:
+        (chain,) = world.archive.files(name).values()
+        assert [(held.first, held.last) for held in chain] == [(0, 2)]
+        assert world.rows(name) == []
 
 
 def test_days_are_folders() -> None:
