@@ -15,6 +15,7 @@ import numpy as np
 from rendezvous.durations import length_us
 from rendezvous.messages import Floats, Int64s
 from rendezvous.monitoring.backtest import Past, Spoken, Told, backtest, invented_clock, of_rows
+from rendezvous.monitoring.conclusions import rows_to_a_false_alarm
 from rendezvous.monitoring.figures import Kind
 from rendezvous.monitoring.limits import MonitoringLimits
 from rendezvous.monitoring.reference import Reference
@@ -52,7 +53,9 @@ def run(options: argparse.Namespace, environs: Environment, say: Say) -> int:
     """
     case = _of_endpoint(options, environs) if options.endpoint else _of_tables(options)
     limits = case.limits
+    run = f"{limits.run_length:g} blocks"
     if limits.independent:
+        run = f"{rows_to_a_false_alarm(limits):,} rows"
         say(
             "rows are taken to be independent, in the table's order: --time COLUMN says that they hang together in time"
         )
@@ -61,7 +64,7 @@ def run(options: argparse.Namespace, environs: Environment, say: Say) -> int:
         say(_line(spoken, timed=case.timed))
     say(
         f"{len(told.alarms)} alarms on {case.past.rows:,} rows; reference: {case.reference.labelled:,} labelled rows, "
-        f"{case.reference.blocks} blocks; a false alarm of one detector in {limits.run_length:g} blocks on average"
+        f"{case.reference.blocks} blocks; a detector gives a false alarm in {run} on average"
     )
     if options.report:
         options.report.parent.mkdir(parents=True, exist_ok=True)
@@ -298,7 +301,7 @@ def _report(case: Case, told: Told) -> dict[str, Any]:
             "blocks": case.reference.blocks,
         },
         "assumes_independence": limits.independent,
-        "run_length": limits.run_length * limits.window if limits.independent else limits.run_length,
+        "run_length": rows_to_a_false_alarm(limits) if limits.independent else limits.run_length,
         "run_length_counts": "rows" if limits.independent else "blocks",
         "blocks": [
             {

@@ -35,7 +35,7 @@ def add_backtest(parser: argparse.ArgumentParser, run: Run) -> None:
         "--independent", action="store_true", help="rows do not hang together: look at each; the rule without --time"
     )
     parser.add_argument(
-        "--run-length", type=float, default=200.0, help="blocks (of 500 rows, if independent) to a false alarm"
+        "--run-length", type=float, default=200.0, help="blocks to a detector's false alarm; 5,000 times as many rows"
     )
     parser.add_argument("--threshold", type=float, default=0.5, help="P(positive) from which a row counts as positive")
     parser.add_argument("--report", type=Path, metavar="JSON", help="write alarms and figures")

@@ -35,6 +35,8 @@ STEPS = 24
 """Provisional records of a block, at most, until its end: for a day it is one an hour."""
 KEPT_DELAYS, KEPT_BLOCKS = 20, 2
 """How long a closed block can be corrected: so many label delays (a week, where they are eight hours), or blocks."""
+WINDOWS_A_RUN = 10
+"""A row detector's run length is that of blocks, times so many windows: a tenfold one costs it a fifth in delay."""
 SEED = 2013
 """Of resampling: the same blocks give the same interval."""
 ALARMS: Mapping[DriftKind, AlarmKind] = {
@@ -266,7 +268,7 @@ class Conclusions:
     def _row_watch(self, pair: Pair) -> RowWatch:
         reference = self.reference_of(pair)
         rows, errors = (reference.labelled, reference.errors) if reference else (0, 0)
-        return RowWatch.calibrated(rows, errors, int(self._limits.run_length * self._limits.window))
+        return RowWatch.calibrated(rows, errors, rows_to_a_false_alarm(self._limits))
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
@@ -299,6 +301,11 @@ class Conclusions:
         made._rows = {tuple(pair): RowWatch.from_json(one) for pair, one in saved["rows"]}
         made._counts = {tuple(pair): CountWindow.from_json(judging, one) for pair, one in saved["counts"]}
         return made
+
+
+def rows_to_a_false_alarm(limits: MonitoringLimits) -> int:
+    """The run length of row detectors."""
+    return int(limits.run_length * limits.window * WINDOWS_A_RUN)
 
 
 def _alarm(kind: AlarmKind, pair: Pair, number: int, at_us: int, crossed: Crossed, moved: tuple[str, ...]) -> Alarm:
