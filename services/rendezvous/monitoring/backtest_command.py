@@ -98,10 +98,12 @@ def _of_tables(options: argparse.Namespace) -> Case:
         asked_us[order] = invented_clock(table.rows)
         if not independent:
             asked_us = table.times_us(options.time)
-        observed_us = table.times_us(options.observed) if options.observed and not independent else asked_us
+        observed_us = asked_us
+        if options.observed and not independent:
+            observed_us = _observed(table, options.observed, labels, asked_us)
         return Past(
             asked_us,
-            np.maximum(observed_us, asked_us),
+            observed_us,
             outputs,
             classes or (options.prediction,),
             labels,

@@ -18,7 +18,7 @@ import numpy as np
 from rendezvous.monitoring.blocks import Block, Calendar
 from rendezvous.monitoring.concept import ConceptWatch, Crossed, statistics
 from rendezvous.monitoring.contest import Contest
-from rendezvous.monitoring.drifting import DriftWatch, drifted_by_kind
+from rendezvous.monitoring.drifting import DriftWatch, Moves, drifted_by_kind
 from rendezvous.monitoring.findings import Accuracy, Alarm, AlarmKind, Drift, DriftKind, Stage
 from rendezvous.monitoring.findings import Contest as Compared
 from rendezvous.monitoring.histograms import Histogram
@@ -205,14 +205,15 @@ class Conclusions:
     ) -> Concluded:
         """A window against a reference: inputs when `pair` is nobody, else that version's scores."""
         found = drifted_by_kind(known, window, scores=pair != NOBODY)
-        moved = {kind: [watch.moved(kind, finding) for finding in findings] for kind, findings in found.items()}
+        moves = {kind: Moves.of(findings, known, window) for kind, findings in found.items()}
+        moved = {kind: [watch.moved(kind, one, moves[kind]) for one in findings] for kind, findings in found.items()}
         if pair == NOBODY:
             names = [f.name for kind, all_of in found.items() for f, m in zip(all_of, moved[kind], strict=True) if m]
             self._moved = tuple(dict.fromkeys(names))
         told: Concluded = []
         for kind, findings in found.items():
             told.append(drift(kind, pair, of, findings, moved[kind]))
-            for crossed in watch.update(kind, findings):
+            for crossed in watch.update(kind, findings, moves[kind]):
                 told.append(_alarm(ALARMS[kind], pair, of.number, of.end_us, crossed, self._moved))
         return told
 
@@ -262,8 +263,13 @@ class Conclusions:
         return [compared(pair, champion, number, at_us, contest, chance)]
 
     def _drift_watch(self, reference: Reference, *, scores: bool) -> DriftWatch:
-        mine = {kind: by for kind, by in reference.effects.items() if (kind == DriftKind.SCORE) == scores}
-        return DriftWatch.calibrated(mine, int(self._limits.run_length), independent=self._limits.independent)
+        effects, levels = (
+            {kind: by for kind, by in told.items() if (kind == DriftKind.SCORE) == scores}
+            for told in (reference.effects, reference.levels)
+        )
+        return DriftWatch.calibrated(
+            effects, levels, int(self._limits.run_length), independent=self._limits.independent
+        )
 
     def _row_watch(self, pair: Pair) -> RowWatch:
         reference = self.reference_of(pair)

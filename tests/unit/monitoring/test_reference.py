@@ -51,6 +51,9 @@ def test_days_are_held_against_the_other_days() -> None:
     assert len(usual) == 20
     assert min(usual) > 0.1
     assert not any(REFERENCE.effects["score"]["p"])
+    levels = REFERENCE.levels["input"]["temperature"]
+    assert levels[-1] == max(levels) > 0.9  # the warmest day
+    assert set(REFERENCE.levels["score"]["p"]) == {0.5}
 
 
 def test_what_one_day_alone_has_is_strange_to_the_others() -> None:
