@@ -7,20 +7,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from loadtest.monitor.home import LABEL_DELAY_S, MODELS, NUMERIC, PARTITIONS, TEXTUAL
+from loadtest.monitor.home import (
+    CATEGORIES,
+    LABEL_DELAY_S,
+    MODELS,
+    NUMERIC,
+    PARTITIONS,
+    SEED,
+    START_US,
+    TEXTUAL,
+    draw,
+)
 from rendezvous.log import KafkaSink, LogError
 from rendezvous.messages import Comparisons, FeatureColumns, Label, Message
 from rendezvous.settings import Endpoint
 from rendezvous.wire import encode
 
-START_US = 1_700_000_000_000_000
-"""Of event time; any will do."""
 SLICES = 20
 """To a second: at 20,000 requests a second a record has 250 rows."""
-CATEGORIES = tuple(f"category {index}" for index in range(12))
 LABELLED = 0.8
 """Of the label delay; the rest is for labels that come late."""
-SEED = 20130101
 FLUSH_S = 60.0
 
 
@@ -30,7 +36,7 @@ class Filling:
     def __init__(self, endpoint: Endpoint, bootstrap: str, versions: Sequence[str]) -> None:
         self._sink = KafkaSink(bootstrap, linger_ms=20)
         self._endpoint, self._versions = endpoint, tuple(versions)
-        self._random = np.random.default_rng(SEED)
+        self._random = np.random.default_rng(SEED + 1)
         self._offset = 0
         self._owed: deque[tuple[int, Label]] = deque()
 
@@ -59,9 +65,7 @@ class Filling:
         asked_us = np.linspace(begin_us, end_us, rows, endpoint=False).astype(np.int64)
         offsets = np.arange(self._offset, self._offset + rows, dtype=np.int64)
         ids = tuple(f"f3b1c5d0-{partition:04x}-4000-8000-{offset:012x}" for offset in offsets.tolist())
-        truth = self._random.random(rows) < 0.3  # noqa: PLR2004 - any share will do
-        noise = self._random.normal(size=(rows, len(MODELS)))
-        outputs = (1 / (1 + np.exp(-(noise + 2 * truth[:, None] - 1)))).astype(np.float32)[:, :, None]
+        drawn = draw(self._random, rows)
         comparisons = Comparisons(
             closed_us=end_us,
             models=MODELS,
@@ -73,23 +77,23 @@ class Filling:
             reasons=np.zeros(rows, np.uint8),
             statuses=np.ones((rows, len(MODELS)), np.uint8),
             latencies_us=self._random.integers(1_000, 90_000, (rows, len(MODELS)), np.int32),
-            outputs=outputs,
+            outputs=drawn.outputs,
             asked_us=asked_us,
         )
         columns = FeatureColumns(
             offsets,
             asked_us,
             NUMERIC,
-            self._random.normal(size=(rows, len(NUMERIC))).astype(np.float32),
+            drawn.numbers,
             TEXTUAL,
             (CATEGORIES,) * len(TEXTUAL),
-            self._random.integers(0, len(CATEGORIES), (rows, len(TEXTUAL)), np.int32),
+            drawn.codes,
         )
         self._send("features", columns, partition)
         self._send("comparisons", comparisons, partition)
         known_us = begin_us + (known - number) * 1_000_000 // SLICES
         for row in np.flatnonzero(self._random.random(rows) < share).tolist():
-            self._owed.append((known, Label(ids[row], float(truth[row]), known_us, "loadtest")))
+            self._owed.append((known, Label(ids[row], float(drawn.truth[row]), known_us, "loadtest")))
 
     def _send(self, topic: str, message: Message, partition: int) -> None:
         self._sink.send(self._endpoint.topic(topic), encode(message), partition=partition)

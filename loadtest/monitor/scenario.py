@@ -37,7 +37,7 @@ STALLED_S = 60.0
 """So long without any progress, the run has failed."""
 PAGE_TIMEOUT_S = 5.0
 TOPICS = {"requests": "comparisons", "features": "features", "labels": "labels"}
-MB = 1e6
+MB = MILLION = 1e6
 
 Say = Callable[[str], None]
 
@@ -156,6 +156,9 @@ def rates(samples: Sequence[Sample]) -> dict[str, Any]:
         "seconds": round(seconds, 2),
         **{f"{what}_per_s": _rate(samples, what) for what in TOPICS},
         "cores": round((last.cpu_s - first.cpu_s) / seconds, 2),
+        "cpu_us_per_request": round(
+            (last.cpu_s - first.cpu_s) / (last.rows["requests"] - first.rows["requests"]) * MILLION, 1
+        ),
         "memory_mb": round(max(one.memory_mb for one in samples)),
     }
 

@@ -17,7 +17,7 @@ from rendezvous.monitoring.command_line import add_backtest
 from rendezvous.planning import told
 from rendezvous.registry.command_line import add_models
 from rendezvous.replay.command_line import add_replay, add_tune
-from rendezvous.retraining.command_line import add_retrain
+from rendezvous.retraining.command_line import add_rebuild, add_retrain
 from rendezvous.settings import Environment, SettingsError, environment, load_endpoint
 
 TO_DO = 3
@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         service.add_argument("--http-port", type=int, default=0, help="a free one without it")
 
     add_retrain(commands.add_parser("retrain", help="ask for a retraining, list what came of others"), _retrain)
+    add_rebuild(commands.add_parser("rebuild", help="make a version again from its card, and score it"), _rebuild)
 
     replay = commands.add_parser(
         "replay", help="decide again what was decided; or ask what other rules would have said"
@@ -111,7 +112,7 @@ def _say(line: str) -> None:
 
 
 def _up(options: argparse.Namespace, environs: Environment) -> int:
-    from rendezvous.local.services import running_services, train  # noqa: PLC0415 - services need none of it
+    from rendezvous.local.services import loop_of, running_services, train  # noqa: PLC0415 - services need none of it
     from rendezvous.local.stack import running_stack  # noqa: PLC0415
     from rendezvous.registry.deploy import deploy  # noqa: PLC0415
 
@@ -126,7 +127,11 @@ def _up(options: argparse.Namespace, environs: Environment) -> int:
             topics.create(addresses.kafka, endpoint)
             deploy(addresses.kafka, endpoint, report=_say)
             logs = environs.data / "logs"
-            stack.enter_context(running_services(endpoint, environs.home, addresses.kafka, logs, _say))
+            stack.enter_context(
+                running_services(
+                    endpoint, environs.home, addresses.kafka, logs, _say, loop_of(endpoint), addresses.redis
+                )
+            )
             _say(f"services' logs: {logs}")
         _say(f"export KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} REDIS_URL={addresses.redis}")
         _say("up; Ctrl-C ends it")
@@ -198,6 +203,19 @@ def _run_monitor(options: argparse.Namespace, environs: Environment) -> int:
 def _run_retrainer(options: argparse.Namespace, environs: Environment) -> int:
     running.run_retrainer(environs, options.endpoint, options.http_host, options.http_port)
     return 0
+
+
+def _rebuild(options: argparse.Namespace, environs: Environment) -> int:
+    from rendezvous.archive.files import Archive  # noqa: PLC0415 - services need none of it
+    from rendezvous.retraining.confined import ConfinedError  # noqa: PLC0415
+    from rendezvous.retraining.rebuild import Desk, named_version  # noqa: PLC0415
+
+    endpoint = load_endpoint(options.endpoint, environs.home)
+    desk = Desk(endpoint, Archive(environs.archive_of(endpoint), endpoint.name), _say)
+    try:
+        return desk.rebuild(named_version(endpoint, options.version), options.data, options.score)
+    except ConfinedError as error:
+        raise SettingsError(f"{options.version} cannot be made again: {error}") from error
 
 
 def _retrain(options: argparse.Namespace, environs: Environment) -> int:

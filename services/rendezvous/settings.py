@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from rendezvous.archive.limits import ArchiveLimits
 from rendezvous.durations import Duration
 from rendezvous.monitoring.limits import DAY_US, HOUR_US, MonitoringLimits
+from rendezvous.retraining.acceptance import fault_of_acceptance
 from rendezvous.retraining.limits import RetrainingLimits
 from rendezvous.rules import MAX_MS, MAX_STEPS, Document, Name, Number, Rules, Step, fault_of_order, fault_of_times
 from rendezvous.server.policies import fault_of
@@ -203,6 +204,9 @@ class Endpoint(Document):
             raise FieldFaultError(message, ("retraining", "model"))
         if fault := self.retraining.fault(self.monitoring, self.output.kind):
             raise FieldFaultError(fault[0], ("retraining", *fault[1]))
+        texts = {feature.name: feature.is_text for feature in self.features}
+        if found := fault_of_acceptance(self.retraining.acceptance, self.output.kind, texts):
+            raise FieldFaultError(found[1], ("retraining", "acceptance", *found[0]))
 
     def _check_names(self) -> None:
         for alias, name in self.aliases.items():

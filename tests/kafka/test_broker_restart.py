@@ -84,15 +84,13 @@ class Asking:
         self._value = Codec(home.endpoint.features_schema).encode({"x": 0.5, "slow_ms": 0.0, "who": "a"})
         self.asked: set[str] = set()
 
-    def ask(self, seconds: float) -> None:
-        """So long, at RATE; what finds no broker waits in the client."""
-        for _ in range(int(seconds * RATE)):
-            name = f"r{len(self.asked)}"
-            self.asked.add(name)
-            headers = write_envelope(Envelope(name, "tests", None, None))
-            self._sink.send(self._home.endpoint.topic("requests"), self._value, partition=0, headers=headers)
-            self._sink.serve()
-            time.sleep(1 / RATE)
+    def ask(self) -> None:
+        """One request; what finds no broker waits in the client."""
+        name = f"r{len(self.asked)}"
+        self.asked.add(name)
+        headers = write_envelope(Envelope(name, "tests", None, None))
+        self._sink.send(self._home.endpoint.topic("requests"), self._value, partition=0, headers=headers)
+        self._sink.serve()
 
     def answers(self) -> list[str]:
         """Ids in the order of their answers."""
@@ -114,43 +112,76 @@ def supervise(services: Services) -> list[str]:
     return ended
 
 
-@pytest.mark.parametrize("exactly_once", [False, True], ids=["default", "exactly once"])
-def test_a_killed_broker_loses_nothing(exactly_once: bool, broker: Broker, tmp_path: Path) -> None:  # noqa: FBT001 - one
-    """Every request is answered once the broker is back, those asked meanwhile too; processes stay, or start again."""
-    (tmp_path / "home").mkdir()
-    home = Home.make(tmp_path / "home", broker.address)
+class Side:
+    """One mode's endpoint: who is asked, and who asks; `ended`: what had to be started again."""
+
+    def __init__(self, home: Home, services: Services, *, exactly_once: bool) -> None:
+        self.exactly_once = exactly_once
+        self.services = services
+        self.asking = Asking(home)
+        self.ended: list[str] = []
+
+    def all_answered(self) -> bool:
+        """Whether every request is; services that end are started again."""
+        self.ended += supervise(self.services)
+        return set(self.asking.answers()) >= self.asking.asked
+
+
+@contextlib.contextmanager
+def running_side(folder: Path, kafka: str, *, exactly_once: bool) -> Iterator[Side]:
+    """All services of one mode, ready."""
+    folder.mkdir()
+    home = Home.make(folder, kafka)
     document = home.endpoint.folder / "endpoint.toml"
     document.write_text(f"exactly_once = {str(exactly_once).lower()}\n{document.read_text()}")
     with services_of(home) as services:
         services.ready("server", "quick", "failing", "slow")
-        asking = Asking(home)
-        asking.ask(2.0)
+        yield Side(home, services, exactly_once=exactly_once)
+
+
+def ask(sides: list[Side], seconds: float) -> None:
+    """Everybody, so long, at RATE each."""
+    for _ in range(int(seconds * RATE)):
+        for side in sides:
+            side.asking.ask()
+        time.sleep(1 / RATE)
+
+
+def test_a_killed_broker_loses_nothing(broker: Broker, tmp_path: Path) -> None:
+    """Every request is answered once the broker is back, those asked meanwhile too; processes stay, or start again.
+
+    In both modes, which share a broker and its death.
+    """
+    with (
+        running_side(tmp_path / "default", broker.address, exactly_once=False) as default,
+        running_side(tmp_path / "exactly once", broker.address, exactly_once=True) as exact,
+    ):
+        sides = [default, exact]
+        ask(sides, 2.0)
         broker.kill()
         killed_s = time.monotonic()
-        asking.ask(2.0)
+        ask(sides, 2.0)
         broker.start()
         back_s = time.monotonic()
-        asking.ask(2.0)
-        ended: list[str] = []
-
-        def all_answered() -> bool:
-            ended.extend(supervise(services))
-            return set(asking.answers()) >= asking.asked
-
-        until(all_answered, "every request is answered", timeout_s=120.0)
-        done_s = time.monotonic()
-        said = asking.answers()
-        _logger.info(
-            "down for %.1f s; all answered %.1f s after; %d of %d twice; restarted: %s",
-            back_s - killed_s,
-            done_s - back_s,
-            len(said) - len(set(said)),
-            len(said),
-            ended,
-        )
-        assert ended == [] or back_s - killed_s > STAYS_UP_S
-        assert done_s - back_s < BOUND_S
-        assert not exactly_once or len(said) == len(set(said))
-        until(services["server"].ready, "the server is ready")
-        asking.ask(0.2)
-        until(all_answered, "new requests are answered")
+        ask(sides, 2.0)
+        for side in sides:
+            until(side.all_answered, "every request is answered", timeout_s=120.0)
+            done_s = time.monotonic()
+            said = side.asking.answers()
+            _logger.info(
+                "exactly once %s: down for %.1f s; all answered %.1f s after; %d of %d twice; restarted: %s",
+                side.exactly_once,
+                back_s - killed_s,
+                done_s - back_s,
+                len(said) - len(set(said)),
+                len(said),
+                side.ended,
+            )
+            assert side.ended == [] or back_s - killed_s > STAYS_UP_S
+            assert done_s - back_s < BOUND_S
+            assert not side.exactly_once or len(said) == len(set(said))
+        for side in sides:
+            until(side.services["server"].ready, "the server is ready")
+        ask(sides, 0.2)
+        for side in sides:
+            until(side.all_answered, "new requests are answered")

@@ -16,7 +16,7 @@ class ArchiveLimits(Document):
     )
     rows: int = Field(default=200_000, ge=1, le=10_000_000, description="rows of a file, about")
     bytes: int = Field(
-        default=67_108_864,
+        default=33_554_432,
         ge=1_024,
         description="of all that waits in one process; when it is more, the most is written",
     )

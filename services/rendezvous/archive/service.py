@@ -22,8 +22,10 @@ from rendezvous.wire import Codec, Row, WireError, decode
 
 M = TypeVar("M", Comparisons, Label)
 
-MAX_RECORDS = 5_000
-"""Of one turn, from each consumer: a twentieth of a second's work."""
+MAX_RECORDS = 2_000
+"""Requests of one turn: some hundredths of a second's work."""
+MAX_BESIDE = 500
+"""Comparisons and labels of one turn: one record of comparisons is about hundreds of requests and many models."""
 IDLE_US = 50_000
 COMMIT_EVERY_US = 500_000
 """A restart sends features again of this much at most."""
@@ -138,7 +140,7 @@ class Archiver:
         if self._stale:
             self._read_beside()
         if self._reader is not None:
-            records += self._reader.poll(MAX_RECORDS, 0)
+            records += self._reader.poll(MAX_BESIDE, 0)
         now_us = self._clock_us()
         for place, some in _by_place(records).items():
             if place in self._buffers:  # else it went away while this was under way

@@ -56,13 +56,25 @@ class RunningService:
             return False
 
 
+def loop_of(endpoint: Endpoint) -> tuple[str, ...]:
+    """The services that watch an endpoint's models, and retrain them where its document says when."""
+    return ("archiver", "monitor") if endpoint.retraining is None else ("archiver", "monitor", "retrainer")
+
+
 @contextmanager
 def running_services(
-    endpoint: Endpoint, home: Path, kafka: str, logs: Path, report: Callable[[str], None], also: Sequence[str] = ()
+    endpoint: Endpoint,
+    home: Path,
+    kafka: str,
+    logs: Path,
+    report: Callable[[str], None],
+    also: Sequence[str] = (),
+    redis: str = "",
 ) -> Iterator[Mapping[str, RunningService]]:
     """The rendezvous server and a scorer for each active version on control, all ready; they are stopped at the end.
 
-    By name: "server", and each scorer as `active_names` calls it; and those of `also`, such as "archiver".
+    By name: "server", and each scorer as `active_names` calls it; and those of `also`, such as "archiver". redis: for
+    those that need one.
 
     Raises:
         LocalStackError: a service ended or did not become ready; the message ends with its log.
@@ -70,7 +82,7 @@ def running_services(
     active = active_names(ControlLog(kafka, endpoint).read())
     commands = {"server": ["server"]} | {name: ["scorer", "--model", written(pair)] for pair, name in active.items()}
     commands |= {name: [name] for name in also}
-    surroundings = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "RENDEZVOUS_HOME": str(home)}
+    surroundings = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "RENDEZVOUS_HOME": str(home), "REDIS_URL": redis}
     with ExitStack() as stack:
         services = {}
         for name, arguments in commands.items():

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from rendezvous.log.patience import patiently
-from rendezvous.log.reading import heals, on_client_error, read_to_end, record_of, stable_end, waiting
+from rendezvous.log.reading import heals, on_client_error, read_open, read_to_end, record_of, waiting
 from rendezvous.log.records import Committed, LogError, Owner, Record, Start
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, MEMBER
 
@@ -147,10 +147,7 @@ class KafkaSource:
 
     def read_open(self, topic: str, partition: int, start: int) -> Iterator[Record]:
         """See `Source.read_open`."""
-        stable = stable_end(self._bootstrap, topic, partition)
-        if stable == self.bounds(topic, partition)[1]:
-            return iter(())
-        return read_to_end(self._bootstrap, topic, partition, max(stable, start), uncommitted=True)
+        return read_open(self._bootstrap, topic, partition, start)
 
     def reread(self, starts: Sequence[Start]) -> None:
         """See `Source.reread`."""

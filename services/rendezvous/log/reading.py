@@ -162,13 +162,14 @@ def read_to_end(
         reader.close()
 
 
-def stable_end(bootstrap: str, topic: str, partition: int) -> int:
-    """The position before which every transaction on a partition is over."""
+def read_open(bootstrap: str, topic: str, partition: int, start: int) -> Iterator[Record]:
+    """Records of one partition, from `start` to its end as it is now, in transactions that are not over."""
     consumer = Consumer(READER | {"bootstrap.servers": bootstrap, "group.id": "reader"})
     try:
-        return _bounds(consumer, topic, partition)[1]
+        _, stable = _bounds(consumer, topic, partition)
     finally:
         consumer.close()
+    return read_to_end(bootstrap, topic, partition, max(stable, start), uncommitted=True)
 
 
 def last_records(bootstrap: str, topic: str, offsets: int) -> Iterator[Record]:

@@ -19,25 +19,9 @@ from rendezvous.monitoring.betting import Wager
 from rendezvous.monitoring.figures import Kind
 from rendezvous.monitoring.pairing import LOSSES, PairedBlock, PairedTally
 from rendezvous.replay.bootstrapping import Figure, Float64s, Interval, interval, resampled
+from rendezvous.replay.quality import difference
 
-__all__ = ["DECISIVE", "LOSSES", "Contest", "PairedBlock", "PairedTally", "Verdict"]
-
-DECISIVE = 20.0
-"""An e-value from which on a difference is taken for one: a chance of 1 in 20 of ever getting there without."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether the challenger does no harm, and why. differences: its figures less the champion's, with intervals.
-
-    A statement about what was seen, not proof: over a few blocks the intervals are wide. They are there to be shown.
-    """
-
-    harmless: bool
-    differences: dict[str, Interval]
-    e_worse: float
-    blocks: int
-    rows: int
+__all__ = ["LOSSES", "Contest", "PairedBlock", "PairedTally"]
 
 
 @dataclass(slots=True)
@@ -60,9 +44,9 @@ class Contest:
             return
         block = PairedBlock.of(paired)
         self.blocks.append(block)
-        for loss, difference in block.differences.items():
-            self.better[loss].settle(-difference)
-            self.worse[loss].settle(difference)
+        for loss, worse_by in block.differences.items():
+            self.better[loss].settle(-worse_by)
+            self.worse[loss].settle(worse_by)
 
     @property
     def rows(self) -> int:
@@ -81,7 +65,7 @@ class Contest:
 
     @property
     def e_values(self) -> dict[str, float]:
-        """The largest so far of each bet, e.g. `brier_better`, `brier_worse`: DECISIVE, once reached, stands."""
+        """The largest so far of each bet, e.g. `brier_better`, `brier_worse`: what was reached once stands."""
         both = (("better", self.better), ("worse", self.worse))
         return {f"{loss}_{side}": wager.most for side, wagers in both for loss, wager in wagers.items()}
 
@@ -101,25 +85,10 @@ class Contest:
     def _figure(self, figure: str) -> Figure:
         if figure == "auc":
             cells = _cells(self.blocks)
-            return lambda drawn: _auc(cells[2:], drawn) - _auc(cells[:2], drawn)
+            return difference(_auc(cells[2:]), _auc(cells[:2]))
         rows = np.array([block.rows for block in self.blocks], np.float64)
         sums = rows * np.array([block.differences[figure] for block in self.blocks])
         return lambda drawn: (drawn @ sums) / (drawn @ rows)
-
-    def not_worse(self, margin: float, margin_auc: float, chance: np.random.Generator) -> Verdict:
-        """Whether the challenger is worse by no more than `margin` (of the first loss) and `margin_auc`.
-
-        By the figures over all pairs as they are, and unless "worse" is decided. To wait for intervals within margins
-        as small as a refresh wants would take months of blocks.
-        """
-        loss, *_ = LOSSES[self.kind]
-        figures = (loss, "auc") if self.kind == "binary" else (loss,)
-        differences = {figure: self.difference(figure, chance) for figure in figures}
-        e_worse = self.worse[loss].most
-        harmless = bool(self.blocks) and differences[loss].value <= margin and e_worse < DECISIVE
-        if "auc" in differences:
-            harmless = harmless and not differences["auc"].value < -margin_auc
-        return Verdict(harmless, differences, e_worse, len(self.blocks), self.rows)
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
@@ -148,11 +117,19 @@ def _cells(blocks: list[PairedBlock]) -> Float64s:
     return cells
 
 
-def _auc(cells: Float64s, weights: Float64s) -> Float64s:
-    """Of each resample, float64 [resamples]: see `figures.binary.auc`."""
-    negatives, positives = (weights @ counts for counts in cells)
-    below = np.cumsum(negatives, axis=1) - negatives / 2
-    pairs = negatives.sum(axis=1) * positives.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):  # one class only: there is nothing to rank
-        found: Float64s = (positives * below).sum(axis=1) / pairs
-    return found
+def _auc(cells: Float64s) -> Figure:
+    """Of one side's cells, float64 [2, blocks, bins]: see `figures.binary.auc`.
+
+    Pairs are counted once, by the blocks of both: a resample then costs a product of matrices as small as there are
+    blocks.
+    """
+    negatives, positives = cells
+    pairs = positives @ (np.cumsum(negatives, axis=1) - negatives / 2).T
+
+    def figure(weights: Float64s) -> Float64s:
+        ordered = ((weights @ pairs) * weights).sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):  # one class only: there is nothing to rank
+            auc: Float64s = ordered / ((weights @ positives.sum(axis=1)) * (weights @ negatives.sum(axis=1)))
+        return auc
+
+    return figure

@@ -21,13 +21,13 @@ def folds(blocks: Int64s, count: int = FOLDS) -> list[Int64s]:
     return [np.flatnonzero(parts == part) for part in range(min(count, len(numbers)))]
 
 
-def unseen_scores(blocks: Int64s, width: int, fit: Fit) -> Floats:
+def unseen_scores(blocks: Int64s, width: int, fit: Fit, count: int = FOLDS) -> Floats:
     """For every row the outputs of a model that was trained on the other folds, float32 [rows, width].
 
     Raises:
         ValueError: when there is one block only: no row could be scored by a model that has not seen its block.
     """
-    parts = folds(blocks)
+    parts = folds(blocks, count)
     if len(parts) == 1:
         raise ValueError("all rows are of one block: there is no other one to train on")
     outputs = np.full((len(blocks), width), np.nan, np.float32)

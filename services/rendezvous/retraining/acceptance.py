@@ -104,7 +104,7 @@ def slice_in_words(wanted: Mapping[str, Wanted]) -> str:
     )
 
 
-def fault_of(
+def fault_of_acceptance(
     limits: AcceptanceLimits, kind: Kind, features: Mapping[str, bool]
 ) -> tuple[tuple[str | int, ...], str] | None:
     """Where limits name what the endpoint has not, and why; features: by name, whether it is text."""

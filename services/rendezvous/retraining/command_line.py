@@ -1,9 +1,10 @@
-"""The arguments of `rendezvous retrain`."""
+"""The arguments of `rendezvous retrain` and `rendezvous rebuild`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 
 def add_retrain(parser: argparse.ArgumentParser, run: Callable[..., int]) -> None:
@@ -16,3 +17,14 @@ def add_retrain(parser: argparse.ArgumentParser, run: Callable[..., int]) -> Non
     for action in (asking, listing):
         action.add_argument("--endpoint", required=True)
         action.set_defaults(command=run)
+
+
+def add_rebuild(parser: argparse.ArgumentParser, run: Callable[..., int]) -> None:
+    """Add the arguments of `rendezvous rebuild`."""
+    parser.add_argument("version", metavar="VERSION", help="VERSION or MODEL/VERSION, kept here")
+    parser.add_argument("--endpoint", required=True)
+    parser.add_argument("--data", type=Path, metavar="FILE", help="its training table; without it, from the archive")
+    parser.add_argument(
+        "--score", type=Path, metavar="FILE", help="labelled rows of other days, e.g. of `rendezvous dataset`: figures"
+    )
+    parser.set_defaults(command=run)

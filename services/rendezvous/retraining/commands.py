@@ -49,6 +49,8 @@ def ask(bootstrap: str, endpoint: Endpoint, model: str, reason: str, say: Callab
     ends = tuple(high for _, (_, high) in sorted(bounds_of(bootstrap, requests).items()))
     who = author()
     now_us = ledger.watermark_us if endpoint.monitoring.time == "ce_time" else who.at_us
+    if now_us <= endpoint.monitoring.label_delay:
+        raise RegistryError("the monitor has not spoken yet: there is nothing to train on")
     event = request(ledger, limits, reason.strip(), now_us, Surroundings(who.by, None, {}, ends))
     if event is None:
         raise RegistryError(f"nobody is {endpoint.monitoring.champion}: `rendezvous models deploy` comes first")

@@ -16,10 +16,12 @@ from rendezvous.retraining import limited
 from rendezvous.retraining.training import MB, SECOND_US, TrainingLimits
 
 LOOK_S = 0.05
-"""How often memory and time are looked at: a process fills about 100 MB in so long."""
+"""How often memory and time are looked at; a process fills at most a few hundred MB in so long."""
 GRACE_S = 2.0
 """From SIGTERM to SIGKILL for what has had its time."""
 PROCESSES = Path("/proc")
+RESERVED_BYTES = 4_000_000_000
+"""What a process may reserve beyond memory_mb, where somebody watches what it uses: see `limited.py`."""
 LINE_CHARACTERS = 500
 """As much of a line as is passed on; the log has all of it."""
 
@@ -51,7 +53,9 @@ def run(
         ConfinedError: it ended with another code than 0, or had to be ended.
     """
     started = time.monotonic()
-    wrapped = [sys.executable, "-I", "-S", limited.__file__, str(limits.memory_mb * MB), str(limits.file_mb * MB)]
+    data = limits.memory_mb * MB + (RESERVED_BYTES if PROCESSES.is_dir() else 0)
+    bounds = (limits.nice, data, limits.file_mb * MB)
+    wrapped = [sys.executable, "-I", "-S", limited.__file__, *map(str, bounds)]
     try:
         process = GuardedProcess.start(
             [*wrapped, *command], log=log, environment=environment, folder=folder, grace_s=GRACE_S

@@ -1,7 +1,7 @@
 """What happens for one retrain event: data, training, judgement, and a version that is kept, or none.
 
     build the data → split it by time → train a trial on the earlier rows → judge it on the later ones → train on all
-    rows, the same way → compare and time that → keep the version, whole → tell control
+    rows, the same way → compare and time that → describe it for the monitor → keep the version, whole → tell control
 
 A limit that is missed ends it as REFUSED, an error or a run's own limit as FAILED; either leaves no version. A job that
 is killed leaves none either, and is done again; a version that the same event has made already is only deployed.
@@ -21,6 +21,7 @@ from typing import Protocol
 
 import numpy as np
 
+from rendezvous.archive.manifest import Manifest
 from rendezvous.registry.evidence import Check
 from rendezvous.registry.naming import written
 from rendezvous.registry.state import Pair
@@ -28,6 +29,7 @@ from rendezvous.registry.store import VERSIONS, folder_of, keep
 from rendezvous.retraining import judgement
 from rendezvous.retraining.confined import ConfinedError
 from rendezvous.retraining.contract import params_of
+from rendezvous.retraining.describing import describe
 from rendezvous.retraining.events import Outcome, Retrained, RetrainEvent
 from rendezvous.retraining.judgement import Measured
 from rendezvous.retraining.limits import RetrainingLimits
@@ -50,6 +52,8 @@ class Build(Protocol):
 
     def __call__(self, span: Span, path: Path) -> str:
         """Write the requests of `span` with their features, `label` and `asked_us` to `path`, as Parquet.
+
+        The archive writes its manifest beside it, as .json: the card keeps it.
 
         Returns:
             Where they come from, in words.
@@ -132,11 +136,33 @@ def _make(endpoint: Endpoint, event: RetrainEvent, champion: Pair | None, around
     measured = shop.measure(final, limits.acceptance, champion)
     results = [*results, *(_of_final(check) for check in _accepted(limits, endpoint, measured))]
 
-    made = Made(event, span, source, table, split, champion, code, params, limits, results, judged, trial, final)
+    reference = describe(shop, table, trial, split)
+    made = Made(
+        event=event,
+        span=span,
+        source=source,
+        table=table,
+        split=split,
+        champion=champion,
+        code=code,
+        params=params,
+        limits=limits,
+        results=results,
+        judged=judged,
+        trial=trial,
+        final=final,
+        reference=reference,
+        manifest=_manifest(folder / "data.json"),
+    )
     version = write_version(folder / "version", endpoint, made)
     if champion == (event.model, version):
         raise RefusedError(f"training gave {written(champion)} again, which is the champion: nothing is new")
     return event.model, keep(endpoint, folder / "version").version
+
+
+def _manifest(path: Path) -> Manifest | None:
+    """What the archive has written beside its table; another source of data writes none."""
+    return Manifest.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
 def _limits(endpoint: Endpoint, model: str) -> RetrainingLimits:

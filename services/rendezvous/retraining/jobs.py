@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +22,7 @@ EVENT_FILE, OUTCOME_FILE, LOG_FILE = "event.bin", "outcome.bin", "job.log"
 TRY_AGAIN = os.EX_TEMPFAIL
 """A child's exit code: its version is kept, control could not be told. Doing the job again tells it."""
 GRACE_S = 5.0
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 
 _logger = logging.getLogger(__name__)
 
@@ -70,7 +73,7 @@ class ChildJobs:
 
     def start(self, event: RetrainEvent) -> Running:
         """See `Jobs.start`."""
-        folder = self._work / event.key
+        folder = self._work / _folder_name(event.key)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / OUTCOME_FILE).unlink(missing_ok=True)
         (folder / EVENT_FILE).write_bytes(encode(event))
@@ -85,6 +88,11 @@ class ChildJobs:
             return _Stillborn(replace(failed, reasons=(str(error),), ended_us=begun_us))
         _logger.info("%s: job %d, log %s", event.key, process.pid, log)
         return _Child(process, folder, failed)
+
+
+def _folder_name(key: str) -> str:
+    """The key, unless it is one that somebody made up to lead elsewhere."""
+    return key if PLAIN.fullmatch(key) else sha256(key.encode()).hexdigest()
 
 
 class _Stillborn:

@@ -177,6 +177,9 @@ class RetrainingLimits(Document):
     promotion: Mode = "proposal"
     refresh: RefreshLimits = RefreshLimits()
     replace: ReplaceLimits = ReplaceLimits()
+    patience: int = Field(
+        default=60, ge=1, description="closings after its event at which a candidate that has shown nothing is rejected"
+    )
     rollback: RollbackLimits = RollbackLimits()
     weights: WeightLimits | None = Field(default=None, description="none are published without it")
     training: TrainingLimits = TrainingLimits()

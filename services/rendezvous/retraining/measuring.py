@@ -16,6 +16,7 @@ import numpy as np
 from rendezvous.messages import Floats
 from rendezvous.registry.store import folder_of
 from rendezvous.retraining.acceptance import AcceptanceLimits, Invariance, Kind, Wanted
+from rendezvous.retraining.answering import in_chunks
 from rendezvous.retraining.contract import GRAPH_FILE, PREDICTIONS_FILE
 from rendezvous.retraining.judgement import Changed, Fidelity, Judged, Latency, Measured
 from rendezvous.retraining.order import Order
@@ -28,8 +29,6 @@ from rendezvous.settings import Endpoint, SettingsError, load_endpoint
 ROUNDS = 9
 """Of timing: candidate and champion take turns, and the quickest round of each counts, as the least disturbed."""
 ROUND_S = 0.005
-CHUNK = 16_384
-"""Rows scored at once."""
 TOLD = 2
 """Exit code when what was left cannot be measured: the last line of the log says why."""
 
@@ -77,13 +76,6 @@ def _scorable(table: Table, endpoint: Endpoint, required: Iterable[Sequence[str]
     for names in required:
         keep &= ~invalid_rows(table.columns, features, names)
     return table.where(keep)
-
-
-def in_chunks(model: Model, columns: Columns) -> Floats:
-    """Outputs [rows, width] of any number of rows."""
-    rows = len(next(iter(columns.values())))
-    parts = (slice(begin, begin + CHUNK) for begin in range(0, rows, CHUNK))
-    return np.concatenate([model.score({name: column[part] for name, column in columns.items()}) for part in parts])
 
 
 def judge(

@@ -302,13 +302,11 @@ class Retrainer:
             _logger.info("%s: %s", event.key, ", ".join(event.causes))
             self._metrics.events.inc()
             return self._write(self._retrain, event)
-        limits, author = self._limits.weights, Author(self._by, now_us)
-        if limits is not None and self._tell(
-            *weights(self.ledger, limits, self._endpoint.output.kind, settled_us, author)
-        ):
-            return True
         self._concluded = news
-        return False
+        limits, author = self._limits.weights, Author(self._by, now_us)
+        if limits is None:
+            return False
+        return self._tell(*weights(self.ledger, limits, self._endpoint.output.kind, settled_us, author))
 
     def _request_ends(self) -> tuple[int, ...]:
         requests = self._endpoint.topic("requests")

@@ -22,6 +22,9 @@ from rendezvous.scoring.columns import Column, Columns, take, to_columns
 from rendezvous.scoring.fidelity import Rows
 from rendezvous.settings import Feature, SettingsError
 
+UNKNOWN = -1
+OBSERVED_US = "observed_us"
+
 
 class TableError(SettingsError):
     """A table is missing, unreadable or not what it should be; the message says which, what, and what to do."""
@@ -31,19 +34,27 @@ class TableError(SettingsError):
 class Table:
     """Labelled requests in the order in which they were asked.
 
-    columns: one [rows] per feature, as models take them; label: float64 [rows]; asked_us: int64 [rows], event time.
+    columns: one [rows] per feature, as models take them; label: float64 [rows]; asked_us: int64 [rows], event time;
+    observed_us: int64 [rows], when the label was known, or `UNKNOWN`.
     """
 
     columns: dict[str, Column]
     label: NDArray[np.float64]
     asked_us: Int64s
+    observed_us: Int64s
 
     def __len__(self) -> int:
         return len(self.label)
 
     def where(self, keep: NDArray[np.bool_]) -> Table:
         """The rows where `keep` [rows] is true."""
-        return Table(take(self.columns, keep), self.label[keep], self.asked_us[keep])
+        return Table(take(self.columns, keep), self.label[keep], self.asked_us[keep], self.observed_us[keep])
+
+    @property
+    def delays_us(self) -> Int64s:
+        """From request to label, int64 [rows]; negative where that is not known."""
+        delays: Int64s = np.where(self.observed_us == UNKNOWN, -1, self.observed_us - self.asked_us)
+        return delays
 
     @property
     def sha256(self) -> str:
@@ -74,9 +85,12 @@ def read_table(path: Path, features: Sequence[Feature]) -> Table:
     wanted = [*(feature.name for feature in features), LABEL, ASKED_US]
     if missing := [name for name in wanted if name not in found.column_names]:
         raise TableError(f"{path}: lacks the columns {missing}; it has {found.column_names}")
-    found = found.select(wanted).filter(pc.is_valid(found[LABEL])).sort_by(ASKED_US)
+    if OBSERVED_US not in found.column_names:
+        found = found.append_column(OBSERVED_US, pa.array(np.full(len(found), UNKNOWN)))
+    found = found.select([*wanted, OBSERVED_US]).filter(pc.is_valid(found[LABEL])).sort_by(ASKED_US)
     columns = {feature.name: _column(found, feature, path) for feature in features}
-    table = Table(columns, _numbers(found, LABEL, np.float64, path), _times(found, path))
+    times = (_times(found, name, path) for name in (ASKED_US, OBSERVED_US))
+    table = Table(columns, _numbers(found, LABEL, np.float64, path), *times)
     return table.where(~np.isnan(table.label))
 
 
@@ -101,12 +115,12 @@ def _numbers(found: pa.Table, name: str, kind: type[np.floating[Any]], path: Pat
     return column
 
 
-def _times(found: pa.Table, path: Path) -> Int64s:
-    column = found[ASKED_US]
+def _times(found: pa.Table, name: str, path: Path) -> Int64s:
+    column = found[name]
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("us")).cast(pa.int64())
     if not pa.types.is_integer(column.type) or column.null_count:
-        raise TableError(f"{path}: {ASKED_US} must be microseconds since the epoch in every row, it is {column.type}")
+        raise TableError(f"{path}: {name} must be microseconds since the epoch in every row, it is {column.type}")
     times: Int64s = column.cast(pa.int64()).to_numpy()
     return times
 

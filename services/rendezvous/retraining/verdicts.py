@@ -8,6 +8,8 @@ A candidate against the champion, at the closing of a block::
                               than the margins
     replace  anything else    e-value "better" >= e_value         e-value "worse" >= e_value,
                                                                   or blocks >= reject_after
+    either                                                        open after `patience` closings: it does not score,
+                                                                  or there is nothing to score
 
 A champion against the one before it, which stays in shadow::
 
@@ -30,6 +32,7 @@ from rendezvous.registry.changes import Author, change_of_state, previous_of, pr
 from rendezvous.registry.events import Cause, ControlEvent, Rule, Ruling, State, Verdict
 from rendezvous.registry.state import MAX_EVIDENCE, Pair
 from rendezvous.retraining.episodes import EVENT_TIME, RETRAINER, is_final
+from rendezvous.retraining.events import RetrainEvent
 from rendezvous.retraining.ledger import Ledger, Reign
 from rendezvous.retraining.limits import RefreshLimits, ReplaceLimits, RetrainingLimits
 from rendezvous.settings import Endpoint
@@ -73,18 +76,33 @@ def judgements(
         return []
     found = [*_unrecorded(ledger, limits, codes), *_harm(ledger, limits, endpoint, champion)]
     for event, pair in ledger.made(limits.model):
-        if not is_candidate(ledger, pair):
-            continue
-        contest = ledger.contests.get((pair, champion))
-        if contest is None:
-            continue
-        rule = rule_of(ledger, limits, codes, pair, champion)
-        ruling = ruled(contest, rule, limits, endpoint.output.kind)
-        proposed = ruling is Ruling.PROMOTED and limits.promotion == "proposal" and pair in ledger.verdicts
-        if ruling is not None and not proposed:  # a proposal is made once, and waits for a person
-            evidence = figures_of(contest) | {"champion": "/".join(champion), "retrain_event": event.key}
-            found.append(Judgement(pair, rule, ruling, evidence))
+        if is_candidate(ledger, pair):
+            rule = rule_of(ledger, limits, codes, pair, champion)
+            found += _of_candidate(ledger, limits, endpoint, rule, event, pair, champion)
     return found
+
+
+def _of_candidate(
+    ledger: Ledger,
+    limits: RetrainingLimits,
+    endpoint: Endpoint,
+    rule: Rule,
+    event: RetrainEvent,
+    pair: Pair,
+    champion: Pair,
+) -> list[Judgement]:
+    evidence: dict[str, Any] = {"champion": "/".join(champion), "retrain_event": event.key}
+    contest = ledger.contests.get((pair, champion))
+    ruling = None if contest is None else ruled(contest, rule, limits, endpoint.output.kind)
+    if ruling is Ruling.PROMOTED and limits.promotion == "proposal" and pair in ledger.verdicts:
+        return []  # a proposal is made once, and waits for a person
+    if contest is not None and ruling is not None:
+        return [Judgement(pair, rule, ruling, figures_of(contest) | evidence)]
+    closings = [moment for moment in ledger.rounds if moment > event.at_us]
+    if pair in ledger.verdicts or len(closings) < limits.patience:
+        return []
+    evidence |= {EVENT_TIME: closings[-1], "closings": len(closings)}
+    return [Judgement(pair, rule, Ruling.REJECTED, ({} if contest is None else figures_of(contest)) | evidence)]
 
 
 def is_candidate(ledger: Ledger, pair: Pair) -> bool:

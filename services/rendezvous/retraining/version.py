@@ -11,6 +11,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from rendezvous.archive.manifest import Manifest
+from rendezvous.monitoring.reference import Reference
+from rendezvous.monitoring.shipped import write_reference
 from rendezvous.registry.evidence import Check
 from rendezvous.registry.naming import written
 from rendezvous.registry.state import Pair
@@ -58,6 +61,8 @@ class Made:
     judged: Measured
     trial: Run
     final: Run
+    reference: Reference
+    manifest: Manifest | None
 
 
 def write_version(folder: Path, endpoint: Endpoint, made: Made) -> str:
@@ -65,12 +70,12 @@ def write_version(folder: Path, endpoint: Endpoint, made: Made) -> str:
     folder.mkdir()
     shutil.copyfile(made.final.graph, folder / GRAPH_FILE)
     made.code.copy_to(folder / CODE_FOLDER)
-    card = card_of(endpoint, made, (folder / GRAPH_FILE).read_bytes())
+    card = card_of(endpoint, made, (folder / GRAPH_FILE).read_bytes(), write_reference(folder, made.reference))
     write_card(folder, card)
     return card.version
 
 
-def card_of(endpoint: Endpoint, made: Made, graph: bytes) -> Card:
+def card_of(endpoint: Endpoint, made: Made, graph: bytes, reference_sha256: str) -> Card:
     """The card of what a job has made."""
     digest, table, offset = sha256(graph).hexdigest(), made.table, endpoint.monitoring.block_offset
     about = made.final.about
@@ -94,6 +99,7 @@ def card_of(endpoint: Endpoint, made: Made, graph: bytes) -> Card:
         code_sha256=made.code.sha256,
         created_utc=datetime.now(UTC),
         notes=about.notes,
+        reference_sha256=reference_sha256,
         history=_history(made),
     )
 
@@ -102,6 +108,7 @@ def _history(made: Made) -> History:
     event = made.event
     return History(
         span=made.span,
+        manifest=None if made.manifest is None else made.manifest.model_dump(mode="json"),
         split_us=made.split,
         code=made.code.digests,
         command=made.code.command,

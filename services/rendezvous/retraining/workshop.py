@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 import rendezvous
+from rendezvous.messages import Floats
 from rendezvous.registry.state import Pair
 from rendezvous.retraining import confined, contract
 from rendezvous.retraining.acceptance import AcceptanceLimits
@@ -19,13 +21,14 @@ from rendezvous.retraining.contract import About, Params
 from rendezvous.retraining.judgement import Measured
 from rendezvous.retraining.order import Order
 from rendezvous.retraining.sources import Code
-from rendezvous.retraining.tables import Table, write_rows, write_table
+from rendezvous.retraining.tables import Table, read_predictions, write_rows, write_table
 from rendezvous.retraining.training import TrainingLimits
 from rendezvous.scoring.fidelity import REFERENCE_ROWS, Rows, reference_rows
 from rendezvous.settings import Endpoint
 
 PYTHON = (sys.executable, "-P", "-m")
 TRAINER = (*PYTHON, "rendezvous.retraining.trainer")
+ANSWERING = (*PYTHON, "rendezvous.retraining.answering")
 MEASURING = (*PYTHON, "rendezvous.retraining.measuring")
 MEASURING_US = 600_000_000
 """Ten minutes: to score what is held out, and to time a few hundred batches."""
@@ -92,6 +95,23 @@ class Workshop:
         sizes = tuple((case, len(rows)) for case, rows in cases.items())
         return Run(output, reference, sizes, _about(output / contract.ABOUT_FILE), spent)
 
+    def answers(self, run: Run, table: Table) -> Floats:
+        """What a run's graph says of rows, float32 [rows, width].
+
+        Raises:
+            ConfinedError: it cannot be run.
+        """
+        place = run.output.parent
+        rows, answers = place / "asked.parquet", place / "answers.parquet"
+        write_table(rows, table)
+        files = [str(path) for path in (place / "parameters.json", run.graph, rows, answers)]
+        self._run([*ANSWERING, *files], f"{place.name}-answers", place, self._own_limits, {})
+        return read_predictions(answers, self.params.outputs, len(table)).astype(np.float32)
+
+    def discard(self, run: Run) -> None:
+        """Remove a run's files, tables above all; its log stays."""
+        shutil.rmtree(run.output.parent)
+
     def measure(
         self, run: Run, limits: AcceptanceLimits, champion: Pair | None, held_out: Table | None = None
     ) -> Measured:
@@ -117,9 +137,13 @@ class Workshop:
         )
         orders, result = place / "order.json", place / "measured.json"
         orders.write_text(order.model_dump_json(indent=2))
-        own = self.limits.model_copy(update={"time": MEASURING_US})
-        self._run([*MEASURING, str(orders), str(result)], f"{place.name}-measured", place, own, {})
+        self._run([*MEASURING, str(orders), str(result)], f"{place.name}-measured", place, self._own_limits, {})
         return Measured.model_validate_json(result.read_bytes())
+
+    @property
+    def _own_limits(self) -> TrainingLimits:
+        """Of what is not the owner's: their time is for their training."""
+        return self.limits.model_copy(update={"time": MEASURING_US})
 
     def _run(
         self, command: Sequence[str], name: str, folder: Path, limits: TrainingLimits, variables: Mapping[str, str]

@@ -104,12 +104,14 @@ class History(_Document):
     """How a retrained model came about: what `rendezvous rebuild` needs to make it again, and what was shown.
 
     Its figures are those of a trial, trained on the rows asked before split_us and judged on the rows from then on;
-    the artefact was trained on all of them, by the same code. code: the digest of each file that is kept under code/;
+    the artefact was trained on all of them, by the same code. manifest: of the archive's table, by which it can be had
+    again. code: the digest of each file that is kept under code/;
     command: empty for Python's `train(table, params)`. given: the owner's parameters, handed to the training.
     limits: `[retraining.acceptance]` as it was before the training began. champion: whom it was compared with.
     """
 
     span: Span
+    manifest: dict[str, JsonValue] | None
     split_us: int
     code: dict[str, Sha256]
     command: tuple[str, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from rendezvous.log.records import LogError, Record, Source
 from rendezvous.messages import Decisions
@@ -17,8 +18,10 @@ from rendezvous.wire import WireError, decode
 _logger = logging.getLogger(__name__)
 
 
-def take_over(source: Source, endpoint: Endpoint, plan: Plan, partition: int, topic_id: str) -> Takeover:
-    """Find where to resume one partition, and what has been decided there.
+def positions(source: Source, endpoint: Endpoint, partition: int, topic_id: str) -> Takeover:
+    """Find where to resume one partition; `with_decisions` learns what has been decided there.
+
+    For the thread that polls: the client answers another one's questions about a member seconds later.
 
     Raises:
         LogError: the requests topic is not the one that was committed for.
@@ -53,8 +56,14 @@ def take_over(source: Source, endpoint: Endpoint, plan: Plan, partition: int, to
         decisions=starts["decisions"],
         requests_end=ends["requests"],
         scores_end=ends["scores"],
-        decided=_decided(_decisions(source, endpoint, partition, starts["decisions"]), starts["requests"], plan),
+        decided={},
     )
+
+
+def with_decisions(found: Takeover, source: Source, endpoint: Endpoint, plan: Plan, partition: int) -> Takeover:
+    """The same with what has been decided since; by now the predecessor is fenced, where it can be."""
+    records = _decisions(source, endpoint, partition, found.decisions)
+    return replace(found, decided=_decided(records, found.requests, plan))
 
 
 def _decisions(source: Source, endpoint: Endpoint, partition: int, start: int) -> Iterator[Record]:

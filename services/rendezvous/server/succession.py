@@ -2,7 +2,7 @@
 
 ::
 
-    assigned ---beside the loop: fence, read decisions back---> held ---both logs read to their ends---> live
+    assigned ---beside the loop: fence, then read decisions back---> held ---both logs read to their ends---> live
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from rendezvous.log.records import Source, Transactor
 from rendezvous.server.partition import Takeover
 from rendezvous.server.plan import Plan
-from rendezvous.server.recovery import take_over
+from rendezvous.server.recovery import positions, with_decisions
 from rendezvous.settings import Endpoint
 
 _logger = logging.getLogger(__name__)
@@ -59,16 +59,20 @@ class Successions:
         return len(self._under_way)
 
     def begin(self, number: int, plan: Plan) -> None:
-        """A partition was assigned."""
-        fenced = Event()
-        self._under_way[number] = self._aside.submit(self._learn, number, plan, fenced), fenced
+        """A partition was assigned.
 
-    def _learn(self, number: int, plan: Plan, fenced: Event) -> Heir:
+        Raises:
+            LogError: its requests are another topic's, or the cluster does not answer.
+        """
+        found, fenced = positions(self._source, self._endpoint, number, self._topic_id), Event()
+        self._under_way[number] = self._aside.submit(self._learn, number, plan, found, fenced), fenced
+
+    def _learn(self, number: int, plan: Plan, found: Takeover, fenced: Event) -> Heir:
         try:
             by = self._fence(number)
         finally:
             fenced.set()
-        return Heir(number, plan, take_over(self._source, self._endpoint, plan, number, self._topic_id), by)
+        return Heir(number, plan, with_decisions(found, self._source, self._endpoint, plan, number), by)
 
     def doubt(self) -> None:
         """Whether what is being learnt is still ours to know is not certain."""

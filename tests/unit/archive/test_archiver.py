@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
+import fsspec
 import numpy as np
 import pytest
 
 from archiving import NAMES, ArchiveWorld, Died, Steps, offsets_of, play
-from rendezvous.archive.names import ArchiveError
-from rendezvous.log import Committed
+from rendezvous.archive.feed import GATHER_US
+from rendezvous.archive.files import Archive
+from rendezvous.archive.names import ArchiveError, Held
+from rendezvous.archive.tables import TABLES
+from rendezvous.log import Committed, LogError
 
 BEFORE = "2013-01-05T10:00:00+00:00"
 BEFORE_US = 1_357_380_000_000_000
@@ -246,3 +251,104 @@ def test_an_archive_of_other_topics_is_refused() -> None:
     world.archive.identify({"requests": "a"})
     with pytest.raises(ArchiveError, match="made anew"):
         world.archive.identify({"requests": "b"})
+
+
+def test_a_frozen_writers_file_never_appears() -> None:
+    """It was frozen between its question to the group and the rename: its successor has cleared what it wrote."""
+    world = ArchiveWorld()
+    fill(world, rounds=3)
+    frozen = world.start()
+
+    def frozen_here(*_: object) -> bool:
+        world.die()
+        play(world, world.start())
+        return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("memory_log.MemorySource.still_member", once(frozen_here))
+        with pytest.raises(ArchiveError, match="could not be written"):
+            play(world, frozen)
+    assert offsets_of(world.rows("requests")) == [(0, offset) for offset in range(12)]
+
+
+def once(act: Callable[..., bool]) -> Callable[..., bool]:
+    """The first call is `act`; later ones say yes."""
+    calls = iter([act])
+
+    def call(*arguments: object) -> bool:
+        return next(calls, lambda *_: True)(*arguments)
+
+    return call
+
+
+def test_a_full_disk_is_said() -> None:
+    """And what was on it stays as it was."""
+    world = ArchiveWorld()
+    fill(world, rounds=3)
+    archiver = world.start()
+
+    def full(*_: object, **__: object) -> object:
+        raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyarrow.parquet.write_table", full)
+        with pytest.raises(ArchiveError, match=r"requests-0-.* could not be written .*No space left"):
+            play(world, archiver)
+    world.die()
+    play(world, world.start())
+    assert offsets_of(world.rows("requests")) == [(0, offset) for offset in range(12)]
+
+
+def test_features_that_are_not_delivered_stop_it() -> None:
+    """No file of requests is written before their features are on the log."""
+    world = ArchiveWorld()
+    fill(world, rounds=3)
+    archiver = world.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "memory_log.MemorySink.send", lambda *_, delivered, **__: delivered("Broker: Policy violation", -1)
+        )
+        with pytest.raises(LogError, match=r"features: Broker: Policy violation: stopping; a restart sends again"):
+            play(world, archiver)
+    assert world.rows("requests") == []
+
+
+def test_features_go_out_within_a_moment() -> None:
+    """What waits is gathered for GATHER_US, then sent as one record."""
+    world = ArchiveWorld(rows=1_000, age="1h")
+    archiver = world.start()
+    archiver.turn(0)
+    for _ in range(4):
+        world.ask()
+        archiver.turn(0)
+        world.clock.advance_ms(10)
+    assert world.features() == []
+    world.clock.advance_ms(10)
+    archiver.turn(0)
+    assert [columns.offsets.tolist() for columns in world.features()] == [[0, 1, 2, 3]]
+    assert GATHER_US == 50_000
+
+
+def test_labels_that_do_not_decode_are_passed(caplog: pytest.LogCaptureFixture) -> None:
+    """Counted, said, and covered by the file that they would be in."""
+    world = ArchiveWorld()
+    world.log.append(world.endpoint.topic("labels"), 0, b"rubbish")
+    world.label("r-1", 1.0, 1)
+    play(world, world.start())
+    assert offsets_of(world.rows("labels")) == [(0, 1)]
+    assert "labels-0@0: not archived" in caplog.text
+    (chain,) = world.archive.files("labels").values()
+    assert [(held.first, held.last) for held in chain] == [(0, 1)]
+
+
+def test_a_strange_file_is_said() -> None:
+    """Also one of another endpoint."""
+    world = ArchiveWorld()
+    held = Held("others.requests", 0, 0, 1, "")
+    other = Archive(world.url, "others")
+    other.write(held, 0, TABLES["requests"]([]), lambda: True)
+    files = fsspec.filesystem("memory")
+    ((path,),) = ([file.path for file in chain] for chain in other.files("requests").values())
+    files.cp_file(path, path.replace("/others/", "/tests/"))
+    with pytest.raises(ArchiveError, match=r"belong to another archive"):
+        world.archive.files("requests")

@@ -99,6 +99,18 @@ def test_order_and_batches_do_not_matter(kind: Kind, seed: int, rows: int, cuts:
 
 
 @each_kind
+@given(seed=seeds, rows=sizes)
+@settings(deadline=None, max_examples=30)
+def test_what_is_taken_back_was_never_counted(kind: Kind, seed: int, rows: int) -> None:
+    """Bit for bit: nothing of the rows is left, whatever their size beside the others."""
+    outputs, labels = of_kind(kind, seed, rows)
+    kept = np.random.default_rng(seed).random(rows) < 0.5
+    made = counted(kind, outputs, labels)
+    made.subtract(counted(kind, outputs[~kept], labels[~kept]))
+    assert made.to_json() == counted(kind, outputs[kept], labels[kept]).to_json()
+
+
+@each_kind
 def test_without_rows_nothing_is_defined(kind: Kind) -> None:
     """All figures have their names, and are NaN."""
     empty = tally(kind)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 from rendezvous.registry.state import Pair
 from rendezvous.retraining.events import Retrained, RetrainEvent
 from rendezvous.retraining.job import Surroundings, run_job
-from rendezvous.scoring.card import Span
+from rendezvous.scoring.card import Card, Data, Metrics, Span, Window
 from rendezvous.settings import Endpoint, load_endpoint
 
 DAY_US = 86_400_000_000
@@ -121,7 +123,9 @@ class Bench:
 
     def settings(self, training: str = "", acceptance: str = "", *, default: bool = False) -> None:
         """Write the endpoint's document."""
-        command = "" if default else f"command = ['{sys.executable}', 'fit.py']\ncode = ['fit.py']\n"
+        command = (
+            "" if default else f"command = ['{sys.executable}', 'fit.py']\ncode = ['fit.py']\nfolds = 0\nnice = 0\n"
+        )
         path = self.home / "models/toy/endpoint.toml"
         path.write_text(ENDPOINT.format(training=command + training, acceptance=acceptance))
 
@@ -146,13 +150,39 @@ class Bench:
         return sorted(folder.iterdir()) if folder.exists() else []
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def card_of(artefact: bytes, notes: str = "") -> Card:
+    """A card that tells the truth about `artefact` and little else."""
+    digest, window = sha256(artefact).hexdigest(), Window(first=date(2013, 1, 1), last=date(2013, 1, 2), rows=2)
+    return Card(
+        endpoint="toy",
+        model="first",
+        version=digest[:12],
+        kind="onnx",
+        artefact="model.onnx",
+        sha256=digest,
+        data=Data(source="toy", sha256=digest, **dict(window)),
+        features=("x",),
+        parameters={},
+        metrics=Metrics(train=window, held_out=window, figures={}),
+        packages={},
+        code_sha256=digest,
+        created_utc=datetime(2026, 1, 1, tzinfo=UTC),
+        notes=notes,
+    )
+
+
+def make_bench(home: Path) -> Bench:
     """A bench whose training command does as it should."""
     for folder in ("models/toy/first", "schemas/toy"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "schemas/toy/features.avsc").write_text(SCHEMA)
-    shutil.copyfile(FIT, tmp_path / "models/toy/first/fit.py")
-    made = Bench(tmp_path)
+        (home / folder).mkdir(parents=True)
+    (home / "schemas/toy/features.avsc").write_text(SCHEMA)
+    shutil.copyfile(FIT, home / "models/toy/first/fit.py")
+    made = Bench(home)
     made.settings()
     return made
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A bench of its own for a test."""
+    return make_bench(tmp_path)

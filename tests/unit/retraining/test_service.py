@@ -10,6 +10,7 @@ import pytest
 from found import MODEL, NEW, NEWER, OLD, alarm, block, retraining_endpoint
 from rendezvous.log.records import LogError
 from rendezvous.registry.events import Quality, Ruling, State, Verdict, Weights
+from rendezvous.retraining import service
 from rendezvous.retraining.events import Outcome, Retrained, RetrainEvent
 from rendezvous.settings import Endpoint
 from retraining_worlds import CrashingSink, MemoryRetraining, Monitor, outline
@@ -151,6 +152,22 @@ def test_who_lost_its_place_writes_nothing() -> None:
     assert world.said("retrain") == []
     world.rest()
     assert count(world.said("retrain"), RetrainEvent) == 1
+
+
+def test_nothing_is_done_before_all_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its predecessor wrote last may stand behind everything else; and what it writes itself it reads first."""
+    before = MemoryRetraining(automatic(), Monitor(bad=(0,)))
+    before.day(0)
+    assert count(before.said("retrain"), RetrainEvent) == 1
+    monkeypatch.setattr(service, "READ", 1)
+    monkeypatch.setattr(service, "TOPICS", ("control", "accuracy", "drift", "retrain"))
+    before.source.close()
+    before.retrainer, before.source = before.start(CrashingSink(before.log))
+    assert not before.retrainer.ready
+    before.rest(60)
+    assert before.retrainer.ready
+    assert count(before.said("retrain"), RetrainEvent) == 1
+    assert len(before.jobs.starts) == 1
 
 
 def test_a_job_ends_with_leadership() -> None:

@@ -201,6 +201,21 @@ def test_a_proposal_is_made_once_and_may_be_withdrawn() -> None:
     assert (found.ruling, proposes(limits_of(of), found)) == (Ruling.REJECTED, False)
 
 
+def test_a_candidate_that_shows_nothing_is_rejected() -> None:
+    """Else nothing would be retrained any more: nobody runs its scorer, or there are no requests."""
+    of = automatic(patience=5)
+    ledger = with_candidate(of, *(block(day) for day in range(1, 5)))
+    assert judged(of, ledger) == []
+    (found,) = judged(of, hear(ledger, block(5)))
+    assert (found.ruling, found.evidence["closings"], found.evidence["event_us"]) == (Ruling.REJECTED, 5, closing(5))
+    (promotion,) = judged(of, hear(ledger, contest(5)))
+    assert promotion.ruling is Ruling.PROMOTED
+    waiting = hear(
+        ledger, replace(found, ruling=Ruling.PROMOTED).verdict(AUTHOR, proposed=True), contest(5, labelled=1)
+    )
+    assert judged(of, waiting) == []
+
+
 def test_the_newest_contest_counts() -> None:
     """In whatever order they are read."""
     of = automatic()

@@ -30,7 +30,6 @@ from rendezvous.server.ledger import Ledger
 from rendezvous.server.outstanding import Outstanding
 from rendezvous.server.partition import Partition
 from rendezvous.server.plan import plan_for
-from rendezvous.server.recovery import take_over
 from rendezvous.server.service import Service
 from rendezvous.server.transactional import TransactionalOutbox
 from rendezvous.telemetry import ServerMetrics
@@ -129,7 +128,7 @@ def commit_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def forget_the_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes over without what the predecessor decided."""
-    monkeypatch.setattr("rendezvous.server.succession.take_over", lambda *where: replace(take_over(*where), decided={}))
+    monkeypatch.setattr("rendezvous.server.succession.with_decisions", lambda found, *_: found)
 
 
 def resume_after_the_decisions(monkeypatch: pytest.MonkeyPatch) -> None:

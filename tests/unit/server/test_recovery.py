@@ -10,12 +10,13 @@ import pytest
 
 from endpoints import VERSIONS, endpoint, plan_of
 from memory_log import FakeClock, MemoryLog, MemorySource
-from rendezvous.log.records import Committed, LogError, Record
+from rendezvous.log.records import Committed, LogError, Record, Source
 from rendezvous.messages import Decisions, Reason
 from rendezvous.server.ledger import Resume
 from rendezvous.server.mailbox import Decided
 from rendezvous.server.partition import Takeover
-from rendezvous.server.recovery import take_over
+from rendezvous.server.recovery import positions, with_decisions
+from rendezvous.settings import Endpoint
 from rendezvous.wire import encode
 
 GROUP = "server"
@@ -98,7 +99,12 @@ class Desk:
 
     def take_over(self) -> Takeover:
         """What the new owner starts from."""
-        return take_over(AgedSource(self.log, self.lows), ENDPOINT, PLAN, NUMBER, TOPIC_ID)
+        return take_over(AgedSource(self.log, self.lows))
+
+
+def take_over(source: Source, of: Endpoint = ENDPOINT) -> Takeover:
+    """Both steps."""
+    return with_decisions(positions(source, of, NUMBER, TOPIC_ID), source, of, PLAN, NUMBER)
 
 
 def starts(takeover: Takeover) -> tuple[int, int, int]:
@@ -331,5 +337,5 @@ def test_a_transaction_without_an_end_counts_with_exactly_once(exactly_once: boo
     records = desk.log.records[DECISIONS, NUMBER]
     records[position] = records[position]._replace(key=b"open")
     desk.commit_ours(0, 0, 0)
-    found = take_over(Killed(desk.log, GROUP), endpoint(exactly_once=exactly_once), PLAN, NUMBER, TOPIC_ID)
+    found = take_over(Killed(desk.log, GROUP), endpoint(exactly_once=exactly_once))
     assert sorted(found.decided) == ([0, 1] if exactly_once else [0])

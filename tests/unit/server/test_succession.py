@@ -112,7 +112,20 @@ def test_what_goes_while_it_is_under_way_is_closed(patience_s: float) -> None:
 def test_a_take_over_that_fails_stops_the_loop() -> None:
     """Its reason is raised where the loop looks."""
     desk = Desk(Aside(lambda: True))
-    desk.log.commits["server", ENDPOINT.topic("requests"), 0] = Committed(5, "")
+    desk.successions = Successions(ENDPOINT, desk.source, TOPIC_ID, Aside(lambda: True), _fails)
     desk.successions.begin(0, PLAN)
-    with pytest.raises(LogError, match="was truncated or re-created"):
+    with pytest.raises(LogError, match="no producer"):
         desk.successions.ended()
+
+
+def _fails(number: int) -> Closing:
+    raise LogError(f"no producer for {number}")
+
+
+def test_another_topics_positions_are_refused_at_once() -> None:
+    """Before anything is fenced."""
+    desk = Desk(Aside(lambda: True))
+    desk.log.commits["server", ENDPOINT.topic("requests"), 0] = Committed(5, "")
+    with pytest.raises(LogError, match="was truncated or re-created"):
+        desk.successions.begin(0, PLAN)
+    assert desk.made == []

@@ -24,10 +24,13 @@ name = "{name}"
 description = {description}
 
 [request]
-deadline_ms = 2000       # days pass in seconds: hundreds of requests are under way at once
-max_deadline_ms = 2000
+deadline_ms = 30000      # hundreds of requests are under way at once, on whatever machine this is
+max_deadline_ms = 30000
 reply_margin_ms = 50
 max_bytes = 16384
+
+[mailbox]
+close_ms = 30000
 
 [output]
 kind = "binary"
@@ -55,10 +58,11 @@ block = "1d"
 block_offset = "5h"      # New York's midnight, in winter
 label_delay = "8h"       # p99 of January and February: 7.6 h
 lateness = "1h"
+window = 500             # a day, nearly always
 canary = "canary"
 
 [archive]
-age = "5s"               # a retraining waits for what was asked before it, and the year stands still for it
+age = "2s"               # a retraining waits for what was asked before it, and the year stands still for it
 
 [retraining]
 model = "{model}"
@@ -75,6 +79,7 @@ blocks = 3
 [retraining.training]
 code = ["train.py"]
 time = "10m"
+folds = 0                # the reference is of the trial's held-out days; more trainings would outlast the year
 """
 COOL_DOWN = "27d"
 """At most 12 retrainings in 306 days."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from rendezvous import topics
 from rendezvous.client import Client
@@ -17,11 +18,13 @@ from rendezvous.demo.labels import LabelFeed
 from rendezvous.demo.year import curves, home, picture, recipe, stream
 from rendezvous.demo.year.beginning import first_version
 from rendezvous.demo.year.chronicle import heat
+from rendezvous.demo.year.control import control
 from rendezvous.demo.year.crew import Crew
 from rendezvous.demo.year.feed import Feed, closed_in_time, days
 from rendezvous.demo.year.history import write_history
 from rendezvous.demo.year.listening import Listening
 from rendezvous.demo.year.pace import Pace
+from rendezvous.demo.year.permuting import permuted
 from rendezvous.demo.year.report import Year, figures
 from rendezvous.demo.year.screen import Screen
 from rendezvous.local.stack import Addresses, running_stack
@@ -29,11 +32,12 @@ from rendezvous.log import KafkaSink
 from rendezvous.registry.control import ControlLog
 from rendezvous.registry.deploy import deploy
 from rendezvous.registry.state import Pair
-from rendezvous.settings import Endpoint, Environment
+from rendezvous.settings import Endpoint, Environment, SettingsError
 
 SERVICES = ("server", "archiver", "monitor", "retrainer")
 """What runs all year, besides scorers."""
 LABEL_LINGER_MS = 20
+SEED = 2013
 HISTORY_S = 120.0
 """For the broker to take two months of requests, and for the services to have them behind them."""
 
@@ -43,7 +47,7 @@ class Seen:
     """What the year left behind: what was heard, and figures of the run."""
 
     listening: Listening
-    late: Any
+    late: NDArray[np.float64]
     extra: dict[str, Any]
 
 
@@ -59,37 +63,68 @@ def play_year(environment: Environment, *, report_to: Path | None) -> int:
     where, endpoint = home.make(environment)
     table = closed_in_time(flights.load())
     year = stream.stream(table, endpoint.features)
-    start_us, end_us = stream.midnight_us(stream.FIRST), stream.midnight_us(stream.END)
+    start_us = stream.midnight_us(stream.FIRST)
     folder = environment.data / "year"
     screen.line(f"{len(table)} departures of 2013; the first version is trained on January and February")
     frozen = first_version(endpoint, home.MODEL, year, start_us, folder / "work", screen.line)
     with running_stack(environment, report=screen.line, fresh=True) as addresses:
         seen = _pass(Stage(endpoint, where, folder, addresses, frozen, screen), table)
-    screen.line("the cron's curve, offline")
-    chronicle = seen.listening.chronicle
-    moments = curves.evenly(len(chronicle.retrained), start_us, end_us)
-    cron = curves.cron(
-        year, lambda frame, label: recipe.fit(endpoint.features, frame, label), moments, start_us, end_us
-    )
-    told = figures(
-        Year(
-            year,
-            start_us,
-            end_us,
-            {"frozen": seen.listening.frozen, "looped": seen.late, "cron": cron},
-            chronicle,
-            {},
-            {},
-            seen.extra | {"seconds": round(time.monotonic() - begun, 1)},
-        )
-    )
+    told = figures(_compared(endpoint, year, table, seen, folder, screen, begun))
     names = [feature.name for feature in endpoint.features]
+    chronicle = seen.listening.chronicle
     grid = heat(chronicle.drift, names, start_us, len(told["weeks"]))
     for path in picture.draw(told, chronicle, grid, names, folder / "year"):
         screen.line(f"picture: {path}")
     report.write(told, report_to or folder / "report.json")
+    screen.summary(told)
     screen.line(f"report: {report_to or folder / 'report.json'}")
     return 0 if not told["unanswered"] else 1
+
+
+def _compared(
+    endpoint: Endpoint,
+    year: stream.Stream,
+    table: pd.DataFrame,
+    seen: Seen,
+    folder: Path,
+    screen: Screen,
+    begun: float,
+) -> Year:
+    """Beside the year as it was: the cron's, and the one in which nothing changes."""
+    start_us, end_us = stream.midnight_us(stream.FIRST), stream.midnight_us(stream.END)
+    chronicle = seen.listening.chronicle
+
+    def fit(frame: pd.DataFrame, label: NDArray[np.float64]) -> curves.Model:
+        fitted: curves.Model = recipe.fit(endpoint.features, frame, label)
+        return fitted
+
+    screen.line(f"a cron that retrains {len(chronicle.retrained)} times, offline")
+    moments = curves.evenly(len(chronicle.retrained), start_us, end_us)
+    cron = curves.cron(year, fit, moments, start_us, end_us)
+    screen.line("the control: days in another order, through `rendezvous backtest`")
+    shuffled = stream.stream(permuted(table, SEED), endpoint.features)
+    calm = control(shuffled, fit, cool_down_of(endpoint), folder / "control")
+    return Year(
+        year,
+        start_us,
+        end_us,
+        {"frozen": seen.listening.frozen, "looped": seen.late, "cron": cron},
+        chronicle,
+        calm["control"],
+        calm["temperature"],
+        seen.extra | {"seconds": round(time.monotonic() - begun, 1)},
+    )
+
+
+def cool_down_of(endpoint: Endpoint) -> int:
+    """Between two events, microseconds.
+
+    Raises:
+        SettingsError: the endpoint says nothing of retraining.
+    """
+    if endpoint.retraining is None:
+        raise SettingsError(f"{endpoint.folder / 'endpoint.toml'}: has no [retraining]")
+    return endpoint.retraining.cool_down
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +172,8 @@ def _pass(stage: Stage, table: pd.DataFrame) -> Seen:
 
 
 def _days(stage: Stage, table: pd.DataFrame, labels: LabelFeed, listening: Listening, crew: Crew) -> Seen:
-    endpoint, retraining = stage.endpoint, stage.endpoint.retraining
-    cool_down_us = retraining.cool_down if retraining is not None else 0
-    start_us = stream.midnight_us(stream.FIRST)
-    pace = Pace(listening, crew, cool_down_us, start_us)
+    endpoint, start_us = stage.endpoint, stream.midnight_us(stream.FIRST)
+    pace = Pace(listening, crew, cool_down_of(endpoint), start_us)
     with Client(endpoint, stage.addresses.kafka, source="year") as client, stage.screen:
         feed = Feed(client.submit, [feature.name for feature in endpoint.features], labels, table)
         pace.past(np.flatnonzero(stream.microseconds(table["scheduled_utc"]) < start_us))

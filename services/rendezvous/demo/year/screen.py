@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -60,6 +60,29 @@ class Screen:
         elif self._days % PLAIN_DAYS == 0:
             told = ", ".join(f"{name} {count}" for name, count in _counts(asked, labels, chronicle))
             self.line(f"{day:%d %B}: {told}")
+
+    def summary(self, report: Mapping[str, Any]) -> None:
+        """The end: the three curves, and what follows from them."""
+        mean, gain, cron = (
+            report["mean_auc"],
+            report["difference"]["looped_frozen"],
+            report["difference"]["looped_cron"],
+        )
+        self.line(f"mean weekly AUC: frozen {mean['frozen']:.3f}, looped {mean['looped']:.3f}, cron {mean['cron']:.3f}")
+        for name, found in (("frozen", gain), ("cron", cron)):
+            self.line(
+                f"looped - {name}: {found['value']:+.3f}, 95 % [{found['low']:+.3f}, {found['high']:+.3f}] by blocks "
+                "of four weeks"
+            )
+        self.line(
+            f"{report['retrains']} retrainings, {report['promotions']} promotions, {report['rejections']} rejections, "
+            f"{report['rollbacks']} roll-backs. Did alarms beat the cron? {report['alarms_beat_cron']}"
+        )
+        calm, warm = report["control"], report["temperature"]
+        self.line(
+            f"{calm['days']} days in random order: {calm['alarms']} concept alarms, {calm['events']} events; warmer by "
+            f"40 F alone: {warm['inputs']} input alarms, {warm['events']} events more"
+        )
 
 
 def _counts(asked: int, labels: int, chronicle: Chronicle) -> Sequence[tuple[str, int]]:

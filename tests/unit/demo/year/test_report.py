@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from rendezvous.demo.year import picture
 from rendezvous.demo.year.chronicle import Chronicle, heat
 from rendezvous.demo.year.report import CURVES, Year, figures
+from rendezvous.demo.year.screen import Screen
 from rendezvous.demo.year.stream import DAY_US, NEVER_US, WEEK_US, Stream, midnight_us
 from rendezvous.monitoring.findings import Accuracy, Alarm, AlarmKind, Drift, DriftKind, Span, Stage
 from rendezvous.registry.events import Cause, HandOff, Move, Rule, Ruling, Verdict
@@ -178,3 +181,24 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
 
     assert png.read_bytes()[:4] == b"\x89PNG"
     assert "promotion (1)" in svg.read_text()
+
+
+def test_the_screen_says_it_in_plain_lines() -> None:
+    """Without a terminal: a line a week, and at the end what came out, with its doubts."""
+    output = io.StringIO()
+    screen = Screen(14, Console(file=output, width=200))
+    with screen:
+        for number in range(14):
+            screen.day(date(2013, 3, 1 + number), 900 * (number + 1), 800, a_chronicle())
+    calm = {"alarms": 1, "events": 1, "inputs": 0, "days": 245}
+    year = a_year(a_chronicle(), 0.5)
+    screen.summary(figures(replace(year, control=calm, temperature=calm | {"inputs": 7, "events": 0})))
+
+    lines = output.getvalue().splitlines()
+    assert lines[:2] == [
+        f"{day}: requests {asked}, labels 800, concept alarms 1, retrainings 1, promotions 1, rejections 0, "
+        "roll-backs 1"
+        for day, asked in (("07 March", 6300), ("14 March", 12600))
+    ]
+    assert "Did alarms beat the cron? no difference that can be told from chance" in output.getvalue()
+    assert "7 input alarms, 0 events more" in lines[-1]
