@@ -78,6 +78,8 @@ class Table:
         if self.is_text(name):
             self._refuse(name, column, "no number")
         try:
+            if pa.types.is_boolean(column.type):
+                column = pc.cast(column, pa.uint8())
             numbers: Float64s = pc.cast(column, pa.float64(), safe=False).to_numpy().astype(np.float64)
         except pa.ArrowException as error:
             raise TableError(f"{self.path}: column {name} ({column.type}) holds no numbers ({error})") from error

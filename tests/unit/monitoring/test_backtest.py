@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import homes
+from loadtest.plain import write_model
 from rendezvous.cli import MENDABLE, main
 from rendezvous.monitoring.backtest import Past, Texts, Told, backtest, invented_clock, of_rows
 from rendezvous.monitoring.findings import AlarmKind
@@ -153,6 +155,39 @@ def test_without_a_time_rows_are_independent_and_it_says_so(
     told = json.loads((tmp_path / "report.json").read_text())
     assert all(alarm["assumes_independence"] and alarm["time"] is None for alarm in told["alarms"])
     assert 6_000 < told["alarms"][0]["position"] < 6_100
+
+
+def test_an_endpoint_brings_its_model_and_its_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows as the archive gives them; where there is no prediction, the champion's model says one."""
+    endpoint = homes.write_home(tmp_path)
+    monkeypatch.setenv("RENDEZVOUS_HOME", str(tmp_path))
+    data = tmp_path / "data.csv"
+    arguments = ["backtest", "--endpoint", endpoint.name, "--data", str(data)]
+
+    def asked(rows: Past) -> Past:
+        words = Texts(("red", "blue"), rows.texts["colour"].codes)
+        seen = {"x": rows.outputs[:, 0], "slow_ms": np.zeros(rows.rows, np.float32)}
+        return replace(rows, observed_us=rows.asked_us + 3_600_000_000, numbers=seen, texts={"who": words})
+
+    def write(rows: Past) -> None:
+        who = np.array(["red", "blue", ""], object)[rows.texts["who"].codes]
+        columns = {"x": rows.numbers["x"], "slow_ms": rows.numbers["slow_ms"], "who": who, "label": rows.labels}
+        columns |= {"asked_us": rows.asked_us, "observed_us": rows.observed_us}
+        lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+        data.write_text("\n".join(lines) + "\n")
+
+    write(asked(past(2, 20, drift_from=10)))
+    assert "has no reference" in refused(arguments, capsys)
+    limits = endpoint.monitoring
+    shipped = asked(past(1, 20)).reference(limits, "binary")
+    write_model(endpoint, "quick", homes.MODELS["quick"], shipped)
+    assert main([*arguments, "--report", str(tmp_path / "report.json")]) == 0
+    first = json.loads((tmp_path / "report.json").read_text())["alarms"][0]
+    assert (first["kind"], first["position"] > 11 * A_DAY) == ("concept", True)
+    write_model(endpoint, "quick", homes.MODELS["quick"], shipped.model_copy(update={"window": 700}))
+    assert "until it is trained again" in refused(arguments, capsys)
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
