@@ -12,7 +12,7 @@ from typing import Any
 
 from rendezvous.monitoring.backtest import Spoken, Told, backtest
 from rendezvous.monitoring.cases import Case, of_endpoint, of_tables
-from rendezvous.monitoring.conclusions import rows_to_a_false_alarm
+from rendezvous.monitoring.watches import rows_to_a_false_alarm
 from rendezvous.settings import Environment
 
 Say = Callable[[str], None]

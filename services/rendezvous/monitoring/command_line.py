@@ -23,9 +23,7 @@ def add_backtest(parser: argparse.ArgumentParser, run: Run) -> None:
     parser.add_argument(
         "--kind", choices=("binary", "multiclass", "regression"), help="of the prediction; by the cells without it"
     )
-    parser.add_argument(
-        "--time", metavar="COLUMN", help="when a row was asked: ISO 8601, or since 1970 in s, ms or us"
-    )
+    parser.add_argument("--time", metavar="COLUMN", help="when a row was asked: ISO 8601, or since 1970 in s, ms or us")
     parser.add_argument("--observed", metavar="COLUMN", help="when its label became known; at once without it")
     parser.add_argument("--block", default="1d", help="rows of one block hang together, e.g. 12h, 1d")
     parser.add_argument(
