@@ -34,8 +34,9 @@ MEASURING_US = 600_000_000
 """Ten minutes: to score what is held out, and to time a few hundred batches."""
 PACKAGE = Path(rendezvous.__file__).parents[1]
 """Where children find this very package, installed or not."""
-SAME_EVERY_TIME = {"PYTHONHASHSEED": "0"}
-"""Nothing that a run writes may depend on the order of a set."""
+SAME_EVERY_TIME = {"PYTHONHASHSEED": "0", "OMP_WAIT_POLICY": "PASSIVE"}
+"""Nothing that a run writes may depend on the order of a set; nor does a run take the processor from those who answer,
+as OpenMP's threads do that wait for one another by turning round and round."""
 
 
 @dataclass(frozen=True, slots=True)
