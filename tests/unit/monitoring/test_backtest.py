@@ -157,6 +157,32 @@ def test_without_a_time_rows_are_independent_and_it_says_so(
     assert 6_000 < told["alarms"][0]["position"] < 6_100
 
 
+@pytest.mark.parametrize("how", [("--time", "t"), ("--independent",)], ids=["days", "rows"])
+@pytest.mark.parametrize("kind", ["regression", "multiclass"])
+def test_numbers_and_classes_are_watched_too(kind: str, how: tuple[str, ...], tmp_path: Path) -> None:
+    """Found by what the cells are; half way every answer is worse."""
+    chance = np.random.default_rng(5)
+    files = []
+    for name, days, worse_from in (("before.csv", 12, 99), ("after.csv", 12, 6)):
+        rows = past(6, days)
+        worse = np.arange(rows.rows) >= worse_from * A_DAY
+        if kind == "regression":
+            truth = chance.normal(100, 20, rows.rows)
+            said = truth + chance.normal(0, np.where(worse, 15, 5))
+        else:
+            truth = np.array(["cat", "dog", "fish"])[chance.integers(0, 3, rows.rows)]
+            said = np.where(chance.random(rows.rows) < np.where(worse, 0.5, 0.9), truth, "dog")
+        files.append(str(write(tmp_path / name, rows, p=said, y=truth)))
+    report = tmp_path / "report.json"
+    arguments = ["backtest", "--reference", files[0], "--data", files[1], "--prediction", "p", "--label", "y", *how]
+    assert main([*arguments, "--report", str(report)]) == 0
+    told = json.loads(report.read_text())
+    positions = [alarm["position"] for alarm in told["alarms"] if alarm["kind"] == "concept"]
+    assert told["kind"] == kind
+    assert positions
+    assert 6 * A_DAY < min(positions) <= (11 if "--time" in how else 6.5) * A_DAY
+
+
 def test_an_endpoint_brings_its_model_and_its_reference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
