@@ -146,6 +146,7 @@ CORE = (
     "monitoring/rowwatch.py",
     "monitoring/windows.py",
     "monitoring/telling.py",
+    "monitoring/watches.py",
     "monitoring/conclusions.py",
     "monitoring/monitor.py",
     "monitoring/backtest.py",
