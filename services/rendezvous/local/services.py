@@ -22,7 +22,7 @@ from rendezvous.registry.naming import active_names, written
 from rendezvous.settings import Endpoint
 
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""OpenMP's threads wait for one another by turning round and round: on a busy machine training took 30 times as long."""
+"""OpenMP's threads wait for one another by turning round: on a busy machine training took 30 times as long."""
 READY_S = 60.0
 """From start to ready; a model is loaded and warm in about two seconds."""
 
