@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -136,7 +137,10 @@ def train(endpoint: Endpoint, home: Path, report: Callable[[str], None]) -> None
         return
     command = [sys.executable, str(script), "--home", str(home)]
     last = "no output"
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as training:  # noqa: S603 - the owner's own script
+    environs = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}  # threads that spin while they wait slow everybody down
+    with subprocess.Popen(  # noqa: S603 - the owner's own script
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environs
+    ) as training:
         for line in training.stdout or ():
             last = line.rstrip()
             report(f"  {last}")
