@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from retraining_standin import RUNS
 
 from comparing import SPACING_US, comparisons
 from found import alarm, block, closing, contest
@@ -27,6 +26,7 @@ from rendezvous.registry.state import Control, Pair
 from rendezvous.retraining.events import Retrained, RetrainEvent
 from rendezvous.settings import load_endpoint
 from rendezvous.wire import decode_any, encode
+from retraining_standin import RUNS
 from retraining_worlds import WORDS
 
 pytestmark = pytest.mark.kafka

@@ -68,6 +68,7 @@ CORE = (
     "retraining/causes.py",
     "retraining/episodes.py",
     "retraining/verdicts.py",
+    "retraining/aside.py",
     "retraining/weighing.py",
     "retraining/training.py",
     "retraining/acceptance.py",

@@ -21,6 +21,8 @@ from rendezvous.registry.control import ControlLog
 from rendezvous.registry.naming import active_names, written
 from rendezvous.settings import Endpoint
 
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""OpenMP's threads wait for one another by turning round: on a busy machine training took 30 times as long."""
 READY_S = 60.0
 """From start to ready; a model is loaded and warm in about two seconds."""
 
@@ -137,10 +139,10 @@ def train(endpoint: Endpoint, home: Path, report: Callable[[str], None]) -> None
         return
     command = [sys.executable, str(script), "--home", str(home)]
     last = "no output"
-    environs = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}  # threads that spin while they wait slow everybody down
-    with subprocess.Popen(  # noqa: S603 - the owner's own script
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environs
-    ) as training:
+    training = subprocess.Popen(  # noqa: S603 - the owner's own script
+        command, env=os.environ | PATIENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    with training:
         for line in training.stdout or ():
             last = line.rstrip()
             report(f"  {last}")

@@ -21,24 +21,7 @@ from rendezvous.monitoring.pairing import LOSSES, PairedBlock, PairedTally
 from rendezvous.replay.bootstrapping import Figure, Float64s, Interval, interval, resampled
 from rendezvous.replay.quality import difference
 
-__all__ = ["DECISIVE", "LOSSES", "Contest", "PairedBlock", "PairedTally", "Verdict"]
-
-DECISIVE = 20.0
-"""An e-value from which on a difference is taken for one: a chance of 1 in 20 of ever getting there without."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether the challenger does no harm, and why. differences: its figures less the champion's, with intervals.
-
-    A statement about what was seen, not proof: over a few blocks the intervals are wide. They are there to be shown.
-    """
-
-    harmless: bool
-    differences: dict[str, Interval]
-    e_worse: float
-    blocks: int
-    rows: int
+__all__ = ["LOSSES", "Contest", "PairedBlock", "PairedTally"]
 
 
 @dataclass(slots=True)
@@ -82,7 +65,7 @@ class Contest:
 
     @property
     def e_values(self) -> dict[str, float]:
-        """The largest so far of each bet, e.g. `brier_better`, `brier_worse`: DECISIVE, once reached, stands."""
+        """The largest so far of each bet, e.g. `brier_better`, `brier_worse`: what was reached once stands."""
         both = (("better", self.better), ("worse", self.worse))
         return {f"{loss}_{side}": wager.most for side, wagers in both for loss, wager in wagers.items()}
 
@@ -106,21 +89,6 @@ class Contest:
         rows = np.array([block.rows for block in self.blocks], np.float64)
         sums = rows * np.array([block.differences[figure] for block in self.blocks])
         return lambda drawn: (drawn @ sums) / (drawn @ rows)
-
-    def not_worse(self, margin: float, margin_auc: float, chance: np.random.Generator) -> Verdict:
-        """Whether the challenger is worse by no more than `margin` (of the first loss) and `margin_auc`.
-
-        By the figures over all pairs as they are, and unless "worse" is decided. To wait for intervals within margins
-        as small as a refresh wants would take months of blocks.
-        """
-        loss, *_ = LOSSES[self.kind]
-        figures = (loss, "auc") if self.kind == "binary" else (loss,)
-        differences = {figure: self.difference(figure, chance) for figure in figures}
-        e_worse = self.worse[loss].most
-        harmless = bool(self.blocks) and differences[loss].value <= margin and e_worse < DECISIVE
-        if "auc" in differences:
-            harmless = harmless and not differences["auc"].value < -margin_auc
-        return Verdict(harmless, differences, e_worse, len(self.blocks), self.rows)
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
