@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rendezvous.archive.columns import MAX_RECORD_BYTES, Decoded, records_of
-from rendezvous.log.records import LogError, Sink
+from rendezvous.log.records import Delivered, LogError, Sink
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ArchiverMetrics
 
@@ -94,28 +94,32 @@ class Feed:
         requests, lane.waiting, lane.since_us = lane.waiting, [], None
         if not requests:
             return
-        sent = 0
-        for rows, value in records_of(requests, self._features):
+        records, sent = list(records_of(requests, self._features)), 0
+        lane.under_way += len(records)  # before the first is sent: while that waits for room, its report may come
+        for rows, value in records:
             sent += rows
+            position = lane.read if sent == len(requests) else requests[sent].offset
             if rows == 1 and len(value) > MAX_RECORD_BYTES:
                 self._metrics.too_large.inc()
-                continue
-            position = lane.read if sent == len(requests) else requests[sent].offset
-            self._produce(number, lane, value, position)
-            self._metrics.features.inc(rows)
-        self._settle(lane)
+                self._done(lane, lane.delivered)  # what is before it may be under way
+            else:
+                self._metrics.features.inc(rows)
+                self._sink.send(self._topic, value, partition=number, delivered=self._reporter(lane, position))
 
-    def _produce(self, number: int, lane: _Lane, value: bytes, position: int) -> None:
+    def _reporter(self, lane: _Lane, position: int) -> Delivered:
         def delivered(error: str | None, _: int) -> None:
-            lane.under_way -= 1
             if error is not None:
                 self._failed = error
-            elif self._failed is None:
-                lane.delivered = max(lane.delivered, position)
-                self._settle(lane)
+            self._done(lane, position)
 
-        lane.under_way += 1
-        self._sink.send(self._topic, value, partition=number, delivered=delivered)
+        return delivered
+
+    def _done(self, lane: _Lane, position: int) -> None:
+        """A record is delivered, or refused, or will never be sent; what comes after a refusal counts no more."""
+        lane.under_way -= 1
+        if self._failed is None:
+            lane.delivered = max(lane.delivered, position)
+        self._settle(lane)
 
     def _settle(self, lane: _Lane) -> None:
         """Positions without features (no request, unreadable) count as delivered once nothing before them is owed."""

@@ -48,6 +48,9 @@ class Reader(Protocol):
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
         """Wait for the first record, take whatever else is there."""
 
+    def ends(self) -> Mapping[tuple[str, int], int]:
+        """For each partition whose end was met: the position there."""
+
     def close(self) -> None:
         """Stop reading."""
 
@@ -145,6 +148,7 @@ class Archiver:
         for place, some in _by_place(records).items():
             if place in self._buffers:  # else it went away while this was under way
                 self._take(place, some, now_us)
+        self._reach_ends(now_us)
         self._feed.send_due(now_us)
         self._count(now_us, records)
         if now_us >= self._again_at_us:
@@ -256,6 +260,15 @@ class Archiver:
         self._reader = self._ways.reader(starts) if starts else None
 
     # ---------------------------------------------------------------------------------------------- what has come
+
+    def _reach_ends(self, now_us: int) -> None:
+        """Whoever waits until files reach the log's end must not wait for offsets that have no record."""
+        ends = dict(self._ways.source.ends())
+        if self._reader is not None:
+            ends.update(self._reader.ends())
+        for place, position in ends.items():
+            if place in self._buffers:
+                self._buffers[place].reach(position, now_us)
 
     def _take(self, place: tuple[str, int], records: Sequence[Record], now_us: int) -> None:
         buffer = self._buffers[place]

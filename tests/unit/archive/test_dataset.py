@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,8 @@ def test_the_window_is_of_asked_times(world: ArchiveWorld) -> None:
     assert made.table.column("x").type == "float"
     assert made.table.column("who").to_pylist() == ["who-0", "who-1", "who-2"]
     assert made.manifest.coverage == 1.0
+    assert table(world, 9, 10, 100).table.column("request_id").to_pylist() == ["r-10"]
+    assert table(world, 0, 1 / HOUR_US, 100).table.column("request_id").to_pylist() == ["r-1"]
 
 
 def test_nothing_that_was_observed_later(world: ArchiveWorld) -> None:
@@ -107,6 +110,18 @@ def test_the_last_observation_stands_whatever_the_order(world: ArchiveWorld) -> 
     manifest = made.manifest
     assert (manifest.requests, manifest.labelled, manifest.never, manifest.unlabelled) == (5, 3, 1, 1)
     assert manifest.coverage == pytest.approx(0.6)
+
+
+def test_of_two_observed_at_once_the_larger_stands(world: ArchiveWorld) -> None:
+    """Whichever came first; "never" is less than any value. So does the monitor."""
+    for request, values in ((1, (1.0, 0.0)), (3, (0.0, 1.0)), (5, (None, 0.0)), (7, (0.0, None))):
+        for value in values:
+            world.label(f"r-{request}", value, us(30), request % 4 // 2)
+    archived(world)
+    labels = dict(
+        zip(*(table(world, 0, 10, 100).table.column(c).to_pylist() for c in ("request_id", "label")), strict=True)
+    )
+    assert [labels[f"r-{request}"] for request in (1, 3, 5, 7)] == [1.0, 1.0, 0.0, 0.0]
 
 
 def test_what_models_did_not_see_is_no_row(world: ArchiveWorld) -> None:
@@ -146,6 +161,19 @@ def test_the_hash_is_of_the_content(world: ArchiveWorld) -> None:
     assert table(world, 0, 10, 100).manifest.sha256 != first.manifest.sha256
 
 
+def test_the_hash_knows_one_nan() -> None:
+    """Whatever its bits: a writer in another language has others."""
+    hashes = set()
+    for bits in (0x7FC00000, 0x7FC00001, 0xFFC00000):
+        other = ArchiveWorld()
+        (nan,) = struct.unpack("<f", struct.pack("<I", bits))
+        other.ask(asked=at(0), value=other.codec.encode({"x": nan, "who": "a"}))
+        other.label("r-1", 1.0, us(1))
+        archived(other)
+        hashes.add(table(other, 0, 1, 100).manifest.sha256)
+    assert len(hashes) == 1
+
+
 def test_positions_bring_the_same_rows_again(world: ArchiveWorld) -> None:
     """A manifest pins what was archived then: what came later, about earlier times too, changes nothing."""
     archived(world)
@@ -157,6 +185,8 @@ def test_positions_bring_the_same_rows_again(world: ArchiveWorld) -> None:
     again = table(world, 0, 10, 100, positions=first.manifest.positions)
     assert again.manifest == first.manifest
     assert table(world, 0, 10, 100).manifest.rows == 11
+    within = table(world, 0, 10, 100, positions={"requests": {0: 4}, "labels": {0: 5, 1: 5}})
+    assert within.table.column("request_id").to_pylist() == ["r-1", "r-2", "r-3", "r-4"]
     with pytest.raises(ArchiveError, match="12 is asked for"):
         table(world, 0, 10, 100, positions={"requests": {0: 12}, "labels": {}})
 
