@@ -154,6 +154,8 @@ CORE = (
     "archive/names.py",
     "archive/waiting.py",
     "archive/columns.py",
+    "archive/lines.py",
+    "archive/tables.py",
 )
 IMPURE = {
     "asyncio",
