@@ -44,7 +44,7 @@ lock: ## both lock files from pyproject.toml, with uv (UV=path/to/uv); keeps ver
 
 clean: ## removes .venv, caches, .local, loadtest/report, the trained models and their versions
 	@rm -rf $(VENV) .local .hypothesis .mypy_cache .pytest_cache .ruff_cache dist loadtest/report
-	@rm -f models/*/*/model.onnx models/*/*/card.json models/*/*/*.part
+	@rm -f models/*/*/model.onnx models/*/*/card.json models/*/*/reference.json models/*/*/*.part
 	@rm -rf models/*/*/versions
 	@find services tests models loadtest -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -175,7 +175,8 @@ class MemoryRetraining:
         """A retrainer, as after a start."""
         source = MemorySource(self.log, "retrainers")
         means = Means(self.jobs, lambda *_: self.shortfalls, lambda *_: CODE, f"{RETRAINER}tests")
-        metrics = RetrainerMetrics(CollectorRegistry())
+        self.registry = CollectorRegistry()
+        metrics = RetrainerMetrics(self.registry)
         return Retrainer(self.of, limits_of(self.of), source, sink, means, self.clock, metrics), source
 
     def control(self) -> Control:

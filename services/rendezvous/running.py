@@ -174,7 +174,6 @@ def run_monitor(environment: Environment, endpoint_name: str, host: str, port: i
     telemetry = _pages(host, port)
     check(bootstrap, endpoint)
     run(bootstrap, environment.redis, endpoint, telemetry)
-    telemetry.stop()
 
 
 def run_archiver(environment: Environment, endpoint_name: str, host: str, port: int, *, accept_loss: bool) -> None:

@@ -24,7 +24,8 @@ from rendezvous.local.services import RunningService
 from rendezvous.local.stack import Addresses
 from rendezvous.log import KafkaSink, read_to_end
 from rendezvous.messages import Comparisons, FeatureColumns, Label, Message
-from rendezvous.monitoring.beginning import inputs_of
+from rendezvous.monitoring.batches import SESSION_S
+from rendezvous.monitoring.beginning import committed_in, inputs_of
 from rendezvous.monitoring.checkpoint import Checkpoint, Keeper
 from rendezvous.monitoring.concluding import Concluding, Kept
 from rendezvous.monitoring.findings import Accuracy, Alarm, Contest, Drift
@@ -294,11 +295,16 @@ def test_an_older_redis_is_found_out(home: Home, stack: Addresses, monitor: Proc
     monitor.ready()
     until(lambda: any(found(home).values()), "something is written")
     key = f"rendezvous:{home.endpoint.name}:monitor"
-    older = client.dump(key)
+    older, document = client.dump(key), client.hget(key, "document")
     assert older is not None
+    assert isinstance(document, bytes)
+    kept = Checkpoint.read(document, b"")
     stream.write(30)
-    until(lambda: client.dump(key) != older, "another checkpoint")
-    time.sleep(3.0)  # a commit follows
+    with committed_in(home.kafka, home.endpoint) as committed:
+        until(
+            lambda: any(committed(kept.generation, part) > place.offset for part, place in kept.places.items()),
+            "a commit that is further than that checkpoint",
+        )
     assert monitor.end(signal.SIGKILL) == -signal.SIGKILL
     client.restore(key, 0, older, replace=True)
     monitor.again()
@@ -306,6 +312,20 @@ def test_an_older_redis_is_found_out(home: Home, stack: Addresses, monitor: Proc
     monitor.ready()
     assert "it is older than what was done" in monitor.service.log.read_text()
     same(home, stack.redis)
+
+
+def test_frozen_for_longer_than_its_session_it_goes_on(home: Home, stack: Addresses, monitor: Process) -> None:
+    """Its partitions are taken away and given back, and what was fetched before comes again: nothing counts twice."""
+    stream = Stream(home, 6)
+    stream.write(30)
+    monitor.ready()
+    os.kill(monitor.service.process.pid, signal.SIGSTOP)
+    stream.write(30)
+    time.sleep(SESSION_S + 2.0)
+    os.kill(monitor.service.process.pid, signal.SIGCONT)
+    stream.write(30)
+    same(home, stack.redis)
+    assert monitor.end(signal.SIGTERM) == 0
 
 
 def test_a_second_monitor_takes_the_first_ones_place(home: Home, stack: Addresses, monitor: Process) -> None:

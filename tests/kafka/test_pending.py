@@ -81,14 +81,18 @@ def test_what_was_kept_is_read(stack: Addresses, name: str) -> None:
 
 
 def test_who_was_overtaken_is_told(stack: Addresses, name: str) -> None:
-    """Neither questions nor checkpoints of the first one are answered once a second one has kept something."""
+    """Neither questions nor checkpoints of the first one are answered once a second one goes on from its state."""
     first, second = begun(stack, name), keeper_of(stack, name)
+    first.verify()
     assert second.read() is not None
-    second.keep(checkpoint(core=b"second"))
     with pytest.raises(StaleError, match="another monitor of the endpoint runs"):
         first.keep(checkpoint())
     with pytest.raises(StaleError):
         first.find(b"12345678", ["x:"])
+    with pytest.raises(StaleError):
+        first.verify()
+    second.keep(checkpoint(core=b"second"))
+    second.verify()
     again = keeper_of(stack, name).read()
     assert again is not None
     assert again.core == b"second"

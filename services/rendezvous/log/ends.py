@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from rendezvous.log.patience import patiently
 from rendezvous.log.reading import on_client_error
+from rendezvous.log.records import LogError
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, COMMON
 
 
@@ -19,19 +19,23 @@ class Ends:
     """
 
     def __init__(self, bootstrap: str) -> None:
-        self._admin = AdminClient(COMMON | {"bootstrap.servers": bootstrap, "error_cb": on_client_error})
+        self._settings = COMMON | {"bootstrap.servers": bootstrap, "error_cb": on_client_error}
+        self._admin: AdminClient | None = None
 
     def ask(self, parts: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """The position after the last record of each, what transactions may yet abort included.
 
         Raises:
-            LogError: the cluster did not say.
+            LogError: the cluster did not say; another time it may.
         """
+        if self._admin is None:
+            self._admin = AdminClient(self._settings)
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call] # as published
-        wanted = {TopicPartition(*part): latest for part in parts}
-
-        def question() -> dict[tuple[str, int], int]:
-            asked = self._admin.list_offsets(wanted, request_timeout=ADMIN_TIMEOUT_S)
+        try:
+            asked = self._admin.list_offsets(
+                {TopicPartition(*part): latest for part in parts}, request_timeout=ADMIN_TIMEOUT_S
+            )
             return {(part.topic, part.partition): future.result().offset for part, future in asked.items()}
-
-        return patiently(question, "ends of partitions")
+        except KafkaException as error:
+            self._admin = None  # it would go on with leaders as they were before, and be refused for ever
+            raise LogError(f"ends of partitions: {error.args[0].str()}") from error

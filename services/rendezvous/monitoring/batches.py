@@ -6,6 +6,8 @@ The only module that imports Faust.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -16,15 +18,18 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from rendezvous.log import Record
+from rendezvous.log.reading import Troubles
 from rendezvous.monitoring.merging import Fetched
 
-__all__ = ["TP", "application", "channel"]
+__all__ = ["SESSION_S", "TP", "application", "channel"]
 
 SESSION_S = 6.0
 """As the other services' members. A member that died comes back under its own name, and waits for nothing."""
 HEARTBEAT_S = 0.5
 COMMIT_S = 1.0
 """Between two commits; they follow the checkpoints, and only say where a next one begins to read."""
+TALKATIVE = ("aiokafka", "aiokafka.conn", "aiokafka.consumer.fetcher", "aiokafka.consumer.group_coordinator")
+"""Loggers: a filter counts for its own logger alone, not for those below it."""
 INSTANCE = "monitor"
 """The member's name in its group: a second monitor of the endpoint takes the first one's place, and that one ends."""
 
@@ -87,9 +92,38 @@ class _AsItIs(Schema[Any, Any]):
         return message.value
 
 
+class _Once(logging.Filter):
+    """While a broker is away, Faust's client says twenty times a second what it cannot do: once in a while will do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._troubles = Troubles()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is to be said."""
+        return bool(self._troubles.say(str(record.msg), time.monotonic()))
+
+
+def _quieten() -> None:
+    """Faust tells every step of its start and its end; what goes wrong is worth a line."""
+    once = _Once()
+    for name in ("faust", "mode", "aiokafka"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in TALKATIVE:
+        logging.getLogger(name).addFilter(once)
+
+
+class _Application(faust.App):
+    """It has no tables: there is nothing to put into folders, which Faust would make where it was started."""
+
+    def _create_directories(self) -> None:
+        pass
+
+
 def application(bootstrap: str, group: str) -> faust.App:
     """An application of Faust that only reads: no web server, no tables, no topics of its own."""
-    app = faust.App(
+    _quieten()
+    app = _Application(
         group,
         broker=[f"kafka://{address}" for address in bootstrap.split(",")],
         web_enabled=False,

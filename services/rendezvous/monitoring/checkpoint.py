@@ -32,6 +32,13 @@ STALE = "STALE"
 BUCKETS = 8_192
 """Hashes of a prefix, by the first 13 bits of a digest (of its second byte the lowest 5)."""
 
+_CLAIM = """
+local kept = redis.call('HMGET', KEYS[1], 'token', 'document', 'core')
+if kept[1] then redis.call('HSET', KEYS[1], 'token', ARGV[1]) end
+return kept
+"""
+"""The token from here on."""
+
 _KEEP = """
 local token = redis.call('HGET', KEYS[1], 'token')
 if token == ARGV[2] then return 1 end -- this very checkpoint: the answer to it was lost
@@ -176,16 +183,26 @@ class Keeper:
         self.key = f"rendezvous:{endpoint}:monitor"
         self._wait = wait
         self._token = ""
+        self._claim = self._redis.register_script(_CLAIM)
         self._keep = self._redis.register_script(_KEEP)
         self._find = self._redis.register_script(_FIND)
 
     def read(self) -> Checkpoint | None:
-        """What was kept last, and from here on this process is the one that goes on from it."""
-        token, document, core = self._ask(lambda: self._redis.hmget(self.key, "token", "document", "core"))
-        self._token = (token or b"").decode()
-        if token is None or document is None or core is None:
+        """What was kept last; from here on this process is the one that goes on from it, and no other one."""
+        token = uuid.uuid4().hex
+        before, document, core = self._ask(lambda: self._claim(keys=[self.key], args=[token]))
+        if before is None:
             return None
+        self._token = token
         return Checkpoint.read(document, core)
+
+    def verify(self) -> None:
+        """Make sure that this process is still the one that goes on.
+
+        Raises:
+            StaleError: it is not.
+        """
+        self.find(b"", ())
 
     def keep(self, checkpoint: Checkpoint, rows: Sequence[Rows] = (), removed: Sequence[str] = ()) -> None:
         """Keep a checkpoint, add rows, and remove keys, all or nothing.
@@ -193,7 +210,7 @@ class Keeper:
         Raises:
             StaleError: something else is there than what was read or kept last.
         """
-        token = f"{checkpoint.generation}:{uuid.uuid4().hex}"
+        token = uuid.uuid4().hex
         arguments: list[str | bytes | int] = [self._token, token, checkpoint.document(), checkpoint.core]
         arguments.append(" ".join(removed))
         for kind in rows:

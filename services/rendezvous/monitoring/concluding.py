@@ -125,7 +125,10 @@ class Concluding:
         self._show()
 
     def _say(self) -> None:
-        for finding in self._core.conclude():
+        findings = self._core.conclude()
+        if findings:
+            self._keeper.verify()  # what another one has taken over it writes, and this one no more
+        for finding in findings:
             if not self._outlet.write(finding):
                 self._metrics.repeats.inc()
                 continue

@@ -117,6 +117,11 @@ class Merge:
         return self._tick is not None or any(queue.waiting for queue in self._queues.values())
 
     @property
+    def within(self) -> bool:
+        """Whether a tick was begun and is not over."""
+        return self._tick is not None
+
+    @property
     def complete(self) -> bool:
         """Whether the end of each partition was met, since this began."""
         return all(queue.complete_s > float("-inf") for queue in self._queues.values())

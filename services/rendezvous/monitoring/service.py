@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import time
 from collections import Counter, deque
@@ -21,12 +22,18 @@ TAKEN = 2_000
 """Records that go to the core in one go: labels are single ones, so a few milliseconds at least."""
 LOOK_S = 0.1
 """Between two looks where the partitions end, while something waits for that."""
+AWAY_S = 2.0
+"""Between two looks while the cluster does not say."""
 WATCH_S = 5.0
 """Between two looks when nothing waits: for the metrics."""
 IDLE_S = 0.05
 """How long the loop waits for records before it looks whether something else is due."""
+STOP_S = 5.0
+"""Faust stops in some hundredths of a second, unless the cluster is away."""
 HELD_BYTES = 64 << 20
 """Values that were fetched and wait for those of other partitions, in all."""
+
+_logger = logging.getLogger(__name__)
 
 
 class Service:
@@ -64,6 +71,7 @@ class Service:
         self._limit_bytes = HELD_BYTES // len(parts)
         self._arrived = asyncio.Event()
         self._failure: Exception | None = None
+        self._unkept = False
         self._asked: Mapping[Part, int] = {}
         self._asked_s = float("-inf")
 
@@ -88,9 +96,11 @@ class Service:
         finally:
             self._telemetry.ready(is_ready=False)
             looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await looking
-            await self._app.stop()
+            await asyncio.wait([looking])
+            try:
+                await asyncio.wait_for(self._app.stop(), STOP_S)
+            except TimeoutError:
+                _logger.warning("Faust did not stop within %g s", STOP_S)
 
     def _check(self, looking: asyncio.Task[None]) -> None:
         if looking.done():
@@ -122,6 +132,8 @@ class Service:
     async def _turn(self) -> None:
         self._telemetry.turned()
         due = self._merge.take(TAKEN)
+        if due is None and self._unkept and not self._merge.within and self._concluding.due:
+            due = Due((), over=True)  # nothing comes any more: what came last is kept too
         if due is None:
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
@@ -129,6 +141,7 @@ class Service:
             return
         kept = await asyncio.to_thread(self._work, due, self._merge.places)
         self._pause.over()
+        self._unkept = not kept
         for part in [part for part in self._held if self._merge.size_bytes(part) < self._limit_bytes // 2]:
             self._held.discard(part)
             self._app.consumer.on_buffer_drop(TP(*part))
@@ -152,15 +165,24 @@ class Service:
 
     async def _look(self) -> None:
         """Ask where the partitions end: while something waits for that, and now and then for the metrics."""
+        pause_s = LOOK_S
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(pause_s)
             now_s = time.monotonic()
             if self._merge.waits or now_s - self._asked_s > WATCH_S:
-                self._asked = await asyncio.to_thread(self._ends.ask, self._parts)
-                self._asked_s = now_s
-                self._merge.ends(self._asked, now_s)
-                self._arrived.set()
+                pause_s = LOOK_S if await self._ask(now_s) else AWAY_S
             self._show()
+
+    async def _ask(self, now_s: float) -> bool:
+        try:
+            self._asked = await asyncio.to_thread(self._ends.ask, self._parts)
+        except LogError as error:  # the cluster is away: nothing comes meanwhile, and what is here waits
+            _logger.warning("%s", error)
+            return False
+        self._asked_s = now_s
+        self._merge.ends(self._asked, now_s)
+        self._arrived.set()
+        return True
 
     def _show(self) -> None:
         lag: Counter[str] = Counter()

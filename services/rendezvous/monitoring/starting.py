@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+import logging
+import os
+from collections.abc import Iterable
 from functools import partial
 
 from rendezvous.log import KafkaSink, Record, bounds_of, read_to_end
@@ -36,25 +38,42 @@ from rendezvous.telemetry import MonitorMetrics, Telemetry
 
 LINGER_MS = 20
 """Nobody waits for findings."""
+FAILED = 1
+"""Exit code: a supervisor starts the next one, which goes on from the last checkpoint."""
 SHELVES = 8
 """Parts of the time for which requests are kept; each is forgotten as a whole, and looked into for every label."""
 
+_logger = logging.getLogger(__name__)
+
 
 def run(bootstrap: str, redis: str, endpoint: Endpoint, telemetry: Telemetry) -> None:
-    """Run one endpoint's monitor until SIGTERM or SIGINT."""
+    """Run one endpoint's monitor until SIGTERM or SIGINT; does not return where it fails: see `_end`."""
     metrics = MonitorMetrics(telemetry.registry)
     pause = Pause(telemetry, metrics)
     keeper = Keeper(redis, endpoint.name, pause.wait)
     inputs = inputs_of(bootstrap, endpoint)
     with contextlib.suppress(StoppedError):
         concluding, merge, generation = _begin(bootstrap, endpoint, inputs, keeper, metrics)
-        group = group_of(endpoint, generation)
-        asyncio.run(_serve(Service, bootstrap, group, merge, inputs.parts, concluding, pause, metrics, telemetry))
-    keeper.close()
+
+        async def serve() -> None:
+            group = group_of(endpoint, generation)
+            await Service(bootstrap, group, merge, inputs.parts, concluding, pause, metrics, telemetry).run()
+
+        try:
+            asyncio.run(serve())
+        except Exception:
+            _logger.exception("the monitor ends")
+            _end(FAILED)
+    _end(0)
 
 
-async def _serve(make: Callable[..., Service], *arguments: object) -> None:
-    await make(*arguments).run()
+def _end(code: int) -> None:
+    """End the process: Faust's threads would keep one alive that has failed, as a member of its group.
+
+    Nothing is left undone by it, since whatever counts is in the last checkpoint.
+    """
+    logging.shutdown()
+    os._exit(code)
 
 
 def _begin(

@@ -82,7 +82,7 @@ class AcceptanceLimits(Document):
     )
     limits: tuple[Limit, ...] = ()
     invariances: tuple[Invariance, ...] = ()
-    slower: Finite = Field(default=3.0, gt=0, description="time for a row and for a batch, of the champion's")
+    slower: Finite = Field(default=3.0, gt=0, description="processor time for a row and for a batch, of the champion's")
     max_bytes: int = Field(default=100_000_000, gt=0, description="of the artefact")
     compared: bool = Field(
         default=True, description="refused unless the original's predictions are there to compare the graph with"

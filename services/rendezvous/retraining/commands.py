@@ -12,7 +12,8 @@ from rendezvous.registry.naming import RegistryError
 from rendezvous.retraining import shown
 from rendezvous.retraining.ledger import Ledger
 from rendezvous.retraining.making import limits_of
-from rendezvous.retraining.service import FINDINGS, PARTITION, TOPICS
+from rendezvous.retraining.post import PARTITION
+from rendezvous.retraining.service import FINDINGS, TOPICS
 from rendezvous.retraining.triggers import Surroundings, request
 from rendezvous.settings import Endpoint
 from rendezvous.wire import WireError, decode_any, encode, name_of

@@ -36,7 +36,7 @@ class Fidelity(Document):
 
 
 class Latency(Document):
-    """Microseconds to score `rows` rows at once, on this machine; the champion's only to compare with."""
+    """Microseconds of processor to score `rows` rows at once, on this machine; the champion's to compare with."""
 
     rows: int
     candidate_us: float

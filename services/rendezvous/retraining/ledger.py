@@ -64,6 +64,8 @@ class Ledger:
         """When a version was last paused or retired, by the writer's clock."""
         self.contests: dict[tuple[Pair, Pair], Contest] = {}
         """The newest of each version against each champion."""
+        self._rounds: list[int] = []
+        self._rounds_of = 0
         self._failed: dict[tuple[int, Pair], float] = {}
         self._blocks: dict[Pair, dict[int, Accuracy]] = {}
         self._alarms: dict[tuple[str, ...], Alarm] = {}
@@ -163,7 +165,12 @@ class Ledger:
     @property
     def rounds(self) -> list[int]:
         """When blocks closed, in event time: the moments at which something can be concluded."""
-        return sorted({self.closing(block) for blocks in self._blocks.values() for block in blocks.values()})
+        if self._rounds_of != self.revision:  # asked for at every turn, and long after a year
+            self._rounds = sorted(
+                {self.closing(block) for blocks in self._blocks.values() for block in blocks.values()}
+            )
+            self._rounds_of = self.revision
+        return self._rounds
 
     def closing(self, block: Accuracy) -> int:
         """When a block closed."""

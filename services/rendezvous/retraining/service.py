@@ -16,28 +16,30 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rendezvous.log.records import Committed, LogError, Record, Sink, Source, Start
-from rendezvous.messages import Message
+from rendezvous.log.records import Record, Sink, Source, Start
 from rendezvous.monitoring.findings import Accuracy, Alarm, Contest, Drift
+from rendezvous.registry import changes
 from rendezvous.registry.changes import Author
-from rendezvous.registry.events import ControlEvent, Ruling
+from rendezvous.registry.events import ControlEvent, Ruling, Weights
 from rendezvous.registry.naming import RegistryError
 from rendezvous.registry.state import Control, Pair
+from rendezvous.retraining.aside import set_aside
+from rendezvous.retraining.attending import Attendant
 from rendezvous.retraining.events import Retrained, RetrainEvent
-from rendezvous.retraining.jobs import Jobs, Running
+from rendezvous.retraining.jobs import Jobs
 from rendezvous.retraining.ledger import Heard, Ledger
 from rendezvous.retraining.limits import RetrainingLimits
+from rendezvous.retraining.post import Post
 from rendezvous.retraining.triggers import Surroundings, due
-from rendezvous.retraining.verdicts import Judgement, hand_off_for, judgements, proposes, set_aside
+from rendezvous.retraining.verdicts import Judgement, hand_off_for, judgements, proposes
 from rendezvous.retraining.weighing import weights
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import RetrainerMetrics
-from rendezvous.wire import WireError, decode_any, encode, name_of
+from rendezvous.wire import WireError, decode_any
 
-TOPICS = ("accuracy", "drift", "retrain", "control")
-"""What is read, from the beginning; each has one partition."""
+TOPICS = ("retrain", "accuracy", "drift", "control")
+"""What is read, from the beginning. Who has the partition of the first one works, the others stand by."""
 FINDINGS: tuple[type[Heard], ...] = (Accuracy, Contest, Drift, Alarm, RetrainEvent, Retrained)
-PARTITION = 0
 READ = 1_000
 IDLE_US = 100_000
 """The longest wait for a record: how late a job's end is seen."""
@@ -82,25 +84,20 @@ class Retrainer:
         self._endpoint = endpoint
         self._limits = limits
         self._source = source
-        self._sink = sink
         self._means = means
         self._by = means.by
         self._clock_us = clock_us
         self._metrics = metrics
-        self._topics = {endpoint.topic(name): name for name in TOPICS}
-        self._retrain = endpoint.topic("retrain")
+        self._retrain, self._control = endpoint.topic("retrain"), endpoint.topic("control")
+        self._post = Post([endpoint.topic(name) for name in TOPICS], source, sink)
+        self._attendant = Attendant(means.jobs, self._post, self._retrain, metrics)
         self._joined = False
-        self._running: tuple[str, Running] | None = None
-        self._undelivered = 0
         self._begin()
-        source.subscribe(self._retrain, self)
+        source.subscribe(endpoint.topic(TOPICS[0]), self)
 
     def _begin(self) -> None:
         """Know nothing."""
         self.ledger = Ledger(self._endpoint.monitoring)
-        self._positions: dict[str, int] = {}
-        self._ends: dict[str, int] = {}
-        self._failed: str | None = None
         self._seen_us: dict[int, int] = {}
         self._concluded: tuple[object, ...] = ()
         self._revision = -1
@@ -117,39 +114,24 @@ class Retrainer:
         if not partitions:
             return []
         self._begin()
-        starts = []
-        for topic in self._topics:
-            first, self._ends[topic] = self._source.bounds(topic, PARTITION)
-            starts.append(Start(topic, PARTITION, first))
-            self._positions[topic] = first
         self._metrics.leads.set(1)
-        _logger.info("%s: at work, reading %s from the beginning", self._endpoint.name, ", ".join(self._topics))
-        return starts
+        _logger.info("%s: at work, reading %s from the beginning", self._endpoint.name, ", ".join(TOPICS))
+        return self._post.begin()
 
     def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
         """See `Owner.revoked`: whoever comes next does the job again."""
         if not partitions:
             return []
         _logger.info("%s: no longer at work%s", self._endpoint.name, ", the group had given us up" if lost else "")
-        self._end_job()
-        stops = [(topic, PARTITION) for topic in self._positions]
+        self._attendant.end()
         self._begin()
         self._metrics.leads.set(0)
-        return stops
-
-    @property
-    def _leads(self) -> bool:
-        return bool(self._positions)
-
-    @property
-    def _current(self) -> bool:
-        """Read to the end as it was when it began, and what it wrote itself."""
-        return not self._undelivered and all(self._positions[topic] >= end for topic, end in self._ends.items())
+        return self._post.leave()
 
     @property
     def ready(self) -> bool:
         """At work, or standing by."""
-        return self._joined and (not self._leads or self._current)
+        return self._joined and (not self._post.held or self._post.current)
 
     @property
     def over(self) -> bool:
@@ -166,28 +148,26 @@ class Retrainer:
         """
         for record in self._source.poll(READ, longest_us / 1e6):
             self._take(record)
-        self._sink.serve()
-        if self._failed is not None:
-            raise LogError(f"{self._failed}: stopping; a restart goes on from what is on the log")
-        if not (self._leads and self._current):
+        self._post.serve()
+        if not (self._post.held and self._post.current):
             return
         self._settle()
+        if self._attendant.attend(self.ledger):
+            return
         now_us = self._clock_us()
-        for act in (self._attend_job, self._judge, self._set_aside, self._conclude):
+        for act in (self._judge, self._set_aside, self._conclude):
             if act(now_us):
                 return
 
     def stop(self) -> None:
         """End the job under way, which whoever comes next does again, and leave the group."""
-        self._end_job()
+        self._attendant.end()
         self._source.close()
 
     def _take(self, record: Record) -> None:
-        name = self._topics.get(record.topic)
-        if name is None or record.offset < self._positions.get(record.topic, 0):
+        if not self._post.takes(record):
             return
-        self._positions[record.topic] = record.offset + 1
-        if name == "control":
+        if record.topic == self._control:
             self.ledger.follow(record)
             return
         try:
@@ -210,42 +190,6 @@ class Retrainer:
         by_us = self._clock_us() - SETTLE_US
         return max((moment_us for moment_us, seen_us in self._seen_us.items() if seen_us <= by_us), default=-1)
 
-    # --------------------------------------------------------------------------------------------------------- jobs
-
-    def _attend_job(self, now_us: int) -> bool:
-        """Start the oldest event's job that has no outcome; write the outcome of the one that has ended."""
-        del now_us
-        if self._running is None:
-            return self._start_job()
-        key, running = self._running
-        ended = running.poll()
-        if ended is None:
-            return False
-        if key not in self.ledger.outcomes and not self._write(self._retrain, ended):
-            return True
-        self._running = None
-        self._metrics.running.set(0)
-        self._metrics.jobs.labels(str(ended.outcome)).inc()
-        _logger.info("%s: %s %s %s", key, ended.outcome, ended.version, "; ".join(ended.reasons))
-        return True
-
-    def _start_job(self) -> bool:
-        waiting = [event for key, event in self.ledger.events.items() if key not in self.ledger.outcomes]
-        if not waiting or not self._still_leads():
-            return False
-        event = min(waiting, key=lambda event: (event.at_us, event.key))
-        self._running = event.key, self._means.jobs.start(event)
-        self._metrics.running.set(1)
-        return True
-
-    def _end_job(self) -> None:
-        if self._running is not None:
-            key, running = self._running
-            self._running = None
-            _logger.info("%s: its job is ended, to be done again", key)
-            running.kill()
-            self._metrics.running.set(0)
-
     # ----------------------------------------------------------------------------------------------------- verdicts
 
     def _judge(self, now_us: int) -> bool:
@@ -256,7 +200,8 @@ class Retrainer:
             proposed = proposes(self._limits, judgement)
             if proposed or judgement.done or judgement.ruling is Ruling.REJECTED:
                 verdict = judgement.verdict(author, proposed=proposed)
-                if self._write(self._endpoint.topic("control"), verdict):
+                if self._post.write(self._control, verdict):
+                    _logger.info("%s: %s: %s", "/".join(judgement.pair), verdict.rule, verdict.ruling)
                     self._metrics.verdicts.labels(str(verdict.ruling)).inc()
                 return True
             if self._may_move(judgement, now_us) and self._hand_off(judgement, author):
@@ -269,8 +214,7 @@ class Retrainer:
         except RegistryError as error:
             _logger.warning("%s: %s", "/".join(judgement.pair), error)
             return False
-        self._write(self._endpoint.topic("control"), event)
-        return True
+        return self._tell(event)
 
     def _may_move(self, judgement: Judgement, now_us: int) -> bool:
         """The registry's conditions for a promotion; a roll-back has none. Looked at now and then: it reads the log."""
@@ -292,7 +236,8 @@ class Retrainer:
     def _conclude(self, now_us: int) -> bool:
         """Write the event that is due, or weights, when something has been heard since nothing was."""
         settled_us = self._settled_us
-        news = (self.ledger.revision, settled_us, self._code)
+        champion = self.ledger.champion
+        news = (self.ledger.revision, settled_us, self._code, None if champion is None else self._codes.get(champion))
         if news == self._concluded or settled_us < 0:
             return False
         self._metrics.settled.set(settled_us / 1e6)
@@ -301,7 +246,7 @@ class Retrainer:
         if event is not None:
             _logger.info("%s: %s", event.key, ", ".join(event.causes))
             self._metrics.events.inc()
-            return self._write(self._retrain, event)
+            return self._post.write(self._retrain, event)
         self._concluded = news
         limits, author = self._limits.weights, Author(self._by, now_us)
         if limits is None:
@@ -329,26 +274,6 @@ class Retrainer:
     def _tell(self, *events: ControlEvent) -> bool:
         """Write to control; whether there was anything to write."""
         for event in events:
-            self._write(self._endpoint.topic("control"), event)
+            if self._post.write(self._control, event) and not isinstance(event, Weights):
+                _logger.info("%s", changes.told(event))
         return bool(events)
-
-    def _write(self, topic: str, message: Message) -> bool:
-        """Append, unless we have lost our place; nothing else is done before it is read back."""
-        if not self._still_leads():
-            return False
-
-        def delivered(error: str | None, offset: int) -> None:
-            self._undelivered -= 1
-            if error is not None:
-                self._failed = f"{topic}: {error}"
-            elif topic in self._ends:
-                self._ends[topic] = max(self._ends[topic], offset + 1)
-
-        self._undelivered += 1
-        key = name_of(type(message)).encode()  # for people who look at the topic
-        self._sink.send(topic, encode(message), partition=PARTITION, key=key, delivered=delivered)
-        return True
-
-    def _still_leads(self) -> bool:
-        held = {PARTITION: Committed(self._positions[self._retrain], "")}
-        return self._source.still_member(self._retrain, held)

@@ -1,4 +1,4 @@
-"""What `rendezvous retrain list` prints, as lines of plain text. Pure."""
+"""What `rendezvous retrain list` prints, as lines of plain text."""
 
 from __future__ import annotations
 

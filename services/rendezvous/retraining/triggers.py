@@ -174,7 +174,7 @@ def _unknown(ledger: Ledger, from_us: int, until_us: int, at_us: int, positions:
 
 
 def _uncovered(blocks: Sequence[Accuracy]) -> list[str]:
-    """What is missing of the labels of closed blocks."""
+    """What was missing of the labels of closed blocks, at their closing."""
     expected = sum(block.requests - block.never for block in blocks)
     labelled = sum(block.labelled for block in blocks)
     if not expected:
@@ -182,4 +182,5 @@ def _uncovered(blocks: Sequence[Accuracy]) -> list[str]:
     missing = expected - labelled
     if not missing:
         return []
-    return [f"{missing} of {expected} labels have not come ({labelled / expected:.1%} have): they need not be alike"]
+    had = f"{missing} of {expected} requests had no label when their block closed ({labelled / expected:.1%} had one)"
+    return [f"{had}: what is late, or never comes, need not be like the rest"]

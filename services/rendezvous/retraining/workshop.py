@@ -34,8 +34,9 @@ MEASURING_US = 600_000_000
 """Ten minutes: to score what is held out, and to time a few hundred batches."""
 PACKAGE = Path(rendezvous.__file__).parents[1]
 """Where children find this very package, installed or not."""
-SAME_EVERY_TIME = {"PYTHONHASHSEED": "0"}
-"""Nothing that a run writes may depend on the order of a set."""
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "OMP_WAIT_POLICY": "PASSIVE"}
+"""Nothing that a run writes may depend on the order of a set. OpenMP's threads wait for one another without spinning:
+among processes that have precedence, boosted trees on 50,000 rows took 136 s instead of 4 (two cores, load 12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class Workshop:
         return confined.run(
             command,
             folder=folder,
-            environment={**SAME_EVERY_TIME, "PYTHONPATH": str(PACKAGE), **variables},
+            environment={**ENVIRONMENT, "PYTHONPATH": str(PACKAGE), **variables},
             log=self.folder / f"{name}.log",
             limits=limits,
             report=lambda line: self.report(f"{name}: {line}"),

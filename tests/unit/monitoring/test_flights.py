@@ -7,7 +7,6 @@ import pytest
 
 from rendezvous.demo import flights
 from rendezvous.monitoring.betting import Wager
-from rendezvous.monitoring.contest import DECISIVE
 from rendezvous.monitoring.detectors import ConformalBlocks, Worse
 from rendezvous.monitoring.figures import tally
 from rendezvous.replay.bootstrapping import Float64s
@@ -22,6 +21,9 @@ STATISTICS: tuple[tuple[str, Worse], ...] = (
     ("auc", "lower"),
     ("calibration_residual", "higher"),
 )
+
+DECISIVE = 20.0
+"""An e-value that chance reaches in 1 of 20 cases, ever."""
 
 
 @pytest.fixture(scope="module")

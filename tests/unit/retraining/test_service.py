@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 from typing import Any
 
 import pytest
 
-from found import MODEL, NEW, NEWER, OLD, alarm, block, retraining_endpoint
+from found import MODEL, NEW, NEWER, OLD, alarm, block, closing, retraining_endpoint
 from rendezvous.log.records import LogError
 from rendezvous.registry.events import Quality, Ruling, State, Verdict, Weights
 from rendezvous.retraining import service
 from rendezvous.retraining.events import Outcome, Retrained, RetrainEvent
+from rendezvous.retraining.post import Post
 from rendezvous.settings import Endpoint
 from retraining_worlds import CrashingSink, MemoryRetraining, Monitor, outline
 
@@ -160,7 +162,8 @@ def test_nothing_is_done_before_all_is_read(monkeypatch: pytest.MonkeyPatch) -> 
     before.day(0)
     assert count(before.said("retrain"), RetrainEvent) == 1
     monkeypatch.setattr(service, "READ", 1)
-    monkeypatch.setattr(service, "TOPICS", ("control", "accuracy", "drift", "retrain"))
+    starts = Post.begin
+    monkeypatch.setattr(Post, "begin", lambda post: starts(post)[::-1])  # control first, retrain last
     before.source.close()
     before.retrainer, before.source = before.start(CrashingSink(before.log))
     assert not before.retrainer.ready
@@ -213,3 +216,73 @@ def test_what_is_not_delivered_ends_the_process() -> None:
     world.sink.broken.add(world.of.topic("retrain"))
     with pytest.raises(LogError, match=r"tests\.retrain: broken"):
         world.day(0)
+
+
+class Couple:
+    """Two retrainers of one endpoint that chance turns, kills and takes for dead, while days go by."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = Random(seed)  # noqa: S311 - a story, no secret
+        monitor = Monitor(bad=(1, 4, 6, 10, 11), worse=("c2",), hopeless=("c3",))
+        of = automatic(refresh={"labels": 1_800, "blocks": 2, "reject_after": 1_800}, rollback={"blocks": 2})
+        self.world = MemoryRetraining(of, monitor, refused=1)
+        self.both = [(self.world.retrainer, self.world.source), self.world.start(CrashingSink(self.world.log))]
+
+    def play(self) -> None:
+        """The whole story, and then peace."""
+        for day in range(DAYS):
+            for topic, message in self.world.monitor.says(day, self.world.control()):
+                self.world.put(topic, message)
+            for _ in range(40):
+                self.chance.choices((self.turn, self.kill, self.expel), (20, 1, 1))[0]()
+            self.peace()
+        self.peace()
+
+    def turn(self) -> None:
+        """One of them."""
+        self.world.clock.advance_ms(self.chance.choice((0, 500, 3_000)))
+        self.chance.choice(self.both)[0].turn()
+
+    def kill(self) -> None:
+        """One dies, and is started anew; a job ends with its retrainer."""
+        number = self.chance.randrange(2)
+        retrainer, source = self.both[number]
+        retrainer._attendant.end()  # noqa: SLF001 - what the job's guard does
+        source.close()
+        self.both[number] = self.world.start(CrashingSink(self.world.log))
+
+    def expel(self) -> None:
+        """The group gives one up, which does not know of it."""
+        _, source = self.chance.choice(self.both)
+        if not source.expelled:
+            self.world.log.expel("retrainers", source)
+
+    def peace(self) -> None:
+        """Both turn until there is nothing more to do."""
+        for _ in range(30):
+            self.world.clock.advance_ms(2_000)
+            for retrainer, _ in self.both:
+                retrainer.turn()
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_two_that_die_and_are_taken_for_dead(undisturbed: MemoryRetraining, seed: int) -> None:
+    """In any story: what stands on the topics in the end is what one alone would have written, once."""
+    couple = Couple(seed)
+    couple.play()
+    for topic in ("retrain", "control"):
+        assert outline(couple.world.said(topic)) == outline(undisturbed.said(topic))
+    assert couple.world.control().refusal is None
+
+
+def test_what_is_counted() -> None:
+    """Events, jobs by outcome, verdicts by ruling, and the newest closing."""
+    registry = eventful().registry
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"rendezvous_retrainer_{name}", labels)
+
+    assert (value("events_total"), value("leads"), value("running_jobs"), value("unreadable_total")) == (3, 1, 0, 0)
+    assert (value("jobs_total", outcome="refused"), value("jobs_total", outcome="registered")) == (1, 2)
+    assert (value("verdicts_total", ruling="promoted"), value("verdicts_total", ruling="rejected")) == (1, 1)
+    assert value("settled_timestamp_seconds") == closing(DAYS - 1) / 1e6

@@ -31,11 +31,12 @@ from registers import AUTHOR
 from rendezvous.registry.events import Cause, HandOff, Move, Rule, Ruling, State, Suspension, Verdict
 from rendezvous.registry.naming import RegistryError
 from rendezvous.registry.state import Pair
+from rendezvous.retraining.aside import set_aside
 from rendezvous.retraining.episodes import RETRAINER
 from rendezvous.retraining.events import RetrainEvent
 from rendezvous.retraining.ledger import Ledger
 from rendezvous.retraining.limits import RetrainingLimits
-from rendezvous.retraining.verdicts import Judgement, hand_off_for, judgements, proposes, rule_of, ruled, set_aside
+from rendezvous.retraining.verdicts import Judgement, hand_off_for, judgements, proposes, rule_of, ruled
 from rendezvous.settings import Endpoint
 
 BY = f"{RETRAINER}tests"
