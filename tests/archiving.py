@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from endpoints import endpoint
 from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
+from rendezvous.archive.beginning import Topics
 from rendezvous.archive.files import Archive
-from rendezvous.archive.service import Archiver, Topics, Ways, group_of
+from rendezvous.archive.service import Archiver, Ways, group_of
 from rendezvous.archive.tables import TABLES
 from rendezvous.envelope import write_envelope
 from rendezvous.log import Record, Start
@@ -67,16 +68,22 @@ class MemoryReader:
     def __init__(self, log: MemoryLog, starts: Sequence[Start]) -> None:
         self._log = log
         self._positions = {start[:2]: start.offset for start in starts}
+        self._polled = False
 
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
         """What is there."""
         del timeout_s
+        self._polled = True
         found: list[Record] = []
         for place, position in self._positions.items():
             waiting = [r for r in self._log.records[place] if r.offset >= position and r.value]
             found += waiting[: max_records - len(found)]
             self._positions[place] = waiting[-1].offset + 1 if waiting else position
         return found
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """All that was polled to."""
+        return {place: self._log.end(*place) for place in self._positions if self._polled}
 
     def close(self) -> None:
         """No more."""

@@ -103,6 +103,11 @@ def _labels(row: Row, truth: float, chance: np.random.Generator) -> list[Label]:
     return [first]
 
 
+def rows_of(events: Sequence[Event]) -> list[Row]:
+    """The requests of a world, in the order of their times."""
+    return [event[2] for event in events if event[1] == "comparison" and isinstance(event[2], Row)]
+
+
 def out_of_order(events: Sequence[Event], chance: np.random.Generator, lateness_us: int) -> list[Event]:
     """Another order of arrival, no event later than `lateness_us`."""
     late_us = chance.integers(0, lateness_us, len(events), endpoint=True)

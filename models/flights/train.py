@@ -35,8 +35,9 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from rendezvous.demo import flights
 from rendezvous.monitoring.folds import unseen_scores
+from rendezvous.monitoring.limits import MonitoringLimits
 from rendezvous.monitoring.reference import History, Reference, make_reference
-from rendezvous.monitoring.shipped import write_reference
+from rendezvous.monitoring.shipped import load_reference, write_reference
 from rendezvous.retraining.contract import LABEL, Params, params_of
 from rendezvous.retraining.sources import DEFAULT_FILE, Code
 from rendezvous.scoring.card import (
@@ -228,10 +229,11 @@ def origin(endpoint: Endpoint, data_sha256: str) -> Origin:
     return Origin(data_sha256, code.sha256, {name: version(name) for name in PACKAGES})
 
 
-def is_current(folder: Path, made_by: Origin) -> bool:
-    """Is there a verified artefact that training again would only repeat?"""
+def is_current(folder: Path, made_by: Origin, limits: MonitoringLimits) -> bool:
+    """Is there a verified artefact that training again would only repeat, with a reference of such blocks?"""
     try:
-        return made_by.made(load_card(folder))
+        known = load_reference(folder)
+        return made_by.made(load_card(folder)) and (known is None or known.misfit(limits) is None)
     except CardError:
         return False
 
@@ -332,7 +334,7 @@ def run(
     endpoint = load_endpoint(ENDPOINT, home)
     made_by = origin(endpoint, data_sha256())
     wanted = [*RECIPES, "rule"]
-    stale = [name for name in wanted if force or not is_current(endpoint.folder / name, made_by)]
+    stale = [name for name in wanted if force or not is_current(endpoint.folder / name, made_by, endpoint.monitoring)]
     if stale:
         _say(f"{'data':<10} flights of {FIRST} to {LAST}; held out: those after {SPLIT}")
         workshop = prepare(endpoint, made_by, load())

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from confluent_kafka import Producer
 
 from homes import Home, Services, sample, services_of, until
 from rendezvous.archive.files import Archive
@@ -100,10 +101,28 @@ def comparisons(offset: int) -> Comparisons:
     )
 
 
+def in_transactions(home: Home) -> None:
+    """A request and its label in a transaction that is aborted, and in one that is not: the log ends with markers."""
+    producer = Producer({"bootstrap.servers": home.kafka, "transactional.id": home.endpoint.name, "linger.ms": 0})
+    producer.init_transactions(20)
+    value = Codec(home.endpoint.features_schema).encode({"x": 1.0, "slow_ms": 0.0, "who": "w"})
+    for name, end in (("aborted", producer.abort_transaction), ("committed", producer.commit_transaction)):
+        producer.begin_transaction()
+        headers: list[tuple[str, str | bytes | None]] = [*write_envelope(Envelope(name, "tests", None, None))]
+        producer.produce(home.endpoint.topic("requests"), value, partition=0, headers=headers)
+        producer.produce(home.endpoint.topic("labels"), encode(Label(name, 1.0, 1, "tests")), partition=0)
+        producer.flush(20)
+        end(20)
+
+
 def logged(home: Home, name: str) -> list[Record]:
-    """All records of a topic."""
+    """All records of a topic, as the archiver reads them."""
     topic = home.endpoint.topic(name)
-    return [record for number in range(PARTITIONS) for record in read_to_end(home.kafka, topic, number, 0)]
+    return [
+        record
+        for number in range(PARTITIONS)
+        for record in read_to_end(home.kafka, topic, number, 0, uncommitted=name == "requests")
+    ]
 
 
 def chains(home: Home, name: str) -> dict[int, tuple[Held, ...]]:
@@ -144,7 +163,10 @@ def rows_of(home: Home, name: str) -> list[dict[str, object]]:
 
 
 def test_killed_again_and_again(services: Services) -> None:
-    """Alone, as one of two, and both: each record stands in exactly one file, and each request's features were sent."""
+    """Alone, as one of two, and both: each record stands in exactly one file, and each request's features were sent.
+
+    Files reach to the log's end, which is a transaction's; what was aborted is there of requests alone, as for models.
+    """
     home = services.home
     flood = Flood(home)
     services.ready("archiver")
@@ -156,6 +178,7 @@ def test_killed_again_and_again(services: Services) -> None:
     writes(services, "archiver-2")
     services.signal("archiver-2", signal.SIGKILL)
     flood.stop()
+    in_transactions(home)
     services.ready("archiver")
     until(lambda: complete(home), "everything is in files")
     assert Counter(
@@ -165,6 +188,9 @@ def test_killed_again_and_again(services: Services) -> None:
         assert Counter((row["partition"], row[column]) for row in rows_of(home, name)) == Counter(
             record[1:3] for record in logged(home, name)
         )
+    names = {label["request_id"] for label in rows_of(home, "labels")}
+    assert "committed" in names
+    assert "aborted" not in names
     sent = {
         (record.partition, offset)
         for record in logged(home, "features")

@@ -146,6 +146,7 @@ CORE = (
     "monitoring/rowwatch.py",
     "monitoring/windows.py",
     "monitoring/telling.py",
+    "monitoring/watches.py",
     "monitoring/conclusions.py",
     "monitoring/monitor.py",
     "monitoring/backtest.py",
@@ -153,6 +154,8 @@ CORE = (
     "archive/names.py",
     "archive/waiting.py",
     "archive/columns.py",
+    "archive/lines.py",
+    "archive/tables.py",
 )
 IMPURE = {
     "asyncio",

@@ -59,12 +59,18 @@ def test_demo_passes_its_arguments_through(arguments: list[str], command: str) -
     assert f".venv/bin/rendezvous {command}" in make("-n", "demo", *arguments).stdout.splitlines()
 
 
+def test_year_passes_its_report_through() -> None:
+    """It is the demo in another length."""
+    assert ".venv/bin/rendezvous demo --year" in make("-n", "year").stdout.splitlines()
+    assert ".venv/bin/rendezvous demo --year --report x.json" in make("-n", "year", "REPORT=x.json").stdout.splitlines()
+
+
 def test_help_is_the_default_and_names_every_target() -> None:
     """A line for each, with more than its name."""
     phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None
     targets = phony[1].split()
-    assert {"demo", "test", "check", "up", "lock", "clean"} <= set(targets)
+    assert {"demo", "year", "test", "check", "up", "lock", "clean"} <= set(targets)
     helped = make()
     assert helped.returncode == 0
     for target in targets:

@@ -28,6 +28,9 @@ from rendezvous.wire import Codec, Row, WireError
 
 KEPT = ("request_id", "asked_us", "observed_us", "label")
 """Columns beside the features."""
+STANDS = ("observed_us", "value", "source")
+"""Which of several labels stands, as in the monitor: what was observed last, then the larger value (none is the
+smallest), then by source; never by the order of arrival."""
 DECODE_ROWS = 16_384
 """Rows that are Python's objects at a time."""
 EVER = -(1 << 62)
@@ -211,11 +214,10 @@ class _Labels:
         self.superseded = self.contradicted = 0
         if not source.files or not requests:
             return
-        columns = ("partition", "offset", "request_id", "value", "observed_us")
+        columns = ("partition", "offset", "request_id", "value", "observed_us", "source")
         labels = source.read(columns, Within("observed_us", EVER, as_of_us + 1))
         labels = labels.filter(pc.is_in(labels.column("request_id"), value_set=request_ids.combine_chunks()))
-        order = [("observed_us", "descending"), ("partition", "descending"), ("offset", "descending")]
-        labels = labels.sort_by(order).combine_chunks()
+        labels = labels.sort_by([(name, "descending") for name in STANDS]).combine_chunks()
         ids = labels.column("request_id").combine_chunks()
         # the first of several, which is the last that was observed
         last = pc.index_in(request_ids, value_set=ids).combine_chunks()

@@ -11,6 +11,7 @@ from rendezvous.archive.limits import ArchiveLimits
 from rendezvous.log.records import Record
 
 DAY_MS = 86_400_000
+MS_US = 1_000
 CHUNK_ROWS = 4_096
 """Python's objects take several times what Arrow's columns do: so many wait at most."""
 
@@ -58,6 +59,13 @@ class Buffer:
         self.rows, self.bytes = self.rows + rows, self.bytes + size
         if self._line_rows >= CHUNK_ROWS:
             self._compact()
+
+    def reach(self, position: int, now_us: int) -> None:
+        """Nothing more stands before `position`: so much of the log has no records, as a transaction's end."""
+        if position > self.position:
+            if self.since_us is None:
+                self.since_us, self.day = now_us, now_us // (DAY_MS * MS_US)
+            self.position = position
 
     def _compact(self) -> None:
         chunk = self._build(self._lines)

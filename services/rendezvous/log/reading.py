@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import methodcaller
 
 from confluent_kafka import (
@@ -125,6 +125,7 @@ class KafkaReader:
         self._ends = {start[:2]: _bounds(self._consumer, start.topic, start.partition)[1] for start in starts}
         self._consumer.assign([TopicPartition(*start) for start in starts])
         self.ended: set[tuple[str, int]] = set()
+        self._met: dict[tuple[str, int], int] = {}
 
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
         """Wait for the first record, take whatever else is there; `ended` grows as ends are met."""
@@ -137,10 +138,16 @@ class KafkaReader:
                 if record.offset + 1 >= self._ends[record.topic, record.partition]:
                     self.ended.add((record.topic, record.partition))
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name for it
-                self.ended.add((message.topic() or "", message.partition() or 0))
+                place = message.topic() or "", message.partition() or 0
+                self.ended.add(place)
+                self._met[place] = message.offset() or 0
             elif not heals(error):
                 raise LogError(f"reading {message.topic()}-{message.partition()}: {error.str()}")
         return records
+
+    def ends(self) -> Mapping[tuple[str, int], int]:
+        """For each partition at whose end nothing more had come: the position there, beyond what has no records."""
+        return self._met
 
     def close(self) -> None:
         """Stop reading."""

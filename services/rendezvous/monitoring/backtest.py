@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rendezvous.messages import Comparisons, FeatureColumns, Finding, Floats, Int32s, Int64s, Label, Status
 from rendezvous.monitoring.figures import Kind
@@ -39,6 +41,11 @@ class Texts:
 
     categories: tuple[str, ...]
     codes: Int32s
+
+    @property
+    def words(self) -> NDArray[Any]:
+        """As objects, "" for missing."""
+        return np.array([*self.categories, ""], object)[self.codes]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +86,7 @@ class Past:
 
     def reference(self, limits: MonitoringLimits, kind: Kind) -> Reference:
         """These rows as what was true before."""
-        words = {name: np.array([*texts.categories, ""], object)[texts.codes] for name, texts in self.texts.items()}
+        words = {name: texts.words for name, texts in self.texts.items()}
         delays_us = np.where(np.isnan(self.labels), -1, self.observed_us - self.asked_us)
         history = History(self.asked_us, {**self.numbers, **words}, self.outputs, self.names, self.labels, delays_us)
         return make_reference(history, limits, kind)

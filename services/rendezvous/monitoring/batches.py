@@ -113,10 +113,17 @@ def _quieten() -> None:
         logging.getLogger(name).addFilter(once)
 
 
+class _Application(faust.App):
+    """It has no tables: there is nothing to put into folders, which Faust would make where it was started."""
+
+    def _create_directories(self) -> None:
+        pass
+
+
 def application(bootstrap: str, group: str) -> faust.App:
     """An application of Faust that only reads: no web server, no tables, no topics of its own."""
     _quieten()
-    app = faust.App(
+    app = _Application(
         group,
         broker=[f"kafka://{address}" for address in bootstrap.split(",")],
         web_enabled=False,

@@ -23,9 +23,7 @@ def add_backtest(parser: argparse.ArgumentParser, run: Run) -> None:
     parser.add_argument(
         "--kind", choices=("binary", "multiclass", "regression"), help="of the prediction; by the cells without it"
     )
-    parser.add_argument(
-        "--time", metavar="COLUMN", help="when a row was asked: ISO 8601, or numbers since 1970 in s, ms or us"
-    )
+    parser.add_argument("--time", metavar="COLUMN", help="when a row was asked: ISO 8601, or since 1970 in s, ms or us")
     parser.add_argument("--observed", metavar="COLUMN", help="when its label became known; at once without it")
     parser.add_argument("--block", default="1d", help="rows of one block hang together, e.g. 12h, 1d")
     parser.add_argument(
@@ -35,7 +33,7 @@ def add_backtest(parser: argparse.ArgumentParser, run: Run) -> None:
         "--independent", action="store_true", help="rows do not hang together: look at each; the rule without --time"
     )
     parser.add_argument(
-        "--run-length", type=float, default=200.0, help="blocks (of 500 rows, if independent) to a false alarm"
+        "--run-length", type=float, default=200.0, help="blocks to a detector's false alarm; 5,000 times as many rows"
     )
     parser.add_argument("--threshold", type=float, default=0.5, help="P(positive) from which a row counts as positive")
     parser.add_argument("--report", type=Path, metavar="JSON", help="write alarms and figures")

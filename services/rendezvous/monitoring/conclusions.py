@@ -10,25 +10,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 from rendezvous.monitoring.blocks import Block, Calendar
-from rendezvous.monitoring.concept import ConceptWatch, Crossed, statistics
+from rendezvous.monitoring.concept import Crossed
 from rendezvous.monitoring.contest import Contest
-from rendezvous.monitoring.drifting import DriftWatch, drifted_by_kind
+from rendezvous.monitoring.drifting import DriftWatch, Moves, drifted_by_kind
 from rendezvous.monitoring.findings import Accuracy, Alarm, AlarmKind, Drift, DriftKind, Stage
 from rendezvous.monitoring.findings import Contest as Compared
 from rendezvous.monitoring.histograms import Histogram
 from rendezvous.monitoring.limits import MonitoringLimits
-from rendezvous.monitoring.reference import Reference, wrong
-from rendezvous.monitoring.rowwatch import RowWatch
 from rendezvous.monitoring.sheets import Judging, Sheet
 from rendezvous.monitoring.telling import Of, accuracy, between_models, compared, counted, drift
 from rendezvous.monitoring.traffic import Traffic
-from rendezvous.monitoring.waiting import Pair, Waiting
+from rendezvous.monitoring.waiting import Pair
+from rendezvous.monitoring.watches import References, Watches
 from rendezvous.monitoring.windows import CountWindow, TrafficWindow
 
 STEPS = 24
@@ -45,7 +44,6 @@ ALARMS: Mapping[DriftKind, AlarmKind] = {
     DriftKind.UNSEEN: AlarmKind.QUALITY,
 }
 Concluded: TypeAlias = list[Accuracy | Drift | Alarm | Compared]
-References: TypeAlias = Callable[[Pair], Reference | None]
 NOBODY: Pair = ("", "")
 
 
@@ -53,30 +51,17 @@ class Conclusions:
     """Detectors, windows and contests of one endpoint: all that goes from one block to the next."""
 
     def __init__(self, limits: MonitoringLimits, judging: Judging, reference_of: References) -> None:
-        self._limits, self._judging, self._references = limits, judging, reference_of
+        self._limits, self._judging = limits, judging
+        self.watches = Watches(limits, judging, reference_of)
         self._calendar = Calendar.of(limits)
         self._step_us = max(limits.block // STEPS, 1)
         self._mark = -(1 << 62)
         self._drawn_us = -(1 << 62)
         self._window = TrafficWindow()
         self._moved: tuple[str, ...] = ()
-        self._inputs: dict[Pair, DriftWatch] = {}
-        self._scores: dict[Pair, DriftWatch] = {}
-        self._concepts: dict[Pair, ConceptWatch] = {}
-        self._rows: dict[Pair, RowWatch] = {}
         self._counts: dict[Pair, CountWindow] = {}
         self._contests: dict[tuple[Pair, Pair], Contest] = {}
         self.quarantined = 0
-
-    @property
-    def left_out(self) -> int:
-        """Rows that found no room among those that wait for the row detectors."""
-        return sum(watch.left_out for watch in self._rows.values())
-
-    def reference_of(self, pair: Pair | None) -> Reference | None:
-        """A version's reference, if it is of such blocks."""
-        reference = None if pair is None else self._references(pair)
-        return None if reference is None or reference.misfit(self._limits) else reference
 
     def over(self, number: int) -> bool:
         """Whether a block's end was passed: a first request of it comes too late."""
@@ -84,35 +69,12 @@ class Conclusions:
 
     def retain(self, deployed: Collection[Pair], champions: Collection[Pair | None]) -> None:
         """Forget versions that are not there any more, and contests with who is no champion of any open block."""
-        watched: Sequence[dict[Pair, Any]] = (self._inputs, self._scores, self._concepts, self._rows, self._counts)
-        for known in watched:
-            for pair in [pair for pair in known if pair not in deployed]:
-                del known[pair]
+        self.watches.retain(deployed)
+        for pair in [pair for pair in self._counts if pair not in deployed]:
+            del self._counts[pair]
         for pair, champion in list(self._contests):
             if pair not in deployed or champion not in champions:
                 del self._contests[pair, champion]
-
-    def add_rows(self, models: Sequence[Pair], waiting: Waiting, labels: np.ndarray[Any, np.dtype[np.void]]) -> None:
-        """Labelled rows, for the row detectors of an owner who says that rows are independent."""
-        if not self._limits.independent:
-            return
-        for number, pair in enumerate(models):
-            outputs = waiting.outputs[:, number]
-            usable = np.flatnonzero(np.isfinite(outputs[:, 0]) & np.isfinite(labels["value"]))
-            if not len(usable):
-                continue
-            if pair not in self._rows:
-                self._rows[pair] = self._row_watch(pair)
-            beyond = reference.wrong_beyond if (reference := self.reference_of(pair)) else 0.0
-            judging = self._judging
-            missed = wrong(judging.kind, outputs[usable], labels["value"][usable], judging.threshold, beyond)
-            self._rows[pair].add(
-                [waiting.digests[i] for i in usable.tolist()],
-                waiting.asked_us[usable],
-                labels["observed_us"][usable],
-                missed,
-                self._limits.label_delay,
-            )
 
     def draw(self, blocks: dict[int, Block], mark_us: int) -> Concluded:
         """All that follows from the watermark's having come to `mark_us`; forgotten blocks are removed."""
@@ -122,11 +84,9 @@ class Conclusions:
         closings = [(calendar.closing_us(n) + 1, 1, n) for n, block in blocks.items() if block.closed is None]
         for due_us, closes, number in sorted(ends + closings):
             if due_us <= mark_us:
+                told += self._pass_rows(due_us)
                 told += self._close(blocks[number]) if closes else self._end(blocks[number])
-        for pair, watch in self._rows.items():
-            for spoken in watch.conclude(mark_us, self._limits.label_delay):
-                number = int(calendar.numbers(np.array([spoken.at_us]))[0])
-                told.append(_alarm(AlarmKind.CONCEPT, pair, number, spoken.at_us, spoken.crossed, self._moved))
+        told += self._pass_rows(mark_us)
         if mark_us // self._step_us > self._mark:
             self._mark = mark_us // self._step_us
             told += self._provisional(blocks, mark_us)
@@ -135,6 +95,15 @@ class Conclusions:
             del blocks[number]
         self._drawn_us = mark_us
         return told
+
+    def _pass_rows(self, before_us: int) -> list[Alarm]:
+        return [
+            _alarm(AlarmKind.CONCEPT, pair, self._number_of(spoken.at_us), spoken.at_us, spoken.crossed, self._moved)
+            for pair, spoken in self.watches.pass_rows(before_us)
+        ]
+
+    def _number_of(self, at_us: int) -> int:
+        return int(self._calendar.numbers(np.array([at_us]))[0])
 
     def _provisional(self, blocks: Mapping[int, Block], mark_us: int) -> Concluded:
         told: Concluded = []
@@ -175,22 +144,16 @@ class Conclusions:
     def _drift(self, traffic: Traffic, of: Of) -> Concluded:
         """Inputs against the champion's reference, scores against each version's own."""
         told: Concluded = []
-        reference = self.reference_of(traffic.champion)
-        if reference is not None and traffic.champion is not None and traffic.seen:
-            if traffic.champion not in self._inputs:
-                self._inputs[traffic.champion] = self._drift_watch(reference, scores=False)
+        champion = traffic.champion
+        reference = self.watches.reference_of(champion)
+        if reference is not None and champion is not None and traffic.seen:
             known = {name: sketch.histogram for name, sketch in reference.features.items()}
-            watch = self._inputs[traffic.champion]
-            self._moved = ()
-            told += self._held(NOBODY, watch, known, traffic.inputs, of)
+            told += self._held(NOBODY, self.watches.inputs(champion, reference), known, traffic.inputs, of)
         for pair, mine in traffic.models.items():
-            theirs = self.reference_of(pair)
-            if theirs is None or not mine.outputs:
-                continue
-            if pair not in self._scores:
-                self._scores[pair] = self._drift_watch(theirs, scores=True)
-            known = {name: sketch.histogram for name, sketch in theirs.outputs.items()}
-            told += self._held(pair, self._scores[pair], known, mine.outputs, of)
+            theirs = self.watches.reference_of(pair)
+            if theirs is not None and mine.outputs:
+                known = {name: sketch.histogram for name, sketch in theirs.outputs.items()}
+                told += self._held(pair, self.watches.scores(pair, theirs), known, mine.outputs, of)
         return told
 
     def _held(
@@ -203,14 +166,15 @@ class Conclusions:
     ) -> Concluded:
         """A window against a reference: inputs when `pair` is nobody, else that version's scores."""
         found = drifted_by_kind(known, window, scores=pair != NOBODY)
-        moved = {kind: [watch.moved(kind, finding) for finding in findings] for kind, findings in found.items()}
+        moves = {kind: Moves.of(findings, known, window) for kind, findings in found.items()}
+        moved = {kind: [watch.moved(kind, one, moves[kind]) for one in findings] for kind, findings in found.items()}
         if pair == NOBODY:
             names = [f.name for kind, all_of in found.items() for f, m in zip(all_of, moved[kind], strict=True) if m]
             self._moved = tuple(dict.fromkeys(names))
         told: Concluded = []
         for kind, findings in found.items():
             told.append(drift(kind, pair, of, findings, moved[kind]))
-            for crossed in watch.update(kind, findings):
+            for crossed in watch.update(kind, findings, moves[kind]):
                 told.append(_alarm(ALARMS[kind], pair, of.number, of.end_us, crossed, self._moved))
         return told
 
@@ -220,8 +184,9 @@ class Conclusions:
         at_us = self._calendar.closing_us(block.number)
         told: Concluded = []
         for pair, mine in block.traffic.models.items():
-            if pair in sheet.tallies and not self._limits.independent:
-                told += self._heed(pair, block.number, at_us, sheet)
+            if pair in sheet.tallies:
+                crossed = self.watches.heed(pair, sheet.tallies[pair])
+                told += [_alarm(AlarmKind.CONCEPT, pair, block.number, at_us, one, self._moved) for one in crossed]
             told += self._count(pair, block.number, mine.scored, sheet)
         told = [*self._accuracy(block, sheet, Stage.CLOSED, self._last_revision, at_us), *told]
         if block.champion is not None:
@@ -229,18 +194,6 @@ class Conclusions:
                 told += self._compare(pair, block.champion, block.number, paired)
         sheet.pairs.clear()
         return told
-
-    def _heed(self, pair: Pair, number: int, at_us: int, sheet: Sheet) -> list[Alarm]:
-        """What the version's detectors say of the block."""
-        if pair not in self._concepts:
-            reference = self.reference_of(pair)
-            if reference is None:
-                return []
-            length = int(self._limits.run_length)
-            self._concepts[pair] = ConceptWatch.calibrated(self._judging.kind, reference.known_quality(), length)
-        values = statistics(self._judging.kind, sheet.tallies[pair])
-        crossed = self._concepts[pair].update(values)
-        return [_alarm(AlarmKind.CONCEPT, pair, number, at_us, one, self._moved) for one in crossed]
 
     def _count(self, pair: Pair, number: int, requests: int, sheet: Sheet) -> list[Accuracy]:
         window = self._counts.setdefault(pair, CountWindow.of(self._judging))
@@ -259,15 +212,6 @@ class Conclusions:
         at_us = self._calendar.closing_us(number)
         return [compared(pair, champion, number, at_us, contest, chance)]
 
-    def _drift_watch(self, reference: Reference, *, scores: bool) -> DriftWatch:
-        mine = {kind: by for kind, by in reference.effects.items() if (kind == DriftKind.SCORE) == scores}
-        return DriftWatch.calibrated(mine, int(self._limits.run_length), independent=self._limits.independent)
-
-    def _row_watch(self, pair: Pair) -> RowWatch:
-        reference = self.reference_of(pair)
-        rows, errors = (reference.labelled, reference.errors) if reference else (0, 0)
-        return RowWatch.calibrated(rows, errors, int(self._limits.run_length * self._limits.window))
-
     def to_json(self) -> dict[str, Any]:
         """All of it."""
         return {
@@ -277,10 +221,8 @@ class Conclusions:
             "moved": self._moved,
             "window": self._window.to_json(),
             "contests": [[*both, contest.to_json()] for both, contest in self._contests.items()],
-            **{
-                name: [[pair, watch.to_json()] for pair, watch in getattr(self, f"_{name}").items()]
-                for name in ("inputs", "scores", "concepts", "rows", "counts")
-            },
+            "counts": [[pair, window.to_json()] for pair, window in self._counts.items()],
+            "watches": self.watches.to_json(),
         }
 
     @classmethod
@@ -293,10 +235,7 @@ class Conclusions:
         made._moved = tuple(saved["moved"])
         made._window = TrafficWindow.from_json(saved["window"])
         made._contests = {(tuple(a), tuple(b)): Contest.from_json(contest) for a, b, contest in saved["contests"]}
-        made._inputs = {tuple(pair): DriftWatch.from_json(one) for pair, one in saved["inputs"]}
-        made._scores = {tuple(pair): DriftWatch.from_json(one) for pair, one in saved["scores"]}
-        made._concepts = {tuple(pair): ConceptWatch.from_json(judging.kind, one) for pair, one in saved["concepts"]}
-        made._rows = {tuple(pair): RowWatch.from_json(one) for pair, one in saved["rows"]}
+        made.watches = Watches.restored(saved["watches"], limits, judging, reference_of)
         made._counts = {tuple(pair): CountWindow.from_json(judging, one) for pair, one in saved["counts"]}
         return made
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +24,13 @@ from rendezvous.monitoring.figures import Kind
 from rendezvous.monitoring.histograms import Histogram
 from rendezvous.monitoring.limits import MonitoringLimits
 from rendezvous.monitoring.pending import Pending, digests_of
-from rendezvous.monitoring.reference import Reference
 from rendezvous.monitoring.seen import Seen
 from rendezvous.monitoring.sheets import Judging
 from rendezvous.monitoring.standing import rounds, take
 from rendezvous.monitoring.traffic import ModelTraffic, Traffic, is_ok
 from rendezvous.monitoring.unseen import Unseen
 from rendezvous.monitoring.waiting import LABEL, Pair, Waiting, unpacked
+from rendezvous.monitoring.watches import References
 from rendezvous.registry.state import Control
 
 AHEAD_US = 60_000_000
@@ -38,7 +38,6 @@ AHEAD_US = 60_000_000
 AHEAD_BLOCKS = 64
 """Blocks beyond the newest request, of which features are counted."""
 NEVER_US = -(1 << 62)
-References: TypeAlias = Callable[[Pair], Reference | None]
 
 
 class Monitor:
@@ -83,7 +82,7 @@ class Monitor:
             **self._counts,
             "unknown_labels": self._unseen.lost,
             "quarantined_labels": self._conclusions.quarantined,
-            "left_out_rows": self._conclusions.left_out,
+            "left_out_rows": self._conclusions.watches.left_out,
         }
 
     @property
@@ -194,7 +193,7 @@ class Monitor:
                 block.count(change.source, change.rows, back=change.back)
             else:
                 block.amend(change.source, change.rows, back=change.back)
-        self._conclusions.add_rows(models, waiting, labels)
+        self._conclusions.watches.add_rows(models, waiting, labels)
 
     def _hear(self, times_us: Int64s) -> None:
         self._heard_us = max(self._heard_us, int(times_us.max()))
@@ -206,7 +205,7 @@ class Monitor:
                 return None
             champion, canary = self._alias(self._limits.champion), self._alias(self._limits.canary)
             traffic = Traffic(champion, canary)
-            reference = self._conclusions.reference_of(champion)
+            reference = self._conclusions.watches.reference_of(champion)
             if reference is not None:
                 traffic.inputs = {name: Histogram(sketch.histogram.bins) for name, sketch in reference.features.items()}
             self._blocks[number] = Block(number, self._judging, traffic)
@@ -221,7 +220,7 @@ class Monitor:
         """A version's part of a block's traffic, with histograms where its reference says how to count."""
         if pair in traffic.models:
             return
-        reference = self._conclusions.reference_of(pair)
+        reference = self._conclusions.watches.reference_of(pair)
         outputs = {} if reference is None else reference.outputs
         histograms = {name: Histogram(sketch.histogram.bins) for name, sketch in outputs.items()}
         traffic.models[pair] = ModelTraffic(outputs=histograms)

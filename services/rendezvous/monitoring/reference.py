@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,8 @@ from pydantic import Field, FiniteFloat
 
 from rendezvous.messages import Floats, Int64s
 from rendezvous.monitoring.concept import LEAST_LABELLED, statistics
-from rendezvous.monitoring.drifting import calm, drifted_by_kind
+from rendezvous.monitoring.drifting import Moves, drifted_by_kind
 from rendezvous.monitoring.figures import Kind, Tally
-from rendezvous.monitoring.findings import DriftKind
 from rendezvous.monitoring.histograms import Bins, CategoryBins, Histogram, NumberBins
 from rendezvous.monitoring.limits import MonitoringLimits
 from rendezvous.monitoring.sheets import Judging
@@ -65,8 +64,8 @@ class Sketch(Document):
 class Reference(Document):
     """See the module. quality: by statistic and block of the reference, None where a block has none.
 
-    effects: by kind of drift and subject, one for each window of whole blocks: see `drifting`. label_delays_us: by
-    share, e.g. "0.99". errors: how many of `labelled` rows were wrong; wrong_beyond: of numbers, from which error on.
+    effects, levels: by kind of drift and subject, one for each window of whole blocks, see `drifting`. label_delays_us:
+    by share, e.g. "0.99". errors: how many of `labelled` rows were wrong; wrong_beyond: of numbers, by how much.
     """
 
     kind: Kind
@@ -79,6 +78,7 @@ class Reference(Document):
     outputs: dict[str, Sketch]
     quality: dict[str, tuple[FiniteFloat | None, ...]]
     effects: dict[str, dict[str, tuple[FiniteFloat, ...]]]
+    levels: dict[str, dict[str, tuple[FiniteFloat, ...]]]
     label_delays_us: dict[str, int]
     errors: int
     wrong_beyond: FiniteFloat
@@ -142,7 +142,8 @@ def make_reference(history: History, limits: MonitoringLimits, kind: Kind) -> Re
         features={name: Sketch.of(histogram) for name, histogram in features.items()},
         outputs={name: Sketch.of(histogram) for name, histogram in said.items()},
         quality=_quality(judging, history, blocks, labelled),
-        effects=moved | swayed,
+        effects=moved.effects | swayed.effects,
+        levels=moved.levels | swayed.levels,
         label_delays_us=_quantiles(history.delays_us),
         errors=int(wrong(kind, outputs[labelled], history.labels[labelled], limits.threshold, beyond).sum()),
         wrong_beyond=beyond,
@@ -179,9 +180,16 @@ def _wrong_beyond(kind: Kind, history: History) -> float:
     return float(np.quantile(errors, LARGE_ERROR, method="inverted_cdf")) if len(errors) else 0.0
 
 
+class _Usual(NamedTuple):
+    """See `Reference`."""
+
+    effects: dict[str, dict[str, tuple[float, ...]]]
+    levels: dict[str, dict[str, tuple[float, ...]]]
+
+
 def _sketched(
     columns: Mapping[str, NDArray[Any]], windows: Sequence[Int64s], *, scores: bool
-) -> tuple[dict[str, Histogram], dict[str, dict[str, tuple[float, ...]]]]:
+) -> tuple[dict[str, Histogram], _Usual]:
     """Each column as a whole, and how far each window is from all the others."""
     whole: dict[str, Histogram] = {}
     parts: list[dict[str, Histogram]] = [{} for _ in windows]
@@ -194,14 +202,19 @@ def _sketched(
             parts[number][name] = Histogram.of(bins, column[rows])
         _tell_strange(column, windows, [part[name] for part in parts])
     effects: dict[str, dict[str, list[float]]] = {}
+    levels: dict[str, dict[str, list[float]]] = {}
     for part in parts:
         others = {name: _less(histogram, part[name]) for name, histogram in whole.items()}
         for kind, findings in drifted_by_kind(others, part, scores=scores).items():
-            for finding in findings:
-                effects.setdefault(kind.value, {}).setdefault(finding.name, []).append(calm(finding))
-    if scores:
-        effects.setdefault(DriftKind.SCORE.value, {})
-    return whole, {kind: {name: tuple(sizes) for name, sizes in by.items()} for kind, by in effects.items()}
+            moves = Moves.of(findings, others, part)
+            for told, values in ((effects, moves.sizes), (levels, moves.levels)):
+                for name, value in values.items():
+                    told.setdefault(kind.value, {}).setdefault(name, []).append(value)
+    return whole, _Usual(_frozen(effects), _frozen(levels))
+
+
+def _frozen(told: Mapping[str, Mapping[str, list[float]]]) -> dict[str, dict[str, tuple[float, ...]]]:
+    return {kind: {name: tuple(values) for name, values in by.items()} for kind, by in told.items()}
 
 
 def _tell_strange(column: NDArray[Any], windows: Sequence[Int64s], parts: Sequence[Histogram]) -> None:

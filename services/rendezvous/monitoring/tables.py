@@ -20,6 +20,8 @@ from rendezvous.settings import SettingsError
 
 MS, MICROSECOND = 10**11, 10**14
 """Numbers of a time column: seconds since 1970 below the first (until the year 5138), milliseconds below the second."""
+UNITS = {"_us": 1, "_ms": 1_000, "_s": 1_000_000}
+"""A time column's name may end in its unit."""
 EXAMPLES = 3
 """Cells that an error shows."""
 
@@ -78,6 +80,8 @@ class Table:
         if self.is_text(name):
             self._refuse(name, column, "no number")
         try:
+            if pa.types.is_boolean(column.type):
+                column = pc.cast(column, pa.uint8())
             numbers: Float64s = pc.cast(column, pa.float64(), safe=False).to_numpy().astype(np.float64)
         except pa.ArrowException as error:
             raise TableError(f"{self.path}: column {name} ({column.type}) holds no numbers ({error})") from error
@@ -105,7 +109,7 @@ class Table:
             row = int(np.flatnonzero(pc.is_null(column).to_numpy())[0])
             raise TableError(f"{self.path}: column {name} is empty in row {row}: every row needs its time")
         if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            return _numbers_us(self.numbers(name) if pa.types.is_floating(column.type) else column.to_numpy())
+            return _numbers_us(name, self.numbers(name) if pa.types.is_floating(column.type) else column.to_numpy())
         try:
             stamps = pc.cast(
                 column, pa.timestamp("us", "UTC" if getattr(column.type, "tz", None) else None), safe=False
@@ -131,9 +135,10 @@ class Table:
         raise TableError(f"{self.path}: column {name}: {fault} ({'; '.join(odd)}): mend the cells, or leave them empty")
 
 
-def _numbers_us(numbers: NDArray[Any]) -> Int64s:
+def _numbers_us(name: str, numbers: NDArray[Any]) -> Int64s:
     largest = float(np.abs(numbers).max(initial=0))
     unit = 1_000_000 if largest < MS else 1_000 if largest < MICROSECOND else 1
+    unit = next((size for ending, size in UNITS.items() if name.endswith(ending)), unit)
     if numbers.dtype.kind == "f":
         numbers = np.rint(numbers * unit)
         unit = 1

@@ -112,6 +112,18 @@ def test_the_last_observation_stands_whatever_the_order(world: ArchiveWorld) -> 
     assert manifest.coverage == pytest.approx(0.6)
 
 
+def test_of_two_observed_at_once_the_larger_stands(world: ArchiveWorld) -> None:
+    """Whichever came first; "never" is less than any value. So does the monitor."""
+    for request, values in ((1, (1.0, 0.0)), (3, (0.0, 1.0)), (5, (None, 0.0)), (7, (0.0, None))):
+        for value in values:
+            world.label(f"r-{request}", value, us(30), request % 4 // 2)
+    archived(world)
+    labels = dict(
+        zip(*(table(world, 0, 10, 100).table.column(c).to_pylist() for c in ("request_id", "label")), strict=True)
+    )
+    assert [labels[f"r-{request}"] for request in (1, 3, 5, 7)] == [1.0, 1.0, 0.0, 0.0]
+
+
 def test_what_models_did_not_see_is_no_row(world: ArchiveWorld) -> None:
     """Rubbish, what is too large, and what is no request: counted."""
     for value in (b"rubbish", world.codec.encode({"x": None, "who": "w" * 2_000})):

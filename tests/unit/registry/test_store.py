@@ -17,7 +17,7 @@ from rendezvous.registry.events import State
 from rendezvous.registry.naming import RegistryError
 from rendezvous.registry.state import Control
 from rendezvous.registry.store import deployed_version, folder_of, store, stored
-from rendezvous.scoring.card import CardError, load_card
+from rendezvous.scoring.card import REFERENCE_FILE, CardError, load_card, write_card
 from rendezvous.settings import Endpoint
 
 
@@ -42,6 +42,16 @@ def test_a_version_is_the_workbenchs_artefact_and_card(of: Endpoint) -> None:
         assert (folder / name).read_bytes() == (of.folder / "quick" / name).read_bytes()
     assert folder.stat().st_mode & 0o777 == 0o755
     assert [path.name for path in folder.parent.iterdir()] == [card.version]
+
+
+def test_a_versions_reference_goes_with_it(of: Endpoint) -> None:
+    """What the monitor compares with is a part of the version."""
+    workbench = of.folder / "quick"
+    (workbench / REFERENCE_FILE).write_bytes(b"{}")
+    known = load_card(workbench).model_copy(update={"reference_sha256": sha256(b"{}").hexdigest()})
+    write_card(workbench, known)
+    folder = folder_of(of, ("quick", store(of, "quick").version))
+    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "model.py", "reference.json"]
 
 
 def test_what_is_kept_stays_as_it_is(of: Endpoint) -> None:

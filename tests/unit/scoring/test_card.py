@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from rendezvous.scoring.card import CARD_FILE, Card, CardError, load_card, write_card
+from rendezvous.scoring.card import CARD_FILE, REFERENCE_FILE, Card, CardError, load_card, write_card
 
 from .conftest import Install, card_of
 
@@ -32,7 +33,7 @@ def test_what_was_written_is_read(folder: Path) -> None:
     ("damage", "said"),
     [
         (lambda folder: folder.joinpath("model.onnx").write_bytes(b"other"), "changed since its card"),
-        (lambda folder: folder.joinpath("model.onnx").unlink(), "artefact is not readable"),
+        (lambda folder: folder.joinpath("model.onnx").unlink(), "named by its card, and not readable"),
         (lambda folder: folder.joinpath(CARD_FILE).unlink(), "no readable card"),
         (lambda folder: folder.joinpath(CARD_FILE).write_text("{"), "not a valid card"),
     ],
@@ -55,6 +56,21 @@ def test_a_card_that_contradicts_itself_is_refused(folder: Path, field: str, val
     path = folder / CARD_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
     with pytest.raises(CardError, match="not a valid card"):
+        load_card(folder)
+
+
+def test_the_reference_is_verified_too(folder: Path) -> None:
+    """A card that names one is read only beside that very file."""
+    reference = folder / REFERENCE_FILE
+    reference.write_bytes(b"{}")
+    known = load_card(folder).model_copy(update={"reference_sha256": sha256(b"{}").hexdigest()})
+    write_card(folder, known)
+    assert load_card(folder) == known
+    reference.write_bytes(b"{ }")
+    with pytest.raises(CardError, match="changed since its card"):
+        load_card(folder)
+    reference.unlink()
+    with pytest.raises(CardError, match="not readable"):
         load_card(folder)
 
 

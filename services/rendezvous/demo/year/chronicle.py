@@ -89,7 +89,7 @@ class Chronicle:
     def speaks(self, now_us: int, cool_down_us: int) -> bool:
         """Whether an alarm may lead to a retraining: no event has dealt with it, no cool-down is in its way."""
         last_us = max((event.as_of_us for event in self.events.values()), default=-cool_down_us)
-        return now_us >= last_us + cool_down_us and any(alarm.at_us > last_us for alarm in self.concept_alarms)
+        return now_us >= last_us + cool_down_us and any(alarm.at_us > last_us for alarm in self.champion_alarms)
 
     @property
     def promotions(self) -> list[Moved]:
@@ -105,6 +105,21 @@ class Chronicle:
     def concept_alarms(self) -> list[Alarm]:
         """Those that say that a model is stale; the others are about inputs, scores and data."""
         return [alarm for alarm in self.alarms.values() if alarm.kind is AlarmKind.CONCEPT]
+
+    def champion_at(self, at_us: int) -> Pair | None:
+        """Who was the champion at a moment of the year."""
+        return next((moved.pair for moved in reversed(self.moved) if moved.at_us <= at_us), None)
+
+    @property
+    def champion_alarms(self) -> list[Alarm]:
+        """Concept alarms about whoever was the champion then: the others are about versions in its shadow."""
+        return [alarm for alarm in self.concept_alarms if (alarm.model, alarm.version) == self.champion_at(alarm.at_us)]
+
+    @property
+    def frozen_alarms(self) -> list[Alarm]:
+        """Concept alarms about the first champion, whoever answered."""
+        first = self.moved[0].pair if self.moved else None
+        return [alarm for alarm in self.concept_alarms if (alarm.model, alarm.version) == first]
 
     @property
     def retrained(self) -> list[Retrained]:

@@ -20,8 +20,9 @@ COLOURS = {"frozen": "#0072B2", "looped": "#D55E00", "cron": "#009E73"}
 """Of Okabe and Ito's palette, which colour-blind readers can tell apart."""
 STYLES = {"frozen": "-", "looped": "-", "cron": "--"}
 MARKS = {
-    "alarm": ("|", "#CC79A7"),
-    "event": ("v", "#E69F00"),
+    "alarm on frozen": ("|", "#0072B2"),
+    "alarm on champion": ("|", "#CC79A7"),
+    "retrain event": ("v", "#E69F00"),
     "promotion": ("^", "#D55E00"),
     "rejection": ("x", "#56B4E9"),
     "roll-back": ("X", "#000000"),
@@ -37,7 +38,7 @@ def draw(
     """Draw to `path` with the endings .png and .svg; returns both. heat: [features, weeks]."""
     mpl.rcParams["svg.hashsalt"] = "rendezvous"  # the same run gives the same file
     figure = Figure(figsize=(11, 9), layout="constrained")
-    grid = figure.add_gridspec(3, 1, height_ratios=(5, 1.4, 5))
+    grid = figure.add_gridspec(3, 1, height_ratios=(5, 1.7, 5))
     curves = figure.add_subplot(grid[0])
     marks = figure.add_subplot(grid[1], sharex=curves)
     drift = figure.add_subplot(grid[2], sharex=curves)
@@ -75,8 +76,9 @@ def _curves(axes: Axes, report: Mapping[str, Any]) -> None:
 def _marks(axes: Axes, chronicle: Chronicle, start_us: int) -> None:
     rejected = [judged.at_us for judged in chronicle.judged if judged.verdict.ruling == "rejected"]
     moments = {
-        "alarm": [alarm.at_us for alarm in chronicle.concept_alarms],
-        "event": [event.as_of_us for event in chronicle.events.values()],
+        "alarm on frozen": [alarm.at_us for alarm in chronicle.frozen_alarms],
+        "alarm on champion": [alarm.at_us for alarm in chronicle.champion_alarms],
+        "retrain event": [event.as_of_us for event in chronicle.events.values()],
         "promotion": [moved.at_us for moved in chronicle.promotions],
         "rejection": rejected,
         "roll-back": [moved.at_us for moved in chronicle.rollbacks],

@@ -80,7 +80,11 @@ def figures(year: Year) -> dict[str, Any]:
         "rejections": chronicle.ruled(Ruling.REJECTED),
         "rollbacks": len(chronicle.rollbacks),
         "alarms": len(chronicle.alarms),
-        "concept_alarms": len(chronicle.concept_alarms),
+        "concept_alarms": {
+            "champion": len(chronicle.champion_alarms),
+            "frozen": len(chronicle.frozen_alarms),
+            "all": len(chronicle.concept_alarms),
+        },
         "control": dict(year.control),
         "temperature": dict(year.temperature),
         "happened": _happened(chronicle),
@@ -112,7 +116,8 @@ def _happened(chronicle: Chronicle) -> list[dict[str, Any]]:
         )
         for key, event in chronicle.events.items()
     ]
-    events += [(moved.at_us, {"what": str(moved.cause), "version": moved.pair[1]}) for moved in chronicle.moved]
+    moves = (*chronicle.promotions, *chronicle.rollbacks)
+    events += [(moved.at_us, {"what": str(moved.cause), "version": moved.pair[1]}) for moved in moves]
     events += [
         (judged.at_us, {"what": str(judged.verdict.ruling), "version": judged.verdict.version})
         for judged in chronicle.judged

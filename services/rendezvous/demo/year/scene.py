@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from rendezvous.demo.year.pace import Pace
 from rendezvous.demo.year.permuting import permuted
 from rendezvous.demo.year.report import Year, figures
 from rendezvous.demo.year.screen import Screen
+from rendezvous.local.services import PATIENT
 from rendezvous.local.stack import Addresses, running_stack
 from rendezvous.log import KafkaSink
 from rendezvous.registry.control import ControlLog
@@ -58,6 +60,7 @@ def play_year(environment: Environment, *, report_to: Path | None) -> int:
         SettingsError, LocalStackError: something could not be started, or ended too early.
     """
     begun = time.monotonic()
+    os.environ.update(PATIENT)  # for the trainings that this process starts itself
     every_day = days(stream.FIRST, stream.END)
     screen = Screen(len(every_day))
     where, endpoint = home.make(environment)

@@ -89,7 +89,7 @@ def _counts(asked: int, labels: int, chronicle: Chronicle) -> Sequence[tuple[str
     return (
         ("requests", asked),
         ("labels", labels),
-        ("concept alarms", len(chronicle.concept_alarms)),
+        ("concept alarms about the champion", len(chronicle.champion_alarms)),
         ("retrainings", len(chronicle.events)),
         ("promotions", len(chronicle.promotions)),
         ("rejections", chronicle.ruled(Ruling.REJECTED)),

@@ -64,6 +64,7 @@ def hand_off(alias: str, version: str, cause: Cause) -> HandOff:
 def a_chronicle() -> Chronicle:
     """One alarm, one retraining, one promotion and its roll-back."""
     chronicle = Chronicle("champion")
+    chronicle.controlled(hand_off("champion", "1", Cause.DEPLOY), Control(), -1)
     for message in (
         ALARM,
         EVENT,
@@ -87,6 +88,18 @@ def test_what_is_heard_twice_happened_once() -> None:
     assert len(chronicle.alarms) == len(chronicle.concept_alarms) == len(chronicle.retrained) == 1
     chronicle.found(replace(ALARM, number=4, kind=AlarmKind.INPUT))
     assert (len(chronicle.alarms), len(chronicle.concept_alarms)) == (2, 1)
+
+
+def test_alarms_about_the_champion_are_told_from_those_about_its_shadows() -> None:
+    """Only they may lead to a retraining, and not within a cool-down of the last one."""
+    chronicle = a_chronicle()
+    late = replace(ALARM, number=15, at_us=START_US + 15 * DAY_US)
+    chronicle.found(late)
+    assert (len(chronicle.champion_alarms), len(chronicle.frozen_alarms)) == (1, 2)
+    assert not chronicle.speaks(START_US + 15 * DAY_US, DAY_US)
+    chronicle.found(replace(late, version="2"))
+    assert chronicle.speaks(START_US + 15 * DAY_US, 6 * DAY_US)
+    assert not chronicle.speaks(START_US + 15 * DAY_US, 7 * DAY_US)
 
 
 def test_a_retraining_is_under_way_until_its_end_is_told() -> None:
@@ -196,8 +209,8 @@ def test_the_screen_says_it_in_plain_lines() -> None:
 
     lines = output.getvalue().splitlines()
     assert lines[:2] == [
-        f"{day}: requests {asked}, labels 800, concept alarms 1, retrainings 1, promotions 1, rejections 0, "
-        "roll-backs 1"
+        f"{day}: requests {asked}, labels 800, concept alarms about the champion 1, retrainings 1, "
+        "promotions 1, rejections 0, roll-backs 1"
         for day, asked in (("07 March", 6300), ("14 March", 12600))
     ]
     assert "Did alarms beat the cron? no difference that can be told from chance" in output.getvalue()
