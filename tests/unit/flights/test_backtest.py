@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,10 +37,10 @@ def table() -> pd.DataFrame:
     cell = known["sched_dep_min"] // 60 * 100 + pd.cut(known["origin_delay_1h"].fillna(0), 12, labels=False)
     learned = known[(known["day"] < LEARNED_DAYS) & known["label"].notna()]
     half = learned["day"] % 2
-    rates = {
-        part: learned["label"][half == part].groupby(cell).agg(["sum", "count"]).eval("(sum + 0.2) / (count + 1)")
-        for part in (0, 1)
-    }
+    rates: dict[int, dict[Any, float]] = {}
+    for part in (0, 1):
+        seen = learned["label"][half == part].groupby(cell).agg(["sum", "count"])
+        rates[part] = ((seen["sum"] + 0.2) / (seen["count"] + 1)).to_dict()
     unseen = 1 - known["day"] % 2
     return known.assign(score=np.where(unseen == 1, cell.map(rates[1]), cell.map(rates[0])))
 
