@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from endpoints import endpoint
 from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
+from rendezvous.archive.beginning import Topics
 from rendezvous.archive.files import Archive
-from rendezvous.archive.service import Archiver, Topics, Ways, group_of
+from rendezvous.archive.service import Archiver, Ways, group_of
 from rendezvous.archive.tables import TABLES
 from rendezvous.envelope import write_envelope
 from rendezvous.log import Record, Start

@@ -140,7 +140,7 @@ def _sample(port: int) -> Sample | None:
         {what: int(found.get(("rendezvous_monitor_rows_total", topic), 0)) for what, topic in TOPICS.items()},
         found["process_cpu_seconds_total", ""],
         found["process_resident_memory_bytes", ""] / MB,
-        int(found["rendezvous_monitor_pending_requests", ""]),
+        int(found.get(("rendezvous_monitor_pending_requests", ""), 0)),
     )
 
 

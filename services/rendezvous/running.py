@@ -178,8 +178,9 @@ def run_monitor(environment: Environment, endpoint_name: str, host: str, port: i
 
 def run_archiver(environment: Environment, endpoint_name: str, host: str, port: int, *, accept_loss: bool) -> None:
     """Run one archiver of one endpoint until SIGTERM or SIGINT."""
-    from rendezvous.archive.files import Archive  # noqa: PLC0415 - pyarrow is the archiver's alone
-    from rendezvous.archive.service import GATHER_MS, Archiver, Topics, Ways, group_of  # noqa: PLC0415
+    from rendezvous.archive.beginning import Topics  # noqa: PLC0415 - pyarrow is the archiver's alone
+    from rendezvous.archive.files import Archive  # noqa: PLC0415
+    from rendezvous.archive.service import GATHER_MS, Archiver, Ways, group_of  # noqa: PLC0415
     from rendezvous.archive.tables import TABLES  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)

@@ -154,6 +154,9 @@ CORE = (
     "archive/names.py",
     "archive/waiting.py",
     "archive/columns.py",
+    "archive/lines.py",
+    "archive/tables.py",
+    "archive/manifest.py",
 )
 IMPURE = {
     "asyncio",

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from rendezvous.archive.columns import Decoded
+from rendezvous.archive.beginning import Beginnings, Place, Topics
 from rendezvous.archive.feed import Feed
 from rendezvous.archive.files import Archive
-from rendezvous.archive.names import ArchiveError, Held
-from rendezvous.archive.tables import MS_US, TABLES, Asked, Compared, Labelled
-from rendezvous.archive.waiting import DAY_MS, Buffer, due
-from rendezvous.envelope import EnvelopeError, read_envelope, told_at_us
+from rendezvous.archive.lines import Reading
+from rendezvous.archive.names import Held
+from rendezvous.archive.tables import TABLES
+from rendezvous.archive.waiting import Buffer, due
 from rendezvous.log.records import Committed, Record, Sink, Source, Start
-from rendezvous.messages import Comparisons, Label
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ArchiverMetrics
-from rendezvous.wire import Codec, Row, WireError, decode
-
-M = TypeVar("M", Comparisons, Label)
+from rendezvous.wire import WireError
 
 MAX_RECORDS = 2_000
 """Requests of one turn: some hundredths of a second's work."""
@@ -48,7 +45,7 @@ class Reader(Protocol):
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
         """Wait for the first record, take whatever else is there."""
 
-    def ends(self) -> Mapping[tuple[str, int], int]:
+    def ends(self) -> Mapping[Place, int]:
         """For each partition whose end was met: the position there."""
 
     def close(self) -> None:
@@ -62,15 +59,6 @@ class Ways:
     source: Source
     reader: Callable[[Sequence[Start]], Reader]
     sink: Sink
-
-
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """The topics as they were described at the start. requests_id: a commit of another topic's positions is no use."""
-
-    partitions: int
-    label_partitions: int
-    requests_id: str
 
 
 class Archiver:
@@ -96,21 +84,20 @@ class Archiver:
         *,
         accept_loss: bool = False,
     ) -> None:
-        self._endpoint = endpoint
         self._limits = endpoint.archive
         self._topics = topics
         self._ways = ways
         self._archive = archive
         self._clock_us = clock_us
         self._metrics = metrics
-        self._accept_loss = accept_loss
-        self._codec = Codec(endpoint.features_schema, endpoint.older_features_schemas)
-        self._told = endpoint.monitoring.time == "ce_time"
+        self._beginnings = Beginnings(endpoint, topics, ways.source, archive, accept_loss=accept_loss)
+        self._reading = Reading(endpoint, self._unreadable)
         self._requests = endpoint.topic("requests")
         self._names = {endpoint.topic(name): name for name in TABLES}
         self._feed = Feed(endpoint, ways.sink, metrics)
         self._owned: set[int] = set()
-        self._buffers: dict[tuple[str, int], Buffer] = {}
+        self._gained: set[int] = set()
+        self._buffers: dict[Place, Buffer] = {}
         self._reader: Reader | None = None
         self._stale = False
         self._joined = False
@@ -141,7 +128,7 @@ class Archiver:
         wait_us = longest_us if patience_us is None else min(longest_us, patience_us)
         records = self._ways.source.poll(MAX_RECORDS, wait_us / 1e6)
         if self._stale:
-            self._read_beside()
+            records = self._change(records)
         if self._reader is not None:
             records += self._reader.poll(MAX_BESIDE, 0)
         now_us = self._clock_us()
@@ -180,74 +167,45 @@ class Archiver:
 
     def assigned(self, partitions: Sequence[int]) -> list[Start]:
         """Go on where the files end, or begin where the log does."""
-        places = [place for number in partitions for place in self._places(number)]
-        self._archive.clear(places)
-        ends = self._ends()
-        for place in places:
-            self._buffers[place] = Buffer(*place, self._begin(place, ends.get(place)), TABLES[self._names[place[0]]])
+        places = [place for number in partitions for place in self._beginnings.places(number)]
+        for place, position in self._beginnings.of(places, self._clock_us()).items():
+            self._buffers[place] = Buffer(*place, position, TABLES[self._names[place[0]]])
         for number in partitions:
             committed = self._ways.source.committed(self._requests, number)
             position = self._buffers[self._requests, number].first
             known = committed is not None and committed.metadata == self._topics.requests_id
             self._feed.begin(number, max(position, committed.offset) if known and committed else position)
         self._owned.update(partitions)
+        self._gained.update(partitions)
         self._stale = True
         self._joined = True
         return [Start(self._requests, number, self._buffers[self._requests, number].first) for number in partitions]
 
-    def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
+    def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[Place]:
         """Forget what is in no file yet: whoever comes next reads it again."""
         del lost
         for number in partitions:
             self._owned.discard(number)
+            self._gained.discard(number)
             self._committed.pop(number, None)
             self._feed.end(number)
-            for place in self._places(number):
+            for place in self._beginnings.places(number):
                 self._buffers.pop(place, None)
         self._stale = True
         return [(self._requests, number) for number in partitions]
 
-    def _places(self, number: int) -> list[tuple[str, int]]:
-        """What belongs to a partition of the requests: topics and partitions."""
-        labels = range(number, self._topics.label_partitions, self._topics.partitions)
-        return [
-            (self._requests, number),
-            (self._endpoint.topic("comparisons"), number),
-            *((self._endpoint.topic("labels"), label) for label in labels),
-        ]
+    def _change(self, records: Sequence[Record]) -> list[Record]:
+        """Read what is owned now; returns what may be kept of the records that came while that changed.
 
-    def _ends(self) -> Mapping[tuple[str, int], int]:
-        return {
-            (topic, number): chain[-1].end
-            for topic, name in self._names.items()
-            for number, chain in self._archive.files(name).items()
-        }
-
-    def _begin(self, place: tuple[str, int], end: int | None) -> int:
-        """Where to begin to read, between what the archive has and what the log still has."""
-        low, high = self._ways.source.bounds(*place)
-        named = f"{place[0]}-{place[1]}"
-        if end is None:
-            _logger.info("%s: archived from its beginning, %d", named, low)
-            return low
-        if end > high:
-            raise ArchiveError(
-                f"{named}: the archive ends at {end}, the log at {high}: it has lost records, or is another cluster. "
-                "Begin another archive: set RENDEZVOUS_ARCHIVE, or move this one elsewhere"
-            )
-        if end >= low:
-            _logger.info("%s: archived from %d", named, end)
-            return end
-        if not self._accept_loss:
-            raise ArchiveError(
-                f"{named}: the archive ends at {end}, the log begins at {low}: what stood between was deleted before "
-                "it was archived. `rendezvous run archiver --accept-loss` writes so into the archive and goes on"
-            )
-        _logger.warning("%s: offsets %d to %d are lost", named, end, low - 1)
-        lost = Held(*place, end, low - 1, "", lost=True)
-        table = TABLES[self._names[place[0]]]([])
-        self._archive.write(lost, self._clock_us() // (DAY_MS * MS_US), table, lambda: True)
-        return low
+        Of a partition that was gained they may be of before it was lost: an offset among them would seem to follow on
+        what is archived, over a gap. Gaps are legal, so nobody would ever see it.
+        """
+        self._read_beside()
+        gained, self._gained = sorted(self._gained), set()
+        self._ways.source.reread(
+            [Start(self._requests, number, self._buffers[self._requests, number].position) for number in gained]
+        )
+        return [record for record in records if record.partition not in gained]
 
     def _read_beside(self) -> None:
         """Comparisons and labels of what is owned now, from where their buffers are."""
@@ -270,7 +228,7 @@ class Archiver:
             if place in self._buffers:
                 self._buffers[place].reach(position, now_us)
 
-    def _take(self, place: tuple[str, int], records: Sequence[Record], now_us: int) -> None:
+    def _take(self, place: Place, records: Sequence[Record], now_us: int) -> None:
         buffer = self._buffers[place]
         records = [record for record in records if record.offset >= buffer.position]
         while records:
@@ -281,53 +239,22 @@ class Archiver:
             lines, rows = self._lines(place, part, now_us)
             buffer.add(part, lines, rows, now_us)
 
-    def _lines(self, place: tuple[str, int], records: Sequence[Record], now_us: int) -> tuple[Sequence[object], int]:
-        """What is to be archived of some records, and rows in a table of it."""
-        name = self._names[place[0]]
-        if name == "requests":
-            return self._asked(place[1], records, now_us), len(records)
+    def _lines(self, place: Place, records: Sequence[Record], now_us: int) -> tuple[Sequence[object], int]:
+        """What is to be archived of some records, and rows in a table of it; features go on their way."""
+        name, number = self._names[place[0]], place[1]
         if name == "labels":
-            labels = [Labelled(record, label) for record, label in self._decoded(name, records, Label)]
+            labels = self._reading.labels(records)
             return labels, len(labels)
-        compared = [Compared(record, said) for record, said in self._decoded(name, records, Comparisons)]
-        return compared, sum(line.said.statuses.size for line in compared)
+        if name == "comparisons":
+            compared = self._reading.comparisons(records)
+            return compared, sum(line.said.statuses.size for line in compared)
+        asked, seen = self._reading.requests(records, self._feed.delivered(number))
+        self._feed.add(number, seen, records[-1].offset + 1, now_us)
+        return asked, len(asked)
 
-    def _asked(self, number: int, records: Sequence[Record], now_us: int) -> list[Asked]:
-        """Requests as they are archived; their features go on their way."""
-        lines, rows = [], []
-        known = self._feed.delivered(number)
-        for record in records:
-            appended_us = record.timestamp_ms * MS_US
-            try:
-                request_id = read_envelope(record.headers).request_id
-            except EnvelopeError:
-                lines.append(Asked(record, None, appended_us))
-                continue
-            told_us = told_at_us(record.headers) if self._told else None
-            asked_us = appended_us if told_us is None else told_us
-            lines.append(Asked(record, request_id, asked_us))
-            row = self._row(record) if record.offset >= known else None
-            if row is not None:
-                rows.append(Decoded(record.offset, asked_us, row))
-        self._feed.add(number, rows, records[-1].offset + 1, now_us)
-        return lines
-
-    def _row(self, record: Record) -> Row | None:
-        """What models saw; None when they saw nothing: too large, or unreadable."""
-        if len(record.value) > self._endpoint.request.max_bytes:
-            return None
-        try:
-            return self._codec.decode(record.value)
-        except WireError:
-            return None
-
-    def _decoded(self, name: str, records: Sequence[Record], kind: type[M]) -> Iterator[tuple[Record, M]]:
-        for record in records:
-            try:
-                yield record, decode(record.value, kind)
-            except WireError as error:
-                self._metrics.unreadable.labels(name).inc()
-                _logger.warning("%s-%d@%d: not archived: %s", *record[:3], error)
+    def _unreadable(self, record: Record, error: WireError) -> None:
+        self._metrics.unreadable.labels(self._names[record.topic]).inc()
+        _logger.warning("%s-%d@%d: not archived: %s", *record[:3], error)
 
     # ------------------------------------------------------------------------------------------- what is written
 
@@ -365,8 +292,8 @@ class Archiver:
             self._metrics.delay.set(now_us / 1e6 - min(appended_ms) / 1e3)
 
 
-def _by_place(records: Sequence[Record]) -> dict[tuple[str, int], list[Record]]:
-    found: dict[tuple[str, int], list[Record]] = {}
+def _by_place(records: Sequence[Record]) -> dict[Place, list[Record]]:
+    found: dict[Place, list[Record]] = {}
     for record in records:
         found.setdefault((record.topic, record.partition), []).append(record)
     return found

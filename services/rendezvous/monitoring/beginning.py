@@ -41,17 +41,17 @@ def inputs_of(bootstrap: str, endpoint: Endpoint) -> Inputs:
     if missing := [name for name in names if name not in found]:
         raise LogError(f"topics {missing} do not exist: create them: `rendezvous topics --endpoint {endpoint.name}`")
     for topic in found.values():
-        _check_time(topic)
+        _check_time(topic, endpoint)
     parts = tuple((name, number) for name in names for number in range(found[name].partitions))
     return Inputs({name: found[name].id for name in names}, parts)
 
 
-def _check_time(topic: Topic) -> None:
+def _check_time(topic: Topic, endpoint: Endpoint) -> None:
     kind = topic.config["message.timestamp.type"]
     if kind != "LogAppendTime":
         raise LogError(
             f"{topic.name}: message.timestamp.type is {kind}, must be LogAppendTime: the monitor reads its topics in "
-            "the order of the broker's clock. Set it with kafka-configs --alter"
+            f"the order of the broker's clock. Set it with `rendezvous topics apply --endpoint {endpoint.name}`"
         )
 
 

@@ -25,7 +25,7 @@ from rendezvous.settings import SettingsError
 
 T = TypeVar("T")
 
-ANSWER_S = 10.0
+ANSWER_S = 5.0
 """For connecting, and for an answer: the largest checkpoint takes Redis a second."""
 STALE = "STALE"
 
@@ -109,8 +109,8 @@ class Checkpoint:
     """Everything that a monitor needs to go on: see the module's first lines.
 
     topics: the id of each, since a topic made anew has other offsets. settings: what the conclusions depend on beside
-    the log. places: how far each partition was read. written: where each output topic ended. waiting: what the pending
-    requests' store must know of itself. control: what control said there. core: the conclusions.
+    the log. places: how far each partition was read. written: of the outputs, see `Outlet.flush`. waiting: what the
+    pending requests' store must know of itself. control: what control said there. core: the conclusions.
     """
 
     generation: str

@@ -6,7 +6,6 @@ The successor reads what stands on the topics behind its checkpoint before it be
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from rendezvous.log import LogError, Record, Sink
@@ -44,7 +43,8 @@ class Outlet:
     def __init__(self, sink: Sink, topics: Mapping[type, str]) -> None:
         self._sink = sink
         self._topics = topics
-        self._already: Counter[Identity] = Counter()
+        self._already: dict[Identity, list[int]] = {}
+        self._standing: dict[Part, dict[int, None]] = {part: {} for part in ((topic, 0) for topic in topics.values())}
         self._ends: dict[Part, int] = {(topic, 0): 0 for topic in topics.values()}
         self._failed: str | None = None
 
@@ -56,17 +56,19 @@ class Outlet:
             for record in read(*part, self._ends[part]):
                 self._ends[part] = record.offset + 1
                 try:
-                    self._already[identity_of(decode_any(record.value, kinds))] += 1
+                    identity = identity_of(decode_any(record.value, kinds))
                 except WireError:  # somebody else's, or of a time before this one's oldest schema
                     continue
+                self._already.setdefault(identity, []).append(record.offset)
+                self._standing[part][record.offset] = None
 
     def write(self, finding: Finding) -> bool:
         """Write a finding, unless it stands there already; whether it was written."""
-        identity = identity_of(finding)
-        if self._already[identity] > 0:
-            self._already[identity] -= 1
+        topic = self._topics[type(finding)]
+        if standing := self._already.get(identity_of(finding)):
+            del self._standing[topic, 0][standing.pop(0)]
             return False
-        self._send(self._topics[type(finding)], encode(finding))
+        self._send(topic, encode(finding))
         return True
 
     def _send(self, topic: str, value: bytes) -> None:
@@ -81,7 +83,9 @@ class Outlet:
         self._sink.send(topic, value, partition=0, delivered=delivered)
 
     def flush(self) -> dict[Part, int]:
-        """Wait until all is delivered; where each topic ends then.
+        """Wait until all is delivered; how far each topic holds only what was concluded by now.
+
+        What a process before has written, and this one has not come to yet, is behind that: a third one must know it.
 
         Raises:
             LogError: a finding could not be delivered.
@@ -89,4 +93,4 @@ class Outlet:
         left = self._sink.flush(DELIVERY_S)
         if self._failed is not None or left:
             raise LogError(self._failed or f"{left} findings were not delivered within {DELIVERY_S:.0f} s")
-        return dict(self._ends)
+        return {part: next(iter(self._standing[part]), end) for part, end in self._ends.items()}

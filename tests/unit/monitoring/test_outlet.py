@@ -65,6 +65,23 @@ def test_what_stands_there_is_not_written_again() -> None:
     assert outlet(of, {("accuracy", 0): 99}).flush()["accuracy", 0] == 99
 
 
+def test_a_third_process_knows_what_the_second_had_not_come_to() -> None:
+    """Positions go no further than what was concluded: beyond stands what the first one wrote, and may come again."""
+    of = log()
+    first = outlet(of)
+    for number in range(4):
+        first.write(replace(ACCURACY, number=number))
+    second = outlet(of)
+    assert second.flush()["accuracy", 0] == 0
+    assert not second.write(replace(ACCURACY, number=0))
+    kept = second.flush()
+    assert kept == {("accuracy", 0): 1, ("drift", 0): 0}
+    third = outlet(of, kept)
+    assert not any(third.write(replace(ACCURACY, number=number)) for number in range(1, 4))
+    assert third.flush()["accuracy", 0] == 4
+    assert third.write(replace(ACCURACY, number=4))
+
+
 @pytest.mark.parametrize("finding", FINDINGS)
 def test_findings_of_other_spans_and_subjects_are_others(finding: Finding) -> None:
     """And one that says something else of the same is a repeat."""

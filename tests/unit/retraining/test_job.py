@@ -241,6 +241,36 @@ def test_two_processes_do_not_do_one_job(bench: Bench) -> None:
     assert found == ["turned away"]
 
 
+TRAIN = """
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+def train(table, params):
+    numbers = ColumnTransformer([("numbers", SimpleImputer(), ["x", "z"])])
+    return make_pipeline(numbers, LogisticRegression(C=params.parameters["C"])).fit(table[params.names], table["label"])
+"""
+
+
+def test_python_is_trained_by_its_train_function(bench: Bench) -> None:
+    """Without a command; folds are further runs, so that every day of the reference is unseen by who scores it."""
+    (bench.home / "models/toy/train.py").write_text(TRAIN)  # the endpoint's: the model's folder has none
+    bench.settings("folds = 2\nnice = 0\nparameters = {C = 0.5}", default=True)
+    outcome = bench.run()
+    assert outcome.outcome is Outcome.REGISTERED, outcome.reasons
+    (folder,) = bench.versions()
+    card, reference = load_card(folder), load_reference(folder)
+    assert card.history is not None
+    assert card.history.given == {"C": 0.5}
+    assert card.parameters["C"] == 0.5
+    assert {"scikit-learn", "skl2onnx"} <= set(card.packages)
+    assert card.history.transformations[0].startswith("ColumnTransformer(")
+    assert (folder / "code/train.py").read_text() == TRAIN
+    assert reference is not None
+    assert reference.rows == reference.labelled == 40 * 60
+
+
 KILLED = """
 import sys
 from pathlib import Path

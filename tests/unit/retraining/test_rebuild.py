@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from rendezvous.archive.files import Archive
+from rendezvous.archive.names import Held
+from rendezvous.cli import main
 from rendezvous.registry.naming import RegistryError
 from rendezvous.registry.state import Pair
+from rendezvous.retraining.archived import FromArchive
 from rendezvous.retraining.events import Outcome
+from rendezvous.retraining.job import run_job
 from rendezvous.retraining.rebuild import DIFFERENT, SAME, Desk, named_version
 from rendezvous.retraining.sources import SourceError
 from rendezvous.retraining.tables import TableError
 from rendezvous.scoring.card import CARD_FILE, load_card
+from rendezvous.wire import Codec
 
-from .conftest import DAY_US, START_US, Bench, event, make_bench
+from .conftest import DAY_US, ROWS_A_DAY, START_US, Bench, event, make_bench
 
 SLICED = '[[retraining.acceptance.limits]]\nmetric = "auc"\nat_least = 0.5\nslice = {place = "here"}'
 
@@ -138,3 +146,65 @@ def test_a_version_has_a_name(made: Bench) -> None:
     with pytest.raises(RegistryError, match=f"nobody is not kept here; versions below .*: first/{folder.name}"):
         named_version(made.endpoint, "nobody")
     assert load_card(folder).version == folder.name
+
+
+def archived(bench: Bench) -> Archive:
+    """The first 25 days as an archiver would have written them: requests, and a label an hour after each."""
+    archive = Archive(str(bench.home / "archive"), "toy")
+    rows = bench.table.slice(0, 25 * ROWS_A_DAY).to_pylist()
+    codec = Codec(bench.endpoint.features_schema)
+    asked = [row["asked_us"] for row in rows]
+    requests: dict[str, list[Any]] = {
+        "asked_us": asked,
+        "request_id": [f"r{number}" for number in range(len(rows))],
+        "value": [codec.encode({name: row[name] for name in ("place", "x", "z")}) for row in rows],
+    }
+    write(archive, "requests", 0, requests)
+    told = [us + 3_600_000_000 for us in asked]
+    labels = {"request_id": requests["request_id"], "value": [row["label"] for row in rows], "observed_us": told}
+    write(archive, "labels", 0, labels)
+    return archive
+
+
+def write(archive: Archive, name: str, first: int, columns: dict[str, list[Any]]) -> None:
+    """One file of a topic, from an offset on."""
+    rows = len(next(iter(columns.values())))
+    offsets = range(first, first + rows)
+    table = pa.table({"partition": pa.array([0] * rows, pa.int32()), "offset": offsets, **columns})
+    held = Held(f"toy.{name}", 0, first, first + rows - 1, "")
+    assert archive.write(held, 15_000, table, lambda: True)
+
+
+def test_an_archive_gives_the_same_rows_for_ever(tmp_path: Path) -> None:
+    """The card has how far the archive went: a label that was archived later, about the same time, changes nothing."""
+    bench = make_bench(tmp_path)
+    archive = archived(bench)
+    around = replace(bench.around, build=FromArchive(bench.endpoint, archive, {}, bench.lines.append))
+    outcome = run_job(bench.endpoint, event("archived", until_day=25), None, around)
+    assert outcome.outcome is Outcome.REGISTERED, outcome.reasons
+    history = load_card(folder_in(bench)).history
+    assert history is not None
+    assert history.manifest is not None
+    assert history.manifest["rows"] == 25 * ROWS_A_DAY
+    assert rebuild(bench, None)[0] == SAME
+    late: dict[str, list[Any]] = {
+        "request_id": ["r0", "r1"],
+        "value": [0.5, None],
+        "observed_us": [START_US + DAY_US] * 2,
+    }
+    write(archive, "labels", 25 * ROWS_A_DAY, late)
+    code, lines = rebuild(bench, None)
+    assert code == SAME
+    assert any("byte for byte" in line for line in lines)
+
+
+def test_the_command_says_what_cannot_be(
+    made: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A version that is not kept here: one sentence, and exit code 2."""
+    monkeypatch.setenv("RENDEZVOUS_HOME", str(made.home))
+    monkeypatch.setenv("RENDEZVOUS_DATA", str(made.home))
+    assert main(["rebuild", "nobody", "--endpoint", "toy"]) == 2
+    assert "nobody is not kept here" in capsys.readouterr().err
+    assert main(["rebuild", folder_in(made).name, "--endpoint", "toy"]) == 2
+    assert "give it with --data FILE" in capsys.readouterr().err
