@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -28,8 +29,8 @@ MARKS = {
     "roll-back": ("X", "#000000"),
 }
 WEEK_DAYS = 7
-LOUD = 2.0
-"""A PSI that is off the heat map's scale: .25 is commonly called a large shift."""
+SHIFTS = (0.05, 5.0)
+"""Of the heat map, on a logarithmic scale: below it a PSI is noise; .25 is commonly called a large shift."""
 
 
 def draw(
@@ -93,8 +94,8 @@ def _marks(axes: Axes, chronicle: Chronicle, start_us: int) -> None:
 
 def _heat(axes: Axes, figure: Figure, heat: NDArray[np.float64], features: Sequence[str]) -> None:
     edges = np.arange(heat.shape[1] + 1) * WEEK_DAYS
-    mesh = axes.pcolormesh(edges, np.arange(len(features) + 1), heat, cmap="viridis", vmin=0, vmax=LOUD)
+    mesh = axes.pcolormesh(edges, np.arange(len(features) + 1), heat, cmap="viridis", norm=LogNorm(*SHIFTS, clip=True))
     axes.set_yticks(np.arange(len(features)) + 0.5, labels=list(features), fontsize="small")
     axes.invert_yaxis()
     axes.set_facecolor("lightgrey")
-    figure.colorbar(mesh, ax=axes, label="input drift: corrected PSI", extend="max", pad=0.01)
+    figure.colorbar(mesh, ax=axes, label="input drift: corrected PSI", extend="both", pad=0.01)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from pathlib import Path
 
-from rendezvous.demo.year.control import counts
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rendezvous.demo.year.control import control, counts
 from rendezvous.demo.year.permuting import permuted
-from rendezvous.demo.year.stream import DAY_US
+from rendezvous.demo.year.stream import DAY_US, Stream
 
 
 def test_days_move_whole() -> None:
@@ -50,3 +54,30 @@ def test_a_cool_down_leaves_fewer_events_than_alarms() -> None:
     assert counts(alarms, 17 * DAY_US) == {"alarms": 4, "events": 3, "inputs": 3}
     assert counts(alarms[4:], 17 * DAY_US) == {"alarms": 0, "events": 0, "inputs": 3}
     assert counts(alarms, 1)["events"] == len(days)
+
+
+class Sure:
+    """A model that knows the probability."""
+
+    def predict_proba(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """As scikit-learn's."""
+        late = frame["x"].to_numpy(np.float64)
+        return np.column_stack([1 - late, late])
+
+
+def test_warmer_days_alone_lead_to_no_event(tmp_path: Path) -> None:
+    """The very monitor, over files: it hears the temperature, and leaves the model in peace."""
+    random = np.random.default_rng(5)
+    rows = 180 * 510
+    asked = 5 * 3_600_000_000 + np.arange(rows, dtype=np.int64) * (DAY_US // 510)
+    late = random.uniform(0.05, 0.6, rows).astype(np.float32)
+    frame = pd.DataFrame({"x": late, "temp": random.normal(50, 9, rows).astype(np.float32), "who": "a"})
+    label = (random.random(rows) < late).astype(float)
+    stream = Stream(tuple(map(str, range(rows))), frame, label, asked, asked + 3_600_000_000)
+
+    found = control(stream, lambda *_: Sure(), 27 * DAY_US, tmp_path)
+
+    assert found["temperature"]["inputs"] > found["control"]["inputs"]
+    assert found["temperature"]["events"] == 0
+    assert found["temperature"]["alarms"] == found["control"]["alarms"]
+    assert found["control"]["days"] == 60
