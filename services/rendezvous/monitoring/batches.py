@@ -53,7 +53,10 @@ class _BatchConsumer(driver.Consumer):
             records = found.get(part, [])
             if records or reached > self._told.get(part, 0):
                 reached = max(reached, records[-1].offset + 1 if records else 0)
-                batches[part] = [_together(part, records, self._told.get(part), reached)]
+                since = self._told.get(part)
+                if since is not None and records and records[0].offset < since:
+                    since = None  # Faust has dropped what was in hand at a rebalance, and goes back to read it again
+                batches[part] = [_together(part, records, since, reached)]
                 self._told[part] = reached
         return batches
 
