@@ -10,6 +10,8 @@ LOCKED := $(VENV)/.locked
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 PIP := PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 $(BIN)/python -m pip
 UV ?= uv
+# OpenMP's threads wait for one another by turning round: on a busy machine training took 30 times as long
+export OMP_WAIT_POLICY ?= PASSIVE
 COMPILE := $(UV) pip compile --quiet pyproject.toml --extra demo --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-annotate --no-header
 
