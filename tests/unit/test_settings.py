@@ -281,6 +281,14 @@ def test_settings_do_not_change() -> None:
                 ("fallback", "colour", "1", "not permitted"),
             )
         ),
+        (
+            "[mailbox]",
+            '[monitoring]\nblock = "4h"\n[mailbox]',
+            12,
+            "monitoring",
+            "4 h) is shorter than label_delay (8 h)",
+        ),
+        ("[mailbox]", '[monitoring]\nblock = "daily"\n[mailbox]', 13, "monitoring.block", "8h, 1d or 2w"),
         ("[mailbox]", '[topics]\nreply_prefixes = [""]\n[mailbox]', 13, "topics.reply_prefixes.0", "at least 1"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rendezvous.durations import Duration
 from rendezvous.rules import Document
@@ -42,3 +42,13 @@ class MonitoringLimits(Document):
     source_share: float = Field(
         default=1.0, gt=0, le=1, description="a label source with a larger share is quarantined"
     )
+
+    @model_validator(mode="after")
+    def _blocks_outlast_delays(self) -> MonitoringLimits:
+        if self.block < self.label_delay:
+            message = (
+                f"block ({self.block / HOUR_US:g} h) is shorter than label_delay ({self.label_delay / HOUR_US:g} h): "
+                "several blocks would wait for the same labels, and not be apart from one another"
+            )
+            raise ValueError(message)
+        return self
