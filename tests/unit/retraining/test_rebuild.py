@@ -161,7 +161,12 @@ def archived(bench: Bench) -> Archive:
     }
     write(archive, "requests", 0, requests)
     told = [us + 3_600_000_000 for us in asked]
-    labels = {"request_id": requests["request_id"], "value": [row["label"] for row in rows], "observed_us": told}
+    labels = {
+        "request_id": requests["request_id"],
+        "value": [row["label"] for row in rows],
+        "observed_us": told,
+        "source": ["gate"] * len(rows),
+    }
     write(archive, "labels", 0, labels)
     return archive
 
@@ -191,6 +196,7 @@ def test_an_archive_gives_the_same_rows_for_ever(tmp_path: Path) -> None:
         "request_id": ["r0", "r1"],
         "value": [0.5, None],
         "observed_us": [START_US + DAY_US] * 2,
+        "source": ["gate"] * 2,
     }
     write(archive, "labels", 25 * ROWS_A_DAY, late)
     code, lines = rebuild(bench, None)
