@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from endpoints import endpoint, genesis
 from homes import until
 from rendezvous.local.stack import Addresses
-from rendezvous.log import Committed, KafkaSink, KafkaSource, LogError, Topic, create_topics
+from rendezvous.log import Committed, KafkaSink, KafkaSource, LogError, Topic, bounds_of, create_topics
 from rendezvous.messages import Decisions, Reason
 from rendezvous.server.ledger import Resume
 from rendezvous.settings import Endpoint
@@ -158,7 +159,14 @@ def make_anew(stack: Addresses, topic: Topic) -> None:
             return False
         return True
 
+    def empty() -> bool:
+        """Whether the broker means the new topic too: until then it may take records for the old one."""
+        with contextlib.suppress(LogError):
+            return set(bounds_of(stack.kafka, topic.name).values()) == {(0, 0)}
+        return False
+
     until(made, f"{topic.name} is made anew")
+    until(empty, f"{topic.name} is empty")
 
 
 def test_a_commit_for_another_topic_stops_the_server(stack: Addresses, fresh: Endpoint) -> None:
