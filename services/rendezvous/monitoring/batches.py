@@ -21,7 +21,7 @@ from rendezvous.log import Record
 from rendezvous.log.reading import Troubles
 from rendezvous.monitoring.merging import Fetched
 
-__all__ = ["SESSION_S", "TP", "application", "channel"]
+__all__ = ["SESSION_S", "TP", "application", "channel", "together"]
 
 SESSION_S = 6.0
 """As the other services' members. A member that died comes back under its own name, and waits for nothing."""
@@ -56,7 +56,7 @@ class _BatchConsumer(driver.Consumer):
                 since = self._told.get(part)
                 if since is not None and records and records[0].offset < since:
                     since = None  # Faust has dropped what was in hand at a rebalance, and goes back to read it again
-                batches[part] = [_together(part, records, since, reached)]
+                batches[part] = [together(part, records, since, reached)]
                 self._told[part] = reached
         return batches
 
@@ -69,7 +69,14 @@ class _BatchConsumer(driver.Consumer):
         return int(state.position) if state is not None and state.has_valid_position else -1
 
 
-def _together(part: TP, records: Sequence[Any], since: int | None, reached: int) -> ConsumerRecord[Any, Any]:
+def together(part: TP, records: Sequence[Any], since: int | None, reached: int) -> ConsumerRecord[Any, Any]:
+    """One event of a fetch.
+
+    What a fetch brings that was under way while partitions changed hands, Faust throws away, and reads again from the
+    last commit: then it comes from before `since`, which says nothing any more.
+    """
+    if since is not None and records and records[0].offset < since:
+        since = None
     value = Fetched(
         [
             Record(part.topic, part.partition, one.offset, one.timestamp, one.key, one.value or b"", one.headers)
