@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from loadtest.failover.stage import SERVERS, Stage, failover_commands, running_s
 from loadtest.failover.traffic import CALM_MS, Traffic, now_ms
 from loadtest.machine import machine, versions
 from loadtest.noise import busy_cores, other_cores, spent
+from loadtest.scenario import Say
 from rendezvous.demo.report import write
 from rendezvous.settings import Environment
 
@@ -32,8 +33,6 @@ CALM_S = 40.0
 SETTLE_S = 20.0
 """After the last request: as long as an answer is waited for before the request is lost."""
 LOOK_EVERY_S = 0.1
-
-Say = Callable[[str], None]
 
 
 class Running:
@@ -86,7 +85,7 @@ def _died(fault: Fault) -> str:
 
 
 def run(
-    environment: Environment, *, rate: float, modes: Sequence[str], folder: Path, say: Say
+    environment: Environment, *, rate: float, mode: Sequence[str], folder: Path, say: Say
 ) -> tuple[dict[str, Any], int]:
     """Play each mode and write failover.json and failover.png; returns the report and how many requests were lost.
 
@@ -96,8 +95,8 @@ def run(
     begun, where = datetime.now(UTC), machine()
     if environment.kafka:
         say("failover kills its broker: it starts one of its own and leaves KAFKA_BOOTSTRAP_SERVERS alone")
-    histories = [play(environment, mode, rate, say) for mode in modes]
-    clocks = [clock_of(mode) for mode in modes]
+    histories = [play(environment, one, rate, say) for one in mode]
+    clocks = [clock_of(one) for one in mode]
     entries = [mode_figures(history) for history in histories]
     report = {
         "scenario": "failover",

@@ -15,6 +15,7 @@ from typing import Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtest.failover.supervisor import Supervisor
+from loadtest.scenario import Say
 from rendezvous import topics
 from rendezvous.local.broker import running_broker
 from rendezvous.local.failure import LocalStackError, tail
@@ -33,8 +34,6 @@ LOOK_EVERY_S = 0.1
 PAGE_TIMEOUT_S = 2.0
 BY_THE_BROKER = {"message.timestamp.type": "LogAppendTime"}
 """For answers and control too, so that everything is told by one clock; the services do not look."""
-
-Say = Callable[[str], None]
 
 
 class Killable:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from loadtest.handoff.report import (
 from loadtest.handoff.scored import Scored, scored
 from loadtest.machine import machine, versions
 from loadtest.noise import busy_cores, other_cores, spent
+from loadtest.scenario import Say
 from rendezvous.demo.report import write
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import KafkaReader, read_to_end, starts_at_end
@@ -62,8 +62,6 @@ FALLBACK_S = 60.0
 TRUST_S = 60.0
 SETTLE_S = 20.0
 LOOK_EVERY_S = 0.1
-
-Say = Callable[[str], None]
 
 
 class Playing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from loadtest.hostile.requests import request_kinds
 from loadtest.hostile.scores import GHOST, RETIRED, scores, scores_kinds
 from loadtest.machine import machine, versions
 from loadtest.noise import other_cores, spent
+from loadtest.scenario import Say
 from rendezvous.demo.report import write
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import read_to_end
@@ -45,8 +46,6 @@ SETTLE_S = 20.0
 LETTERS_S = 3.0
 """Requests that nobody can read are dead letters when their mailboxes close."""
 MB = 1e6
-
-Say = Callable[[str], None]
 
 
 class Running:
