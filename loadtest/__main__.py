@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 
 from loadtest import steady, tables
+from loadtest.driving.home import MODES
 from loadtest.failover import scenario as failover
-from loadtest.failover.home import MODES
 from loadtest.handoff import scenario as handoff
 from loadtest.hostile import scenario as hostile
 from loadtest.monitor import scenario as monitor

@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from loadtest.failover.books import cases
+from loadtest.driving.books import cases
+from loadtest.driving.home import write_home
+from loadtest.driving.stage import SERVERS, Stage, running_stage, scheduled_commands
+from loadtest.driving.traffic import CALM_MS, Traffic, now_ms
 from loadtest.failover.faults import FAULTS
-from loadtest.failover.home import write_home
 from loadtest.failover.picture import draw
 from loadtest.failover.report import QUIET, WARM_UP, Fault, History, clock_of, mode_figures, most_other_cores, targets
-from loadtest.failover.stage import SERVERS, Stage, failover_commands, running_stage
-from loadtest.failover.traffic import CALM_MS, Traffic, now_ms
 from loadtest.machine import machine, versions
 from loadtest.noise import busy_cores, other_cores, spent
 from loadtest.scenario import Say
@@ -120,7 +120,7 @@ def play(environment: Environment, mode: str, rate: float, say: Say) -> History:
     """One mode: start everything, load it, and let every fault happen."""
     folder = environment.data / "loadtest" / "failover" / mode
     say(f"{mode}: {len(FAULTS)} faults at {rate:g} requests/s, logs in {folder / 'logs'}")
-    with running_stage(folder, environment.data, say, partial(write_home, mode=mode), failover_commands) as stage:
+    with running_stage(folder, environment.data, say, partial(write_home, mode=mode), scheduled_commands) as stage:
         logging.getLogger("rendezvous.log").setLevel(logging.ERROR)  # that a killed broker is away is no news
         with Traffic(stage.endpoint, stage.broker.address, rate) as traffic:
             running = Running(stage, traffic, say)

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtest.failover.books import cases, counts
-from loadtest.failover.stage import Stage, running_stage
-from loadtest.failover.traffic import CALM_MS, Traffic, now_ms
+from loadtest.driving.books import cases, counts
+from loadtest.driving.stage import Stage, running_stage
+from loadtest.driving.traffic import CALM_MS, Traffic, now_ms
 from loadtest.handoff import home
 from loadtest.handoff.picture import draw
 from loadtest.handoff.report import (

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from loadtest.failover.books import Case, cases, within
-from loadtest.failover.home import write_home
-from loadtest.failover.stage import SERVERS, Stage, failover_commands, running_stage
-from loadtest.failover.traffic import Traffic, now_ms
+from loadtest.driving.books import Case, cases, within
+from loadtest.driving.home import write_home
+from loadtest.driving.stage import SERVERS, Stage, running_stage, scheduled_commands
+from loadtest.driving.traffic import Traffic, now_ms
 from loadtest.hostile.books import Phase, Said, figures, good_figures
 from loadtest.hostile.control import control_kinds, restored
 from loadtest.hostile.kind import ANSWERED, FOLDED, Kind, counts
@@ -147,7 +147,7 @@ def run(environment: Environment, *, records: int, rate: float, folder: Path, sa
     begun, where = datetime.now(UTC), machine()
     place = environment.data / "loadtest" / "hostile"
     say(f"{records} hostile records, {rate:g} good requests/s; logs in {place / 'logs'}")
-    commands = partial(failover_commands, servers=(SERVER,))
+    commands = partial(scheduled_commands, servers=(SERVER,))
     with running_stage(place, environment.data, say, partial(write_home, mode="default"), commands) as stage:
         control = ControlLog(stage.broker.address, stage.endpoint)
         control.append(

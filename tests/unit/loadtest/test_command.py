@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("hdrh", reason="hdrhistogram has no wheel for Linux on arm64")
 
 from loadtest import __main__ as command
-from loadtest.failover.home import MODES
+from loadtest.driving.home import MODES
 
 ROOT = Path(__file__).parents[3]
 OUTER = (

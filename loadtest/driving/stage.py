@@ -14,7 +14,7 @@ from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtest.failover.supervisor import Supervisor
+from loadtest.driving.supervisor import Supervisor
 from loadtest.scenario import Say
 from rendezvous import topics
 from rendezvous.local.broker import running_broker
@@ -158,7 +158,7 @@ def running_stage(
     shutil.rmtree(folder / "kafka", ignore_errors=True)
 
 
-def failover_commands(endpoint: Endpoint, servers: Sequence[str] = SERVERS) -> dict[str, list[str]]:
+def scheduled_commands(endpoint: Endpoint, servers: Sequence[str] = SERVERS) -> dict[str, list[str]]:
     """By the names that the schedule uses: servers, and a scorer for each alias."""
     scorers = {name: ["scorer", "--model", name, "--endpoint", endpoint.name] for name in _scheduled(endpoint)}
     return {name: ["server", "--endpoint", endpoint.name] for name in servers} | scorers
