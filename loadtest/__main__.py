@@ -12,11 +12,13 @@ from typing import Any
 from rich.console import Console
 
 from loadtest import steady, tables
+from loadtest.derived import MODELS
 from loadtest.driving.home import MODES
 from loadtest.failover import scenario as failover
 from loadtest.handoff import scenario as handoff
 from loadtest.hostile import scenario as hostile
 from loadtest.monitor import scenario as monitor
+from loadtest.saturation import scenario as saturation
 from loadtest.scenario import Option, Scenario
 from rendezvous.cli import MENDABLE
 from rendezvous.local.failure import LocalStackError
@@ -39,7 +41,21 @@ def positive(text: str) -> float:
     return number
 
 
+SHAPE = (
+    Option("models", int, MODELS, "flight models"),
+    Option("partitions", int, 1, "of the endpoint"),
+    Option("payload", int, 0, "bytes that are added to each request"),
+)
+
 SCENARIOS = (
+    Scenario(
+        name="saturation",
+        help="the highest rate that the system keeps",
+        run=saturation.run,
+        options=(*SHAPE, Option("seconds", positive, saturation.STEP_S, "of each step")),
+        shown=tables.steps,
+        in_all={},
+    ),
     Scenario(
         name="steady",
         help="latency against a floor in the same run",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rendezvous import topics
+from loadtest import derived
+from loadtest.derived import Shape
+from loadtest.driving.stage import create_timed_topics
+from loadtest.scenario import Say
 from rendezvous.demo import flights
 from rendezvous.demo.scene import ENDPOINT, FIRST_DAY, LAST_DAY
 from rendezvous.local.services import train
@@ -31,7 +34,8 @@ WARM_UP_S = 3.0
 class Bench:
     """One endpoint on one broker, and what is deployed there.
 
-    rows and request_ids are a sample of real requests, repeated for as long as a run lasts.
+    rows and request_ids are a sample of real requests, repeated for as long as a run lasts. basis: what the endpoint is
+    derived from.
     """
 
     endpoint: Endpoint
@@ -42,6 +46,8 @@ class Bench:
     rows: Sequence[dict[str, Any]]
     request_ids: Sequence[str]
     warm_up_s: float
+    basis: Endpoint
+    shape: Shape
 
     @property
     def champion(self) -> Pair:
@@ -62,25 +68,45 @@ class Bench:
 
 
 @contextmanager
-def running_bench(environment: Environment, say: Callable[[str], None]) -> Iterator[Bench]:
-    """The demo's endpoint, trained and deployed on a broker with nothing else on it.
+def running_bench(environment: Environment, say: Say, shape: Shape, name: str) -> Iterator[Bench]:
+    """An endpoint `name` like the demo's, of this shape, deployed on a broker.
 
     Raises:
-        SettingsError: the endpoint is not there.
+        SettingsError: the demo's endpoint is not there, or cannot have this shape.
         LocalStackError: something could not be started.
     """
-    endpoint = load_endpoint(ENDPOINT, environment.home)
-    train(endpoint, environment.home, say)
+    basis = load_endpoint(ENDPOINT, environment.home)
+    train(basis, environment.home, say)
     table = flights.between(flights.load(), FIRST_DAY, LAST_DAY).iloc[:SAMPLE_ROWS]
+    rows = flights.rows(table)
+    if shape.payload:
+        rows = [row | {derived.PADDING: "x" * shape.payload} for row in rows]
+    home = environment.data / "loadtest" / name
+    endpoint = derived.write_home(home, basis, name, shape)
     with running_stack(environment, report=say, fresh=True) as addresses:
-        topics.create(addresses.kafka, endpoint)
+        create_timed_topics(addresses.kafka, endpoint)
         yield Bench(
             endpoint=endpoint,
-            control=deploy(addresses.kafka, endpoint, report=say),
-            home=environment.home,
+            control=deploy(addresses.kafka, endpoint, report=_silent),
+            home=home,
             kafka=addresses.kafka,
-            logs=environment.data / "loadtest" / "logs",
-            rows=flights.rows(table),
+            logs=home / "logs",
+            rows=rows,
             request_ids=table["request_id"].tolist(),
             warm_up_s=WARM_UP_S,
+            basis=basis,
+            shape=shape,
         )
+
+
+def afresh(bench: Bench, name: str) -> Bench:
+    """The same on the same broker under another name, with nothing of what happened to this one."""
+    home = bench.home.parent / name
+    endpoint = derived.write_home(home, bench.basis, name, bench.shape)
+    create_timed_topics(bench.kafka, endpoint)
+    control = deploy(bench.kafka, endpoint, report=_silent)
+    return replace(bench, endpoint=endpoint, control=control, home=home, logs=home / "logs")
+
+
+def _silent(_: str) -> None:
+    """What is deployed is in the report."""

@@ -12,6 +12,7 @@ from typing import Any
 from loadtest import floor, shape, system
 from loadtest.bare import batch_ms
 from loadtest.bench import Bench, running_bench
+from loadtest.derived import Shape
 from loadtest.latency import Run
 from loadtest.machine import machine, versions
 from loadtest.picture import draw
@@ -22,6 +23,7 @@ from rendezvous.log import create_topics
 from rendezvous.registry.naming import active_names
 from rendezvous.settings import Environment
 
+NAME = "flights-steady"
 BROKER_WARM_UP_S = 5.0
 """Once, with the floor at the highest rate: the broker's code is compiled while it is first used."""
 MEASURES: dict[str, Callable[[Bench, float, float], Run]] = {"system": system.measure, "floor": floor.measure}
@@ -40,7 +42,7 @@ def run(
         LocalStackError: something could not be started.
     """
     begun, where = datetime.now(UTC), machine()
-    with running_bench(environment, say) as bench:
+    with running_bench(environment, say, Shape(), NAME) as bench:
         create_topics(bench.kafka, shape.topics(bench.endpoint))
         pairs = measure(bench, rate, seconds, say)
     entries = [rate_figures(pair) for pair in pairs]

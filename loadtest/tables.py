@@ -25,6 +25,27 @@ def latencies(report: Mapping[str, Any]) -> Iterator[Table]:
     yield table
 
 
+def steps(report: Mapping[str, Any]) -> Iterator[Table]:
+    """`saturation`: each rate that was tried."""
+    table = Table(title=f"{report['saturation']:.0f} requests/s are kept", box=box.SIMPLE)
+    for heading in ("requests/s", "in time", "by first choice", "p50, ms", "p99, ms", "cores", "backlog grew"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for step in report["steps"]:
+        sent = max(step["sent"], 1)
+        table.add_row(
+            f"{step['rate']:.0f}",
+            f"{step['good'] / sent:.1%}",
+            f"{step['preferred'] / sent:.1%}",
+            f"{step['latency_ms']['p50']:.1f}",
+            f"{step['latency_ms']['p99']:.1f}",
+            "" if step["busy_cores"] is None else f"{step['busy_cores']:.1f}",
+            f"{step['growth']:.1%}",
+            "not kept" if step["faults"] else "kept",
+        )
+    yield table
+
+
 COUNTS = {"sent": "sent", "lost": "lost", "duplicates": "twice", "late": "late"}
 REASONS = ("preferred", "fallback", "default", "expired")
 """Of first answers; the others do not come up here, and are in the JSON if they do."""
@@ -86,7 +107,7 @@ def hostile(report: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def targets(report: Mapping[str, Any]) -> Table:
-    """Each target, met or not; of a recovery also what it was for a second alone."""
+    """Each target, met or not, and why not; of a recovery also what it was for a second alone."""
     table = Table(title="targets")
     for heading, justify in (("target", "left"), ("value", "right"), ("limit", "right"), ("", "left")):
         table.add_column(heading, justify="right" if justify == "right" else "left")
@@ -94,5 +115,12 @@ def targets(report: Mapping[str, Any]) -> Table:
         value = "never" if target["value"] is None else f"{target['value']:.2f}"
         if not target["met"] and target.get("first_second") is not None:
             value += f"\nfor 1 s: {target['first_second']:.2f}"
-        table.add_row(target["name"], value, f"{target['limit']:.2f}", "met" if target["met"] else "NOT MET")
+        table.add_row(target["name"], value, f"{target['limit']:.2f}", told(target))
     return table
+
+
+def told(target: Mapping[str, Any]) -> str:
+    """Met or not, and the reason when not."""
+    if target["met"]:
+        return "met"
+    return f"NOT MET: {target['reason']}" if target.get("reason") else "NOT MET"

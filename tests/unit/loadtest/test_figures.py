@@ -110,7 +110,8 @@ def test_batches_are_read_from_a_scorers_page() -> None:
 def test_the_sample_is_repeated_for_as_long_as_a_run_lasts(tmp_path: Path) -> None:
     """Rows and ids in step."""
     rows = [{"x": 1}, {"x": 2}]
-    bench = Bench(None, Control(), tmp_path, "", tmp_path, rows, ["a", "b"], 1.0)  # type: ignore[arg-type] # not looked at
+    flights = load_endpoint("flights", HOME)
+    bench = Bench(flights, Control(), tmp_path, "", tmp_path, rows, ["a", "b"], 1.0, flights, Shape())
     assert bench.requests(10, 0.3) == ([{"x": 1}, {"x": 2}, {"x": 1}], ["a", "b", "a"])
 
 
