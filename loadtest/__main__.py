@@ -12,14 +12,17 @@ from typing import Any
 from rich.console import Console
 
 from loadtest import steady, tables
+from loadtest.burst import scenario as burst
 from loadtest.derived import MODELS
 from loadtest.driving.home import MODES
 from loadtest.failover import scenario as failover
 from loadtest.handoff import scenario as handoff
 from loadtest.hostile import scenario as hostile
 from loadtest.monitor import scenario as monitor
+from loadtest.overload import scenario as overload
 from loadtest.saturation import scenario as saturation
 from loadtest.scenario import Option, Scenario
+from loadtest.stall import scenario as stall
 from rendezvous.cli import MENDABLE
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
@@ -46,6 +49,7 @@ SHAPE = (
     Option("partitions", int, 1, "of the endpoint"),
     Option("payload", int, 0, "bytes that are added to each request"),
 )
+SATURATION = Option("rate", positive, None, "requests a second that count as saturation; looked for without it")
 
 SCENARIOS = (
     Scenario(
@@ -60,11 +64,33 @@ SCENARIOS = (
         name="steady",
         help="latency against a floor in the same run",
         run=steady.run,
-        options=(
-            Option("rate", positive, (100.0, 250.0, 500.0), "requests a second, one or several", many=True),
-            Option("seconds", positive, 10.0, "of measurement, for each rate and side"),
-        ),
+        options=(SATURATION, *SHAPE, Option("seconds", positive, 10.0, "of measurement, for each rate and side")),
         shown=tables.latencies,
+        in_all={},
+    ),
+    Scenario(
+        name="stall",
+        help="deadlines at three quarters of saturation, with the champion frozen and without",
+        run=stall.run,
+        options=(SATURATION, *SHAPE, Option("seconds", positive, stall.SECONDS, "of each phase")),
+        shown=tables.phases,
+        in_all={},
+    ),
+    Scenario(
+        name="overload",
+        help="twice as many requests as can be answered, and how it recovers",
+        run=overload.run,
+        options=(SATURATION, *SHAPE, Option("seconds", positive, overload.SECONDS, "of each phase")),
+        shown=tables.phases,
+        in_all={},
+    ),
+    Scenario(
+        name="burst",
+        help="hundreds of requests at the same moment",
+        run=burst.run,
+        options=(SATURATION, *SHAPE, Option("seconds", positive, burst.SECONDS, "of each size of burst")),
+        shown=tables.phases,
+        in_all={},
     ),
     Scenario(
         name="failover",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,8 @@ WARM_UP_S = 3.0
 class Bench:
     """One endpoint on one broker, and what is deployed there.
 
-    rows and request_ids are a sample of real requests, repeated for as long as a run lasts. basis: what the endpoint is
-    derived from.
+    rows and request_ids are a sample of real requests, repeated for as long as a run lasts. make: writes the home of an
+    endpoint like it, of another name, into a folder.
     """
 
     endpoint: Endpoint
@@ -46,8 +46,7 @@ class Bench:
     rows: Sequence[dict[str, Any]]
     request_ids: Sequence[str]
     warm_up_s: float
-    basis: Endpoint
-    shape: Shape
+    make: Callable[[Path, str], Endpoint]
 
     @property
     def champion(self) -> Pair:
@@ -81,32 +80,29 @@ def running_bench(environment: Environment, say: Say, shape: Shape, name: str) -
     rows = flights.rows(table)
     if shape.payload:
         rows = [row | {derived.PADDING: "x" * shape.payload} for row in rows]
-    home = environment.data / "loadtest" / name
-    endpoint = derived.write_home(home, basis, name, shape)
+
+    def make(home: Path, name: str) -> Endpoint:
+        return derived.write_home(home, basis, name, shape)
+
     with running_stack(environment, report=say, fresh=True) as addresses:
-        create_timed_topics(addresses.kafka, endpoint)
-        yield Bench(
-            endpoint=endpoint,
-            control=deploy(addresses.kafka, endpoint, report=_silent),
-            home=home,
-            kafka=addresses.kafka,
-            logs=home / "logs",
-            rows=rows,
-            request_ids=table["request_id"].tolist(),
-            warm_up_s=WARM_UP_S,
-            basis=basis,
-            shape=shape,
-        )
+        kafka, home = addresses.kafka, environment.data / "loadtest" / name
+        yield deployed(kafka, home, make, rows, table["request_id"].tolist())
+
+
+def deployed(
+    kafka: str,
+    home: Path,
+    make: Callable[[Path, str], Endpoint],
+    rows: Sequence[dict[str, Any]],
+    request_ids: Sequence[str],
+) -> Bench:
+    """An endpoint that has the name of its home's folder, its topics, and its models deployed."""
+    endpoint = make(home, home.name)
+    create_timed_topics(kafka, endpoint)
+    control = deploy(kafka, endpoint, report=lambda _: None)  # what is deployed is in the report
+    return Bench(endpoint, control, home, kafka, home / "logs", rows, request_ids, WARM_UP_S, make)
 
 
 def afresh(bench: Bench, name: str) -> Bench:
     """The same on the same broker under another name, with nothing of what happened to this one."""
-    home = bench.home.parent / name
-    endpoint = derived.write_home(home, bench.basis, name, bench.shape)
-    create_timed_topics(bench.kafka, endpoint)
-    control = deploy(bench.kafka, endpoint, report=_silent)
-    return replace(bench, endpoint=endpoint, control=control, home=home, logs=home / "logs")
-
-
-def _silent(_: str) -> None:
-    """What is deployed is in the report."""
+    return deployed(bench.kafka, bench.home.parent / name, bench.make, bench.rows, bench.request_ids)

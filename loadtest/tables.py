@@ -14,14 +14,16 @@ MEANING = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
 def latencies(report: Mapping[str, Any]) -> Iterator[Table]:
     """`steady`: system and floor at each rate."""
     table = Table(title=f"{report['scenario']}: latency from due, ms")
-    for heading in ("requests/s", "", *MEANING.values(), "lost", "late"):
+    for heading in ("requests/s", "", "", *MEANING.values(), "lost", "late"):
         table.add_column(heading, justify="right", no_wrap=True)
     for rate in report["rates"]:
         for side in ("system", "floor"):
             values = [f"{rate[side]['latency_ms'][name]:.2f}" for name in MEANING]
-            table.add_row(f"{rate['rate']:g}", side, *values, str(rate[side]["unanswered"]), str(rate[side]["late"]))
-        table.add_row("", "ratio", *(f"{rate['ratio'][name]:.2f}" for name in MEANING))
-        table.add_row("", "difference", *(f"{rate['difference_ms'][name]:.2f}" for name in MEANING), end_section=True)
+            counts = [str(rate[side][name]) for name in ("unanswered", "late")]
+            table.add_row(f"{rate['rate']:.0f}", rate["load"], side, *values, *counts)
+        differences = [f"{rate['difference_ms'][name]:.2f}" for name in MEANING]
+        table.add_row("", "", "ratio", *(f"{rate['ratio'][name]:.2f}" for name in MEANING))
+        table.add_row("", "", "difference", *differences, end_section=True)
     yield table
 
 
@@ -44,6 +46,24 @@ def steps(report: Mapping[str, Any]) -> Iterator[Table]:
             "not kept" if step["faults"] else "kept",
         )
     yield table
+
+
+def phases(report: Mapping[str, Any]) -> Iterator[Table]:
+    """`stall`, `overload`, `burst`: what became of the requests of each phase."""
+    for part in report.get("parts", [report]):
+        table = Table(title=f"{report['scenario']} {part.get('bottleneck', '')}".strip(), box=box.SIMPLE)
+        table.add_column("", no_wrap=True)
+        for heading in ("requests/s", "sent", "lost", "in time", "by a model", *REASONS[:3], "p50", "p99", "max"):
+            table.add_column(heading, justify="right")
+        for phase in part["phases"]:
+            table.add_row(
+                phase["phase"],
+                f"{phase['rate']:.0f}",
+                *(str(phase[name]) for name in ("sent", "lost", "in_time", "good")),
+                *(str(phase["reasons"].get(name, 0)) for name in REASONS[:3]),
+                *(f"{phase['latency_ms'][name]:.0f}" for name in ("p50", "p99", "max")),
+            )
+        yield table
 
 
 COUNTS = {"sent": "sent", "lost": "lost", "duplicates": "twice", "late": "late"}

@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import merge
 from itertools import accumulate
 
 from loadtest.driving.books import Case, cases, within
@@ -21,12 +22,13 @@ LOOK_EVERY_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """So many requests a second for so long; each of them is `together` requests due at the same moment."""
+    """So many requests a second for so long, and on top `burst` of them at the same moment every `every_s` seconds."""
 
     name: str
     rate: float
     seconds: float
-    together: int = 1
+    burst: int = 0
+    every_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,15 @@ def due_s(phases: Sequence[Phase]) -> Iterator[float]:
     """When each request is due, in seconds from the start of the first phase."""
     begins = [0.0, *accumulate(phase.seconds for phase in phases)]
     for begin, phase in zip(begins, phases, strict=False):
-        for number in range(round(phase.rate * phase.seconds)):
-            for _ in range(phase.together):
-                yield begin + number / phase.rate
+        steady = (begin + number / phase.rate for number in range(round(phase.rate * phase.seconds)))
+        bursts = (begin + at_s for at_s in bursts_s(phase) for _ in range(phase.burst))
+        yield from merge(steady, bursts)
+
+
+def bursts_s(phase: Phase) -> list[float]:
+    """When its bursts come, in seconds from its begin; the first half a pause after it."""
+    count = int(phase.seconds / phase.every_s) if phase.burst else 0
+    return [(number + 0.5) * phase.every_s for number in range(count)]
 
 
 def play(

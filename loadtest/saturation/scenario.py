@@ -18,6 +18,7 @@ from loadtest.saturation.criterion import growth, step
 from loadtest.saturation.picture import draw
 from loadtest.saturation.search import Search
 from loadtest.scenario import Measured, Say
+from loadtest.system import left_out
 from rendezvous.demo.report import write
 from rendezvous.local.services import running_services
 from rendezvous.registry.control import ControlLog
@@ -28,8 +29,10 @@ NAME = "flights-saturation"
 FIRST_RATE = 200.0
 """What a small machine keeps: the staircase begins there."""
 STEP_S = 4.0
-LEAD_S = 1.5
-"""At the start of each step, not counted: queues find their level, and fresh processes their pace."""
+LEAD_S = 1.0
+"""At the start of each step, not counted: queues find their level."""
+FRESH_S = 3.0
+"""The same where processes have just been started: as long as the warm-up of `steady`."""
 SETTLE_S = 3.0
 
 
@@ -61,7 +64,7 @@ class Prober:
 
     def kept(self, rate: float) -> bool:
         """Try a rate."""
-        bench = self._bench
+        bench, lead_s = self._bench, LEAD_S if self._running else FRESH_S
         if not self._running:
             self._stack.enter_context(
                 running_services(bench.endpoint, bench.home, bench.kafka, bench.logs, lambda _: None)
@@ -71,14 +74,13 @@ class Prober:
             bench.endpoint,
             bench.kafka,
             self._values,
-            [Phase("lead-in", rate, LEAD_S), Phase("step", rate, self._seconds)],
+            [Phase("lead-in", rate, lead_s), Phase("step", rate, self._seconds)],
             settle_s=SETTLE_S,
         )
         window = played.window("step")
         entry, control = figures(played, window), ControlLog(bench.kafka, bench.endpoint).read()
         grown = growth(played.in_window(window), window.begun_ms, window.ended_ms)
-        shed = any(event.candidates or event.challengers for event in control.shedding.values())
-        tried = step(rate, entry, grown, shed=shed, suspended=any(control.suspended.values()))
+        tried = step(rate, entry, grown, left_out=left_out(control))
         faults = tried.faults()
         self.steps.append(
             entry | {"rate": rate, "growth": grown, "faults": faults, "sent_late_ms": sent_late_ms(played)}
