@@ -18,6 +18,7 @@ from loadtest.failover.home import MODES
 from loadtest.handoff import scenario as handoff
 from loadtest.hostile import scenario as hostile
 from loadtest.monitor import scenario as monitor
+from loadtest.server import scenario as server
 from rendezvous.cli import MENDABLE
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
@@ -36,6 +37,9 @@ HOSTILE_RATE = 50.0
 HOSTILE_RECORDS = 100_000
 MONITOR_SECONDS = 40.0
 """Of traffic that is written first; the monitor takes about as long to read it."""
+SERVER_MODELS = (1, 5, 10, 20)
+SERVER_ONCE = (5,)
+SERVER_REQUESTS = 100_000
 FOLDER = Path("loadtest") / "report"
 LOST = 1
 """Exit code when a request never had an answer; a target that is not met is a figure, not a failure."""
@@ -100,7 +104,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     monitored = scenarios.add_parser("monitor", help="how many requests and labels a second a monitor keeps up with")
     monitored.add_argument("--seconds", type=_positive, default=MONITOR_SECONDS, help="of traffic to read")
     monitored.set_defaults(run=_monitor)
-    for scenario in (latency, faults, acts, records, monitored):
+    decided = scenarios.add_parser("server", help="decisions a second of one server on full topics, against a relay")
+    decided.add_argument("--models", type=int, nargs="*", default=SERVER_MODELS, help="one run each")
+    decided.add_argument("--once", type=int, nargs="*", default=SERVER_ONCE, help="models, with exactly_once")
+    decided.add_argument("--partitions", type=int, default=1, help="of the endpoint")
+    decided.add_argument("--records", type=int, default=SERVER_REQUESTS, help="requests of each run")
+    decided.add_argument("--payload", type=int, default=40, help="bytes of text in each request, beside 15 numbers")
+    decided.add_argument("--under", default="", help="a command to start the server under, such as a profiler's")
+    decided.set_defaults(run=_server)
+    for scenario in (latency, faults, acts, records, monitored, decided):
         scenario.add_argument("--report", type=Path, default=FOLDER, help="folder for the JSON and the picture")
     return parser.parse_args(arguments)
 
@@ -134,6 +146,14 @@ def _hostile(options: argparse.Namespace, environs: Environment, say: Say) -> Me
 
 def _monitor(options: argparse.Namespace, environs: Environment, say: Say) -> Measured:
     report, lost = monitor.run(environs, seconds=options.seconds, folder=options.report, say=say)
+    return report, lost, []
+
+
+def _server(options: argparse.Namespace, environs: Environment, say: Say) -> Measured:
+    asked = server.Asked(
+        options.models, options.once, options.partitions, options.records, options.payload, options.under
+    )
+    report, lost = server.run(environs, asked=asked, folder=options.report, say=say)
     return report, lost, []
 
 
