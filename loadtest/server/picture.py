@@ -26,7 +26,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     _prices(prices, report, names)
     machine = report["machine"]
     figure.suptitle(
-        f"one server process on full topics; partitions: {report['partitions']}, requests a run: {report['requests']:,}\n"
+        f"one server process on full topics; partitions: {report['partitions']}, requests: {report['requests']:,}\n"
         f"{machine['cores']} cores, {machine['processor']}, load average {machine['load_average_at_start'][0]}",
         fontsize="medium",
     )
