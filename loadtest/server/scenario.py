@@ -6,7 +6,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,8 @@ from statistics import mean
 from typing import Any
 
 from loadtest.machine import machine, versions
-from loadtest.server.figures import Run, figures, targets
+from loadtest.scenario import Say
+from loadtest.server.figures import MODELS, Run, figures, targets
 from loadtest.server.filling import Filling
 from loadtest.server.home import versions_of, write_home
 from loadtest.server.picture import draw
@@ -41,18 +42,14 @@ BATCH = 32
 ROOT = Path(__file__).parents[2]
 """Where the relay is started."""
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is to be measured.
 
-    models: one run each. requests: of each run, beside the warm-up's. under: a command to start the server under.
+    requests: of each run, beside the warm-up's. under: a command to start the server under.
     """
 
-    models: Sequence[int]
-    once: Sequence[int]
     partitions: int
     requests: int
     payload: int
@@ -68,12 +65,35 @@ class Place:
     say: Say
 
 
-def run(environment: Environment, *, asked: Asked, folder: Path, say: Say) -> tuple[dict[str, Any], int]:
+def run(  # noqa: PLR0913 - one for each option
+    environment: Environment,
+    *,
+    models: Sequence[int],
+    mode: Sequence[str],
+    partitions: int,
+    records: int,
+    payload: int,
+    under: str,
+    folder: Path,
+    say: Say,
+) -> tuple[dict[str, Any], int]:
     """Measure and write server.json and server.png; returns the report and how many requests had no answer.
+
+    Args:
+        environment: where everything is.
+        models: one run each.
+        mode: of the endpoint; exactly_once with MODELS models alone, or the most that were asked for.
+        partitions: of the endpoint.
+        records: requests of each run, beside the warm-up's.
+        payload: bytes of text in each, beside its numbers.
+        under: a command to start the server under, such as a profiler's; none when empty.
+        folder: for the report.
+        say: told what goes on.
 
     Raises:
         LocalStackError: something could not be started, ended, or stands still.
     """
+    asked = Asked(partitions, records, payload, under)
     begun, where = datetime.now(UTC), machine()
     home = environment.data / "loadtest" / "server"
     shutil.rmtree(home, ignore_errors=True)
@@ -82,14 +102,14 @@ def run(environment: Environment, *, asked: Asked, folder: Path, say: Say) -> tu
     with running_stack(environment, report=say, fresh=True) as addresses:
         place = Place(addresses, home, say)
         relays: list[dict[str, Any]] = []
-        for models, once in [*((models, False) for models in asked.models), *((models, True) for models in asked.once)]:
-            endpoint = write_home(home, models, asked.partitions, asked.requests + WARM_UP, exactly_once=once)
+        for number, once in _runs(models, mode):
+            endpoint = write_home(home, number, asked.partitions, asked.requests + WARM_UP, exactly_once=once)
             topics.create(addresses.kafka, endpoint)
             deploy(addresses.kafka, endpoint, report=lambda _: None)
             found = _server(place, endpoint, asked)
             relays.append(_relay(place, endpoint, asked, 0))
             relays.append(_relay(place, endpoint, asked, 1))
-            servers.append({"models": models, "exactly_once": once, **found, "relay": relays[-2:]})
+            servers.append({"models": number, "exactly_once": once, **found, "relay": relays[-2:]})
     for server in servers:
         server["share_of_relay"] = round(server["per_s"] / mean(relay["per_s"] for relay in server["relay"]), 3)
     others = [one["other_cores"] for one in (*servers, *relays) if one["other_cores"] is not None]
@@ -109,6 +129,12 @@ def run(environment: Environment, *, asked: Asked, folder: Path, say: Say) -> tu
     write(report, folder / "server.json")
     draw(report, folder / "server.png")
     return report, sum(server["lost"] for server in servers)
+
+
+def _runs(models: Sequence[int], mode: Sequence[str]) -> list[tuple[int, bool]]:
+    """How many models, and whether exactly once."""
+    once = MODELS if MODELS in models else max(models)
+    return [(number, False) for number in models if "default" in mode] + [(once, True)] * ("exactly_once" in mode)
 
 
 def _server(place: Place, endpoint: Endpoint, asked: Asked) -> dict[str, Any]:
