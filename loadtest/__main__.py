@@ -15,13 +15,19 @@ from loadtest import steady, tables
 from loadtest.burst import scenario as burst
 from loadtest.derived import MODELS
 from loadtest.driving.home import MODES
+from loadtest.everything import scenario as everything
+from loadtest.everything.page import QUIET_CORES
 from loadtest.failover import scenario as failover
 from loadtest.handoff import scenario as handoff
 from loadtest.hostile import scenario as hostile
 from loadtest.monitor import scenario as monitor
 from loadtest.overload import scenario as overload
 from loadtest.saturation import scenario as saturation
+from loadtest.scale import scenario as scale
 from loadtest.scenario import Option, Scenario
+from loadtest.server import scenario as server
+from loadtest.server.table import table as server_table
+from loadtest.soak import scenario as soak
 from loadtest.stall import scenario as stall
 from rendezvous.cli import MENDABLE
 from rendezvous.local.failure import LocalStackError
@@ -32,8 +38,6 @@ from rendezvous.settings import SettingsError, environment
 FOLDER = Path("loadtest") / "report"
 LOST = 1
 """Exit code when a request never had an answer; a target that is not met is a figure, not a failure."""
-QUIET_CORES = 0.3
-"""A choice: what the targets leave the system at the median is three tenths of the floor."""
 
 
 def positive(text: str) -> float:
@@ -93,6 +97,24 @@ SCENARIOS = (
         in_all={},
     ),
     Scenario(
+        name="scale",
+        help="more partitions and server processes: what this machine shows, and a model of the rest",
+        run=scale.run,
+        options=(
+            SATURATION,
+            *(option for option in SHAPE if option.name != "partitions"),
+            Option("seconds", positive, scale.SECONDS, "of measurement, for each shape"),
+        ),
+        shown=tables.shapes,
+        in_all={},
+    ),
+    Scenario(
+        name="soak",
+        help="half of saturation for long: nothing may grow",
+        run=soak.run,
+        options=(SATURATION, *SHAPE, Option("seconds", positive, soak.SECONDS, "of everything")),
+    ),
+    Scenario(
         name="failover",
         help="what is lost, answered twice or late when processes die",
         run=failover.run,
@@ -102,6 +124,8 @@ SCENARIOS = (
             Option("mode", str, MODES, "of the endpoint, one or several; all without it", many=True, choices=MODES),
         ),
         shown=tables.faults,
+        in_all={"mode": MODES[:1]},
+        own_brokers=True,
     ),
     Scenario(
         name="handoff",
@@ -132,7 +156,29 @@ SCENARIOS = (
             # the monitor takes about as long to read it
             Option("seconds", positive, 40.0, "of traffic, which is written first"),
         ),
+        in_all={"seconds": 15.0},
     ),
+    Scenario(
+        name="server",
+        help="decisions a second of one server on full topics, beside a raw relay",
+        run=server.run,
+        options=(
+            Option("models", int, (1, 5, 10, 20), "one run each", many=True),
+            Option("mode", str, MODES, "of the endpoint, one or several; all without it", many=True, choices=MODES),
+            Option("partitions", int, 1, "of the endpoint"),
+            # some seconds of a server
+            Option("records", int, 100_000, "requests of each run"),
+            Option("payload", int, 40, "bytes of text in each request, beside 15 numbers"),
+            Option("under", str, "", "a command to start the server under, such as a profiler's"),
+        ),
+        shown=server_table,
+        in_all={"records": 60_000},
+    ),
+)
+EVERYTHING = Scenario(
+    name="all",
+    help="every scenario that belongs to the report, and the report",
+    run=partial(everything.run, scenarios=SCENARIOS),
 )
 
 
@@ -151,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MENDABLE
     except KeyboardInterrupt:
         return 130
-    for table in (*scenario.shown(report), tables.targets(report)):
+    for table in (*scenario.shown(report), *tables.targets(report)):
         console.print(table)
     _warn(report, console)
     console.print(options.report / f"{scenario.name}.json", highlight=False)
@@ -164,7 +210,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """What was asked for; `chosen` is the scenario."""
     parser = argparse.ArgumentParser(prog="python -m loadtest", description="Real services on a real broker, measured.")
     parts = parser.add_subparsers(required=True, metavar="SCENARIO", dest="scenario")
-    for scenario in SCENARIOS:
+    for scenario in (*SCENARIOS, EVERYTHING):
         part = parts.add_parser(scenario.name, help=scenario.help)
         for option in scenario.options:
             part.add_argument(

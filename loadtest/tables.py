@@ -13,7 +13,7 @@ MEANING = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
 
 def latencies(report: Mapping[str, Any]) -> Iterator[Table]:
     """`steady`: system and floor at each rate."""
-    table = Table(title=f"{report['scenario']}: latency from due, ms")
+    table = Table(title=f"{report['scenario']}: latency from due, ms", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for heading in ("requests/s", "", "", *MEANING.values(), "lost", "late"):
         table.add_column(heading, justify="right", no_wrap=True)
     for rate in report["rates"]:
@@ -64,6 +64,30 @@ def phases(report: Mapping[str, Any]) -> Iterator[Table]:
                 *(f"{phase['latency_ms'][name]:.0f}" for name in ("p50", "p99", "max")),
             )
         yield table
+
+
+def shapes(report: Mapping[str, Any]) -> Iterator[Table]:
+    """`scale`: what was measured, and the model."""
+    table = Table(title=f"measured at {report['rate']:.0f} requests/s", box=box.SIMPLE)
+    for heading in ("partitions", "servers", "in time", "p50, ms", "p99, ms", "processor µs a request"):
+        table.add_column(heading, justify="right")
+    for one in report["shapes"]:
+        costs = ", ".join(f"{name} {us:.0f}" for name, us in one["cpu_us"].items() if us is not None)
+        table.add_row(
+            str(one["partitions"]),
+            str(one["servers"]),
+            f"{one['in_time'] / max(one['sent'], 1):.1%}",
+            *(f"{one['latency_ms'][name]:.1f}" for name in ("p50", "p99")),
+            costs,
+        )
+    yield table
+    kinds = list(report["service_us"])
+    table = Table(title="modelled: requests/s of a group, each process with a core of its own", box=box.SIMPLE)
+    for heading in ("partitions", "processes", *kinds):
+        table.add_column(heading, justify="right")
+    for one in report["model"]:
+        table.add_row(str(one["partitions"]), str(one["processes"]), *(f"{one['per_s'][kind]:,}" for kind in kinds))
+    yield table
 
 
 COUNTS = {"sent": "sent", "lost": "lost", "duplicates": "twice", "late": "late"}
@@ -126,8 +150,10 @@ def hostile(report: Mapping[str, Any]) -> Iterator[Table]:
     yield table
 
 
-def targets(report: Mapping[str, Any]) -> Table:
-    """Each target, met or not, and why not; of a recovery also what it was for a second alone."""
+def targets(report: Mapping[str, Any]) -> Iterator[Table]:
+    """Each target, met or not, and why not; of a recovery also what it was for a second alone. Nothing without any."""
+    if not report["targets"]:
+        return
     table = Table(title="targets")
     for heading, justify in (("target", "left"), ("value", "right"), ("limit", "right"), ("", "left")):
         table.add_column(heading, justify="right" if justify == "right" else "left")
@@ -136,7 +162,7 @@ def targets(report: Mapping[str, Any]) -> Table:
         if not target["met"] and target.get("first_second") is not None:
             value += f"\nfor 1 s: {target['first_second']:.2f}"
         table.add_row(target["name"], value, f"{target['limit']:.2f}", told(target))
-    return table
+    yield table
 
 
 def told(target: Mapping[str, Any]) -> str:

@@ -54,9 +54,7 @@ class Round:
 
     def _given(self, scenario: Scenario) -> dict[str, Any]:
         given = {option.name: option.default for option in scenario.options} | dict(scenario.in_all or {})
-        return {
-            name: self._saturation if name == "rate" and value is None else value for name, value in given.items()
-        }
+        return {name: self._saturation if name == "rate" and value is None else value for name, value in given.items()}
 
     def _take(self, name: str, report: Mapping[str, Any]) -> None:
         if name == FIRST:

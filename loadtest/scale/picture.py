@@ -30,9 +30,9 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     latency.set_ylabel("measured: due to answer, ms")
     bottoms = np.zeros(len(shapes))
     for name, colour in (("server", ORANGE), ("server-2", PINK)):
-        values = np.array([one["cpu_us"].get(name) or 0.0 for one in shapes])
-        cost.bar(places, values, 2 * WIDTH, bottom=bottoms, color=colour, label=name)
-        bottoms += values
+        costs = np.array([one["cpu_us"].get(name) or 0.0 for one in shapes])
+        cost.bar(places, costs, 2 * WIDTH, bottom=bottoms, color=colour, label=name)
+        bottoms += costs
     cost.set_ylabel("measured: processor µs of servers, a request")
     for axes in (latency, cost):
         axes.set_xticks(places, labels=labels)
@@ -40,7 +40,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
         axes.set_ylim(0)
         axes.legend(fontsize="small")
     _model(modelled, report)
-    head(figure, report, f"{report['rate']:.0f} requests/s, half of saturation; on the right a model, not a measurement")
+    head(figure, report, f"{report['rate']:.0f} requests/s, half of saturation; on the right: a model")
     figure.savefig(path, dpi=DPI)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +76,8 @@ def run(
                 entry, played = measure(bench, servers, SHARE * saturation, seconds)
             entries.append({"partitions": partitions, "servers": servers} | entry)
             lost += played.lost
-            say(f"{partitions} partitions, {servers} servers: p50 {entry['latency_ms']['p50']:.1f} ms, {entry['cpu_us']}")
+            p50_ms, costs = entry["latency_ms"]["p50"], entry["cpu_us"]
+            say(f"{partitions} partitions, {servers} servers: p50 {p50_ms:.1f} ms, µs a request: {costs}")
     service_us = _service_us(entries[0])
     others = [entry["other_cores"] for entry in entries if entry["other_cores"] is not None]
     report |= {
@@ -142,9 +143,3 @@ def _service_us(entry: Mapping[str, Any]) -> dict[str, float]:
     """Of one request: the server, and the scorer that is waited for first, by the shape with one of each."""
     costs = {"server": entry["cpu_us"]["server"], "champion's scorer": entry["cpu_us"][entry["champion"]]}
     return {kind: us for kind, us in costs.items() if us}
-
-
-def shares(entry: Mapping[str, Any]) -> Sequence[float]:
-    """Of the servers' processor time, what each took."""
-    costs = [us for name, us in entry["cpu_us"].items() if name.startswith("server") and us]
-    return [us / sum(costs) for us in costs]
