@@ -51,16 +51,17 @@ def steps(report: Mapping[str, Any]) -> Iterator[Table]:
 def phases(report: Mapping[str, Any]) -> Iterator[Table]:
     """`stall`, `overload`, `burst`: what became of the requests of each phase."""
     for part in report.get("parts", [report]):
-        table = Table(title=f"{report['scenario']} {part.get('bottleneck', '')}".strip(), box=box.SIMPLE)
+        title = f"{report['scenario']}: {part.get('bottleneck', 'requests')}"
+        table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0))
         table.add_column("", no_wrap=True)
-        for heading in ("requests/s", "sent", "lost", "in time", "by a model", *REASONS[:3], "p50", "p99", "max"):
+        for heading in ("/s", "sent", "lost", "in time", "by a model", "default", "p50, ms", "p99", "max"):
             table.add_column(heading, justify="right")
         for phase in part["phases"]:
             table.add_row(
                 phase["phase"],
                 f"{phase['rate']:.0f}",
                 *(str(phase[name]) for name in ("sent", "lost", "in_time", "good")),
-                *(str(phase["reasons"].get(name, 0)) for name in REASONS[:3]),
+                str(phase["reasons"].get("default", 0)),
                 *(f"{phase['latency_ms'][name]:.0f}" for name in ("p50", "p99", "max")),
             )
         yield table

@@ -1,8 +1,8 @@
 """What more processes and partitions would give, from measured service times. A model, and nothing more. Pure.
 
 It says: a partition belongs to one process of a group; a process has a core of its own; a request costs it what it
-cost here. So the process with the most partitions is full first. It leaves out the broker, the network, and that batches
-grow with the rate, which makes each request cheaper.
+cost here. So the process with the most partitions is full first. It leaves out the broker, the network, and that
+batches grow with the rate, which makes each request cheaper.
 """
 
 from __future__ import annotations
