@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rendezvous.scoring.card import load_card, write_card
-from rendezvous.settings import Endpoint, SettingsError, load_endpoint
+from rendezvous.settings import Endpoint, RequestLimits, SettingsError, load_endpoint
 
 MODELS = 5
 """Those of `flights`, and a copy of its first one as the candidate that every system has under way."""
@@ -53,10 +53,10 @@ def document(basis: Mapping[str, Any], name: str, shape: Shape) -> dict[str, Any
     models = chosen(basis["models"], shape.models)
     if missing := sorted(set(basis["aliases"].values()) - set(models)):
         raise SettingsError(f"{shape.models} models are too few: the schedule needs {missing} too: MODELS=3 or more")
-    request = basis["request"]
+    longest = RequestLimits.model_validate(basis["request"]).max_bytes + shape.payload
     return {key: value for key, value in basis.items() if key not in LEFT_OUT} | {
         "name": name,
-        "request": request | {"max_bytes": request["max_bytes"] + shape.payload},
+        "request": basis["request"] | {"max_bytes": longest},
         "topics": {"partitions": shape.partitions},
         "models": {model: basis["models"][source] for model, source in models.items()},
     }

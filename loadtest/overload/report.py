@@ -18,7 +18,7 @@ LIMITS = {SIMULATED: 0.9, PROCESSOR: 0.7}
 """The targets: of what saturation gave, at least, by what the bottleneck is."""
 
 
-def figures(bottleneck: str, saturation: float, played: Played) -> dict[str, Any]:
+def figures(bottleneck: str, played: Played) -> dict[str, Any]:
     """One part's entry: every phase, what is left of goodput, and how long each kind of recovery took."""
     entries = told(played)
     goodput = {phase["phase"]: phase["goodput_per_s"] for phase in entries["phases"]}
@@ -30,7 +30,6 @@ def figures(bottleneck: str, saturation: float, played: Played) -> dict[str, Any
     }
     return {
         "bottleneck": bottleneck,
-        "saturation": round(saturation, 1),
         **entries,
         "goodput_kept": round(goodput[TWICE] / goodput[FULL], 3) if goodput[FULL] else None,
         "recovery_ms": {
@@ -45,7 +44,7 @@ def targets(parts: Mapping[str, Mapping[str, Any]], played: Mapping[str, Played]
     found = []
     for bottleneck, entry in parts.items():
         value, limit = entry["goodput_kept"], LIMITS[bottleneck]
-        met = value is not None and value >= limit
+        met, window = value is not None and value >= limit, played[bottleneck].window(TWICE)
         twice = next(phase for phase in entry["phases"] if phase["phase"] == TWICE)
         found.append(
             {
@@ -53,13 +52,14 @@ def targets(parts: Mapping[str, Mapping[str, Any]], played: Mapping[str, Played]
                 "value": value,
                 "limit": limit,
                 "met": met,
-                "reason": None if met else _reason(twice, around(played[bottleneck], played[bottleneck].window(TWICE))),
+                "reason": None if met else _reason(entry, twice, around(played[bottleneck], window)),
             }
         )
     return found
 
 
-def _reason(twice: Mapping[str, Any], beside: str) -> str:
+def _reason(part: Mapping[str, Any], twice: Mapping[str, Any], beside: str) -> str:
     reasons = ", ".join(f"{count} {name}" for name, count in twice["reasons"].items())
+    kept = "" if part["saturation_kept"] else "saturation itself was not kept; "
     late = twice["sent"] - twice["in_time"]
-    return f"of {twice['sent']}: {reasons}; {late} later than the deadline; {beside}"
+    return f"{kept}of {twice['sent']}: {reasons}; {late} later than the deadline; {beside}"

@@ -16,7 +16,6 @@ from loadtest.overload.report import AFTER, FULL, LEAD, PROCESSOR, SIMULATED, TW
 from loadtest.saturation.scenario import STEP_S, Prober, find
 from loadtest.scenario import Measured, Say
 from rendezvous.demo.report import write
-from rendezvous.local.failure import LocalStackError
 from rendezvous.settings import Environment
 
 NAME = "flights-overload"
@@ -42,20 +41,24 @@ def run(
 
     Raises:
         SettingsError: the endpoint is not there.
-        LocalStackError: something could not be started, or the simulated models keep no rate.
+        LocalStackError: something could not be started.
     """
     shape = Shape(models, partitions, payload)
     report = begun(environment, "overload", shape, rate)
     with running_bench(environment, say, shape, NAME) as bench:
         full = rate or find(bench, STEP_S, say)[0]
+        places = {PROCESSOR: (bench, full, True)}
         simulated = deployed(bench.kafka, bench.home.parent / home.NAME, home.write_home, home.ROWS, ())
-        places = {PROCESSOR: (bench, full), SIMULATED: (simulated, _kept(simulated, say))}
+        places[SIMULATED] = simulated, *_saturation(simulated, say)
         played = {}
-        for bottleneck, (place, saturation) in places.items():
+        for bottleneck, (place, saturation, _) in places.items():
             say(f"{saturation:.0f}/s, then twice as many: {bottleneck} the bottleneck")
             with serving(afresh(place, f"{place.home.name}-pressed"), saturation) as field:
                 played[bottleneck] = press(field, seconds)
-    parts = {name: figures(name, places[name][1], history) for name, history in played.items()}
+    parts = {
+        name: {"saturation": round(saturation, 1), "saturation_kept": kept, **figures(name, played[name])}
+        for name, (_, saturation, kept) in places.items()
+    }
     report |= {
         "saturation": full,
         "row_ms": home.ROW_MS,
@@ -77,19 +80,13 @@ def _share(part: Mapping[str, Any]) -> str:
     return "nothing" if part["goodput_kept"] is None else f"{part['goodput_kept']:.0%}"
 
 
-def _kept(simulated: Bench, say: Say) -> float:
-    """The saturation of the simulated models.
-
-    Raises:
-        LocalStackError: they keep none of the rates.
-    """
+def _saturation(simulated: Bench, say: Say) -> tuple[float, bool]:
+    """That of the simulated models, and whether they kept it: on a busy machine they may keep none of the rates."""
     with Prober(simulated, STEP_S, say) as prober:
         for share in SHARES:
             if prober.kept(share * home.RATE):
-                return share * home.RATE
-    raise LocalStackError(
-        f"models of {home.ROW_MS:g} ms a row do not keep {SHARES[-1]:.0%} of {home.RATE:g} rows/s: is the machine busy?"
-    )
+                return share * home.RATE, True
+    return SHARES[-1] * home.RATE, False
 
 
 def press(field: Field, seconds: float) -> Played:
