@@ -93,7 +93,9 @@ def draw_latencies(axes: Axes, line: Line) -> None:
         chosen = fates == name
         axes.plot(due_s[chosen], np.maximum(waited_ms[chosen], 1), ".", color=colour, markersize=2, rasterized=True)
     axes.axhline(line.deadline_ms, color="black", linewidth=0.8, linestyle="--")
-    axes.text(0.003, line.deadline_ms * 1.15, "deadline", transform=axes.get_yaxis_transform(), fontsize="x-small")
+    place = axes.get_yaxis_transform()
+    behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+    axes.text(0.003, line.deadline_ms * 1.3, "deadline", transform=place, fontsize="x-small", bbox=behind)
     axes.set_yscale("log")
     axes.set_ylim(1, MOST_MS)
     axes.set_yticks(LATENCY_TICKS_MS, labels=[f"{tick:,}" for tick in LATENCY_TICKS_MS])
