@@ -20,6 +20,8 @@ from rendezvous.settings import Environment, SettingsError
 NAME = "all"
 FIRST = "saturation"
 """What it finds is what the others are given."""
+LAST = "scale"
+"""Its model rests on what others have measured."""
 MINUTES = 20.0
 
 
@@ -71,7 +73,8 @@ def run(environment: Environment, *, scenarios: Sequence[Scenario], folder: Path
         LocalStackError: the brokers could not be started, or a scenario did not run; the page is there all the same.
     """
     begun, where, started = datetime.now(UTC), machine(), time.monotonic()
-    chosen = sorted((one for one in scenarios if one.in_all is not None), key=lambda one: one.name != FIRST)
+    chosen = [one for one in scenarios if one.in_all is not None]
+    chosen.sort(key=lambda one: (one.name != FIRST, one.name == LAST))
     done = Round(folder, say)
     with running_stack(environment, report=say, fresh=True) as addresses:
         shared = environment.model_copy(update={"kafka": addresses.kafka, "redis": addresses.redis})

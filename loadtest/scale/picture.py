@@ -53,8 +53,8 @@ def _model(axes: Axes, report: Mapping[str, Any]) -> None:
         label = f"{kind}: {report['service_us'][kind]:.0f} µs a request"
         axes.plot([one["processes"] for one in rows], values, "o--", color=colour, label=label)
     axes.set_xticks([one["processes"] for one in rows])
-    axes.set_xlabel(f"processes of a group, each with a core of its own; {most} partitions")
-    axes.set_ylabel("modelled: requests/s")
+    axes.set_xlabel(f"processes, each with a core\n{most} partitions")
+    axes.set_ylabel(f"modelled from {report['service_us_from']}: requests/s")
     axes.set_ylim(0)
     axes.grid(visible=True, alpha=0.25)
     axes.legend(fontsize="small")

@@ -15,7 +15,7 @@ from loadtest.driving.flights import begun, encoded
 from loadtest.driving.phases import Phase, Played, play
 from loadtest.noise import cpu_s
 from loadtest.saturation.scenario import STEP_S, find
-from loadtest.scale.model import table
+from loadtest.scale.model import service_times, table
 from loadtest.scale.picture import draw
 from loadtest.scenario import Measured, Say
 from rendezvous.demo.report import write
@@ -78,7 +78,7 @@ def run(
             lost += played.lost
             p50_ms, costs = entry["latency_ms"]["p50"], entry["cpu_us"]
             say(f"{partitions} partitions, {servers} servers: p50 {p50_ms:.1f} ms, µs a request: {costs}")
-    service_us = _service_us(entries[0])
+    service_us, where_from = service_times(folder, entries[0])
     others = [entry["other_cores"] for entry in entries if entry["other_cores"] is not None]
     report |= {
         "saturation": saturation,
@@ -86,6 +86,7 @@ def run(
         "most_other_cores": max(others, default=None),
         "shapes": entries,
         "service_us": service_us,
+        "service_us_from": where_from,
         "model": table(service_us),
         "targets": [],
     }
@@ -137,9 +138,3 @@ def _serving(bench: Bench, servers: int) -> Iterator[Mapping[str, RunningService
             stack.callback(more[name].process.stop)
         await_ready(more, _silent)
         yield {**services, **more}
-
-
-def _service_us(entry: Mapping[str, Any]) -> dict[str, float]:
-    """Of one request: the server, and the scorer that is waited for first, by the shape with one of each."""
-    costs = {"server": entry["cpu_us"]["server"], "champion's scorer": entry["cpu_us"][entry["champion"]]}
-    return {kind: us for kind, us in costs.items() if us}

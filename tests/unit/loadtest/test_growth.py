@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 pytest.importorskip("hdrh", reason="hdrhistogram has no wheel for Linux on arm64")
 
-from loadtest.scale.model import capacity, table
+from loadtest.scale.model import capacity, service_times, table
 from loadtest.soak.growth import FEWEST, growth, target
 
+FULL = ((1, False, 50.0), (5, True, 99.0), (5, False, 60.0))
 AT_S = [float(number * 30) for number in range(60)]
 
 
@@ -59,3 +63,15 @@ def test_the_model_leaves_out_processes_without_a_partition() -> None:
     rows = table({"server": 100.0})
     assert all(row["processes"] <= row["partitions"] for row in rows)
     assert {"partitions": 4, "processes": 2, "per_s": {"server": 20_000}} in rows
+
+
+def test_the_model_rests_on_full_topics_where_they_were_measured(tmp_path: Path) -> None:
+    """On what this run saw where they were not, and it says which."""
+    entry = {"cpu_us": {"server": 900.0, "trees": 500.0}, "champion": "trees"}
+    assert service_times(tmp_path, entry) == ({"server": 900.0, "a scorer": 500.0}, "half of saturation")
+    servers = [{"models": models, "exactly_once": once, "cpu_us": us} for models, once, us in FULL]
+    (tmp_path / "server.json").write_text(json.dumps({"servers": servers}))
+    assert service_times(tmp_path, entry)[1] == "half of saturation"
+    batches = [{"most": most, "scorer": {"cpu_us": us}} for most, us in ((64, 9.0), (32, 12.0))]
+    (tmp_path / "scorer.json").write_text(json.dumps({"batches": batches}))
+    assert service_times(tmp_path, entry) == ({"server": 60.0, "a scorer": 12.0}, "full topics")
