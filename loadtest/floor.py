@@ -21,7 +21,7 @@ from typing import Self
 from loadtest import raw
 from loadtest.bench import Bench
 from loadtest.latency import Run
-from loadtest.logged import of_floor
+from loadtest.logged import floor_starts, of_floor
 from loadtest.noise import busy_cores, other_cores, spent
 from loadtest.relay import CORRELATION, READY, REPLY_PARTITION, number_of
 from loadtest.shape import NAME, hops, request_headers
@@ -80,6 +80,7 @@ class Driver:
         self._duplicates = 0
         self._numbers = 0
         self._last = 0, 1.0, 0.0, 0.0
+        self._starts = floor_starts(bench.kafka)
         raw.await_end(self._consumer, 1, READY_S)
         self._thread = threading.Thread(target=self._listen, name="floor", daemon=True)
         self._thread.start()
@@ -135,7 +136,7 @@ class Driver:
             for number in numbers
             if number in self._answered_s
         }
-        return of_floor(self._bench, numbers, due_ms, in_hand_ms)
+        return of_floor(self._bench.kafka, self._starts, numbers, due_ms, in_hand_ms)
 
     def _send(
         self, values: Sequence[bytes], headers: Sequence[list[tuple[str, bytes]]], rate: float, start: float

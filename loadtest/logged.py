@@ -8,10 +8,10 @@ from typing import TypeAlias, TypeVar
 
 from loadtest.bench import Bench
 from loadtest.relay import CORRELATION, number_of, unpack
-from loadtest.shape import NAME
+from loadtest.shape import JOINED, NAME
 from loadtest.stages import Passed
 from rendezvous.demo.traffic import Asked
-from rendezvous.log import Record, read_to_end
+from rendezvous.log import Record, Start, read_to_end, starts_at_end
 from rendezvous.messages import Response, Scores, Status
 from rendezvous.wire import decode
 
@@ -38,17 +38,25 @@ def of_system(bench: Bench, log: Sequence[Asked], started_ms: float) -> list[Pas
     return _passed(places, due_ms, in_hand_ms, (appended, scored, answered))
 
 
+def floor_starts(kafka: str) -> dict[str, list[Start]]:
+    """Where the floor's topics end now: numbers begin anew with each driver."""
+    return {topic: starts_at_end(kafka, f"{NAME}.{topic}") for topic in JOINED}
+
+
 def of_floor(
-    bench: Bench, numbers: Sequence[int], due_ms: Sequence[float], in_hand_ms: Mapping[int, float]
+    kafka: str,
+    starts: Mapping[str, Sequence[Start]],
+    numbers: Sequence[int],
+    due_ms: Sequence[float],
+    in_hand_ms: Mapping[int, float],
 ) -> list[Passed]:
     """Those of the floor: a request is told by its number, its first copy is what counts."""
+    records = {topic: [record for start in starts[topic] for record in read_to_end(kafka, *start)] for topic in JOINED}
     appended, answered = (
-        _first((number_of(dict(record.headers)[CORRELATION]), record.timestamp_ms) for record in _floor(bench, topic))
+        _first((number_of(dict(record.headers)[CORRELATION]), record.timestamp_ms) for record in records[topic])
         for topic in ("requests", "responses")
     )
-    scored = _first(
-        (number, record.timestamp_ms) for record in _floor(bench, "scores") for number in unpack(record.value)
-    )
+    scored = _first((number, record.timestamp_ms) for record in records["scores"] for number in unpack(record.value))
     ends_ms = [in_hand_ms.get(number, float("nan")) for number in numbers]
     return _passed(numbers, due_ms, ends_ms, (appended, scored, answered))
 
@@ -61,11 +69,6 @@ def _usable(scores: Scores, pair: tuple[str, str]) -> Iterator[int]:
 def _records(bench: Bench, topic: str) -> Iterator[Record]:
     for number in range(bench.endpoint.topics.partitions):
         yield from read_to_end(bench.kafka, bench.endpoint.topic(topic), number, 0)
-
-
-def _floor(bench: Bench, topic: str) -> Iterator[Record]:
-    for number in range(bench.endpoint.topics.partitions):
-        yield from read_to_end(bench.kafka, f"{NAME}.{topic}", number, 0)
 
 
 def _first(appends: Iterable[tuple[Key, float]]) -> dict[Key, float]:
