@@ -68,6 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     scorer.add_argument("--model", required=True, help="a model, MODEL/VERSION or an alias; resolved once, at start")
     scorer.add_argument("--version", help="of the model; without it, the one that was deployed last")
     scorer.set_defaults(command=_run_scorer)
+    scorers = services.add_parser("scorers", help="a scorer for each version that is deployed, as control says")
+    scorers.add_argument("--logs", type=Path, help="folder of a log for each; without it they write where this does")
+    scorers.add_argument("--targets", type=Path, help="file that says to Prometheus where each scorer's pages are")
+    scorers.set_defaults(command=_run_scorers)
     monitor = services.add_parser("monitor", help="how well models do as labels come, and what has changed")
     monitor.set_defaults(command=_run_monitor)
     retrainer = services.add_parser("retrainer", help="decides when to train again, runs jobs, judges what they made")
@@ -77,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         "--accept-loss", action="store_true", help="go on where the log has deleted what is in no file yet"
     )
     archiver.set_defaults(command=_run_archiver)
-    for service in (server, scorer, monitor, retrainer, archiver):
+    for service in (server, scorer, scorers, monitor, retrainer, archiver):
         service.add_argument("--endpoint", required=True)
         service.add_argument("--http-host", default="127.0.0.1", help="where /metrics, /healthz and /readyz are shown")
         service.add_argument("--http-port", type=int, default=0, help="a free one without it")
@@ -112,7 +116,12 @@ def _say(line: str) -> None:
 
 
 def _up(options: argparse.Namespace, environs: Environment) -> int:
-    from rendezvous.local.services import loop_of, running_services, train  # noqa: PLC0415 - services need none of it
+    from rendezvous.local.services import (  # noqa: PLC0415 - services need none of it
+        all_of,
+        lasting,
+        surroundings_of,
+        train,
+    )
     from rendezvous.local.stack import running_stack  # noqa: PLC0415
     from rendezvous.registry.deploy import deploy  # noqa: PLC0415
 
@@ -127,11 +136,9 @@ def _up(options: argparse.Namespace, environs: Environment) -> int:
             topics.create(addresses.kafka, endpoint)
             deploy(addresses.kafka, endpoint, report=_say)
             logs = environs.data / "logs"
-            stack.enter_context(
-                running_services(
-                    endpoint, environs.home, addresses.kafka, logs, _say, loop_of(endpoint), addresses.redis
-                )
-            )
+            surroundings = surroundings_of(environs.home, addresses.kafka, addresses.redis)
+            commands = lasting(endpoint, logs, environs.data / "targets")
+            stack.enter_context(all_of(endpoint, commands, surroundings, logs, _say))
             _say(f"services' logs: {logs}")
         _say(f"export KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} REDIS_URL={addresses.redis}")
         _say("up; Ctrl-C ends it")
@@ -192,6 +199,12 @@ def _run_server(options: argparse.Namespace, environs: Environment) -> int:
 def _run_scorer(options: argparse.Namespace, environs: Environment) -> int:
     name = options.model if options.version is None else f"{options.model}/{options.version}"
     running.run_scorer(environs, options.endpoint, name, options.http_host, options.http_port)
+    return 0
+
+
+def _run_scorers(options: argparse.Namespace, environs: Environment) -> int:
+    shown = running.Shown(options.logs, options.targets)
+    running.run_scorers(environs, options.endpoint, options.http_host, options.http_port, shown)
     return 0
 
 

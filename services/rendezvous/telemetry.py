@@ -207,6 +207,22 @@ class ScorerMetrics:
             _child(self._children, self.rows, Status(status)).inc(count)
 
 
+class CrewMetrics:
+    """What `rendezvous run scorers` counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.wanted = Gauge(
+            "rendezvous_scorers_wanted", "versions that are deployed: each has a scorer", registry=registry
+        )
+        self.ready = Gauge("rendezvous_scorers_ready", "scorers that do their work", registry=registry)
+        self.restarts = Counter(
+            "rendezvous_scorers_restarts_total",
+            "scorers that ended, or could not be started, though their version is deployed",
+            ["model", "version"],
+            registry=registry,
+        )
+
+
 class MonitorMetrics:
     """What the monitor counts."""
 
