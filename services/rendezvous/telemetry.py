@@ -212,11 +212,11 @@ class CrewMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.wanted = Gauge(
-            "rendezvous_scorers_wanted", "versions that are deployed: each has a scorer", registry=registry
+            "rendezvous_crew_wanted_scorers", "versions that are deployed: each has a scorer", registry=registry
         )
-        self.ready = Gauge("rendezvous_scorers_ready", "scorers that do their work", registry=registry)
+        self.ready = Gauge("rendezvous_crew_ready_scorers", "scorers that do their work", registry=registry)
         self.restarts = Counter(
-            "rendezvous_scorers_restarts_total",
+            "rendezvous_crew_restarts_total",
             "scorers that ended, or could not be started, though their version is deployed",
             ["model", "version"],
             registry=registry,

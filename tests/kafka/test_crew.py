@@ -79,8 +79,8 @@ def test_each_deployed_version_has_a_scorer(crew: Crew) -> None:
     assert {model for model, _ in crew.ports} == set(MODELS)
     for pair, port in crew.ports.items():
         assert shows_ready(LOOPBACK, port), pair
-    assert sample(crew.service, "rendezvous_scorers_wanted") == len(MODELS)
-    assert sample(crew.service, "rendezvous_scorers_ready") == len(MODELS)
+    assert sample(crew.service, "rendezvous_crew_wanted_scorers") == len(MODELS)
+    assert sample(crew.service, "rendezvous_crew_ready_scorers") == len(MODELS)
 
 
 def test_a_killed_scorer_is_started_again(crew: Crew) -> None:
@@ -91,9 +91,9 @@ def test_a_killed_scorer_is_started_again(crew: Crew) -> None:
     os.kill(crew.process_of(quick), signal.SIGKILL)
     until(lambda: crew.ports.get(quick, before[quick]) != before[quick], "it is shown at another port")
     until(lambda: shows_ready(LOOPBACK, crew.ports[quick]), "it is ready again")
-    assert sample(crew.service, "rendezvous_scorers_restarts_total", model="quick") == 1
+    assert sample(crew.service, "rendezvous_crew_restarts_total", model="quick") == 1
     assert crew.ports[slow] == before[slow]
-    assert sample(crew.service, "rendezvous_scorers_restarts_total", model="slow") == 0
+    assert sample(crew.service, "rendezvous_crew_restarts_total", model="slow") == 0
 
 
 def test_a_new_version_gets_a_scorer_and_a_retired_one_loses_it(crew: Crew) -> None:
@@ -107,9 +107,9 @@ def test_a_new_version_gets_a_scorer_and_a_retired_one_loses_it(crew: Crew) -> N
     assert old in crew.ports
     log.append(change_of_state(control, old, State.RETIRED, author()), control)
     until(lambda: old not in crew.ports, "the retired version is shown no more")
-    until(lambda: sample(crew.service, "rendezvous_scorers_wanted") == len(MODELS), "three are wanted again")
+    until(lambda: sample(crew.service, "rendezvous_crew_wanted_scorers") == len(MODELS), "three are wanted again")
     until(crew.service.ready, "the others are ready")
-    assert sample(crew.service, "rendezvous_scorers_restarts_total", model="failing") == 0
+    assert sample(crew.service, "rendezvous_crew_restarts_total", model="failing") == 0
 
 
 def test_scorers_end_with_their_crew(crew: Crew) -> None:

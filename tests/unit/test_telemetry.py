@@ -169,7 +169,7 @@ def test_a_metric_explains_itself(metric: Metric) -> None:
 @pytest.mark.parametrize("metric", EVERY)
 def test_a_metric_is_named_as_prometheus_asks(metric: Metric) -> None:
     """One prefix, base units, a unit on every histogram, no `_total` on what may fall."""
-    services = "server|scorer|client|gateway|monitor|registry|archiver|retrainer"
+    services = "server|scorer|client|gateway|monitor|registry|archiver|retrainer|crew"
     assert re.fullmatch(rf"rendezvous_({services})_[a-z_]+", metric.name)
     assert not NOT_BASE.search(metric.name)
     assert not metric.name.endswith(("_total", "_count", "_sum", "_bucket"))
