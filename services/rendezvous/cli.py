@@ -102,13 +102,17 @@ def _parser() -> argparse.ArgumentParser:
     add_backtest(backtest, _backtest)
     add_dataset(commands.add_parser("dataset", help="a training table of what was known at a time"), _dataset)
 
-    demo = commands.add_parser("demo", help="the main job on 2013's flights: see README.md")
+    _add_demo(commands.add_parser("demo", help="the main job on 2013's flights: see README.md"))
+    return parser
+
+
+def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--requests", type=int, default=10_000)
     demo.add_argument("--rate", type=float, default=500.0, help="requests a second, open loop")
     demo.add_argument("--report", type=Path, help="write the figures as JSON")
     demo.add_argument("--year", action="store_true", help="all of 2013, compressed, with the retraining loop on")
+    demo.add_argument("--attach", action="store_true", help="ask the services that run already; start and freeze none")
     demo.set_defaults(command=_demo)
-    return parser
 
 
 def _say(line: str) -> None:
@@ -269,9 +273,14 @@ def _tune(options: argparse.Namespace, environs: Environment) -> int:
 
 
 def _demo(options: argparse.Namespace, environs: Environment) -> int:
-    from rendezvous.demo.scene import play  # noqa: PLC0415 - needs the `demo` extra, which services do not
-    from rendezvous.demo.year.scene import play_year  # noqa: PLC0415
+    if options.attach:
+        from rendezvous.demo.attached import ask  # noqa: PLC0415 - needs what trains, and nothing that draws
 
+        return ask(environs, _say, requests=options.requests, rate=options.rate, report_to=options.report)
     if options.year:
+        from rendezvous.demo.year.scene import play_year  # noqa: PLC0415 - needs the `demo` extra
+
         return play_year(environs, report_to=options.report)
+    from rendezvous.demo.scene import play  # noqa: PLC0415 - the same
+
     return play(environs, requests=options.requests, rate=options.rate, report_to=options.report)

@@ -15,6 +15,7 @@ from grafana.panels import DATASOURCE, WIDTH
 from grafana.queries import DASHBOARDS as FOLDER
 from grafana.queries import every_query, queries_of, substituted
 from grafana.written import written
+from rendezvous.telemetry.listing import WHO, listed
 
 ROOT = Path(__file__).parents[3]
 MADE: dict[str, dict[str, Any]] = {name: json.loads(text) for name, text in written().items()}
@@ -111,3 +112,15 @@ def test_limits_come_from_the_endpoint() -> None:
     assert len(dashed) >= 15
     for title, expr in dashed:
         assert re.search(r"rendezvous_endpoint_|rendezvous_monitor_drift_limit", expr), title
+
+
+def test_every_metric_is_exported_with_the_labels_that_are_asked_for() -> None:
+    """A metric or label that was renamed would leave a panel empty without a word."""
+    known = {one.name: set(one.labels) for kind in WHO.values() for one in listed(kind)}
+    for one in every_query(CHOSEN):
+        for name, selector in re.findall(r"(rendezvous_\w+)(?:\{([^}]*)\})?", one.expr):
+            metric = name if name in known else re.sub(r"_(bucket|count|sum)$", "", name)
+            assert metric in known, one
+            labels = set(re.findall(r"(\w+)=~?\"", selector))
+            from_target = {"endpoint", "service"} | ({"model", "version"} if "_scorer_" in name else set())
+            assert labels <= known[metric] | from_target | {"le"}, one
