@@ -11,7 +11,9 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +23,7 @@ from rendezvous.log import (
     KafkaSource,
     KafkaTransactor,
     KnownTopics,
+    Start,
     Statistics,
     Topic,
     ask_cluster,
@@ -28,6 +31,7 @@ from rendezvous.log import (
 from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
 from rendezvous.telemetry import (
     ArchiverMetrics,
+    CrewMetrics,
     EndpointMetrics,
     KafkaMetrics,
     RedisMetrics,
@@ -55,6 +59,14 @@ WAKE_S = 1.0
 """A wait without an end would not let Python run its signal handlers on every platform."""
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Where a crew leaves what others look at: a folder of logs (None: its own standard error), a file of targets."""
+
+    logs: Path | None
+    targets: Path | None
 
 
 class Looping(Protocol):
@@ -88,14 +100,14 @@ def steady_us() -> int:
 
 
 def start_logging() -> None:
-    """Plain lines on standard error: time, level, module, message. RENDEZVOUS_LOG_LEVEL sets the level."""
+    """Plain lines on standard error: time, process, level, module, message. RENDEZVOUS_LOG_LEVEL sets the level."""
     level = os.environ.get("RENDEZVOUS_LOG_LEVEL", "INFO").upper()
     if level not in logging.getLevelNamesMapping():
         known = ", ".join(logging.getLevelNamesMapping())
         raise SettingsError(f"RENDEZVOUS_LOG_LEVEL is {level!r}: it must be one of {known}")
     logging.basicConfig(
         level=level,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
 
@@ -188,7 +200,6 @@ def run_scorer(environment: Environment, endpoint_name: str, name: str, host: st
     model, version = pair
     loaded = load_model(endpoint, model, folder)
     _logger.info("%s is %s/%s", name, model, version)
-    telemetry.tag({"model": model, "version": version})
     statistics = _statistics(telemetry)
     group = group_of(endpoint, model, version)
     scorer = Scorer(
@@ -206,6 +217,26 @@ def run_scorer(environment: Environment, endpoint_name: str, name: str, host: st
         ScorerMetrics(telemetry.registry),
     )
     loop(scorer, telemetry)
+
+
+def run_scorers(environment: Environment, endpoint_name: str, host: str, port: int, shown: Shown) -> None:
+    """Keep a scorer for each version that control has deployed, until SIGTERM or SIGINT; they end with this process."""
+    from rendezvous.crew.processes import ScorerProcess, write_targets  # noqa: PLC0415 - nobody else's imports
+    from rendezvous.crew.service import Crew, Means  # noqa: PLC0415
+    from rendezvous.registry.control import ControlLog  # noqa: PLC0415
+
+    bootstrap = bootstrap_of(environment)
+    endpoint = load_endpoint(endpoint_name, environment.home)
+    telemetry = _pages(host, port)
+    check(bootstrap, endpoint)
+    control = ControlLog(bootstrap, endpoint).read()
+    means = Means(
+        KafkaReader(bootstrap, [Start(endpoint.topic("control"), 0, control.position)], uncommitted=True),
+        partial(ScorerProcess.start, endpoint.name, host, shown.logs),
+        partial(write_targets, shown.targets, endpoint.name, host),
+        time.monotonic,
+    )
+    loop(Crew(control, means, CrewMetrics(telemetry.registry)), telemetry)
 
 
 def run_monitor(environment: Environment, endpoint_name: str, host: str, port: int) -> None:

@@ -81,6 +81,7 @@ CORE = (
     "registry/changes.py",
     "registry/evidence.py",
     "registry/snapshot.py",
+    "crew/roster.py",
     "server/policies.py",
     "server/learning.py",
     "server/plan.py",

@@ -7,6 +7,7 @@ all, as docs/operating.md does.
 
 from rendezvous.telemetry.archiver import ArchiverMetrics
 from rendezvous.telemetry.client import ClientMetrics
+from rendezvous.telemetry.crew import CrewMetrics
 from rendezvous.telemetry.endpoint import EndpointMetrics
 from rendezvous.telemetry.kafka import KafkaMetrics
 from rendezvous.telemetry.monitor import MonitorMetrics
@@ -21,6 +22,7 @@ __all__ = [
     "STALLED_AFTER_S",
     "ArchiverMetrics",
     "ClientMetrics",
+    "CrewMetrics",
     "EndpointMetrics",
     "KafkaMetrics",
     "MonitorMetrics",

@@ -17,6 +17,7 @@ WHO: dict[str, Callable[[CollectorRegistry], object]] = {
     "server: the registry": telemetry.RegistryMetrics,
     "server: the endpoint's limits": telemetry.EndpointMetrics,
     "scorer": telemetry.ScorerMetrics,
+    "scorers": telemetry.CrewMetrics,
     "archiver": telemetry.ArchiverMetrics,
     "monitor": telemetry.MonitorMetrics,
     "retrainer": telemetry.RetrainerMetrics,
