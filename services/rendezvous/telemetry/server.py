@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter
 
-from rendezvous.messages import Bytes, Int32s, Reason, Scores, Status
+from rendezvous.messages import Bytes, DeadLetterReason, Int32s, Reason, Scores, Status
 from rendezvous.telemetry.counts import by_status, child
 from rendezvous.telemetry.families import COARSE_BUCKETS_S, LATENCY_BUCKETS_S, SLACK_BUCKETS_S, Families, Labels
 
@@ -99,8 +99,12 @@ class ServerMetrics:
             "append_age_seconds",
             "age of the last request when it was read: negative means this clock is behind the broker's",
         )
+        # shown from the start: of a series that begins with 1 Prometheus does not see that it grew
         for how in ("given", "lost"):
             self.gone.labels(how)
+        for name, reason in vars(DeadLetterReason).items():
+            if name.isupper():
+                self.dead_letters.labels(reason)
 
     def answered(self, model: str, reason: int, count: int) -> None:
         """Count answers; label look-ups are remembered, because there is one for each answer of an idle system."""
