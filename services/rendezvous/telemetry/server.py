@@ -100,6 +100,8 @@ class ServerMetrics:
             "age of the last request when it was read: negative means this clock is behind the broker's",
         )
         # shown from the start: of a series that begins with 1 Prometheus does not see that it grew
+        for why in (Reason.DEFAULT, Reason.EXPIRED, Reason.OVERLOADED, Reason.REJECTED):
+            child(self._children, self.answers, "default", why)
         for how in ("given", "lost"):
             self.gone.labels(how)
         for name, reason in vars(DeadLetterReason).items():
@@ -146,8 +148,11 @@ class ServerMetrics:
             self.model_latency.observe_all(came / 1e6, pair)
 
     def retain(self, pairs: Collection[Labels]) -> None:
-        """Forget versions that are not deployed any more."""
+        """Show versions that are deployed, and forget all others."""
         self.model_latency.retain(pairs)
+        for pair in pairs:
+            for outcome in OUTCOMES:
+                child(self._children, self.compared, *pair, outcome)
         for key in [key for key in self._children if key[0] is self.compared and key[1:3] not in pairs]:
             del self._children[key]
             self.compared.remove(*key[1:])
