@@ -18,6 +18,7 @@ from loadtest.handoff import scenario as handoff
 from loadtest.hostile import scenario as hostile
 from loadtest.monitor import scenario as monitor
 from loadtest.scenario import Option, Scenario
+from loadtest.scorer import scenario as scorer
 from loadtest.server import scenario as server
 from loadtest.server.table import table as server_table
 from rendezvous.cli import MENDABLE
@@ -108,6 +109,16 @@ SCENARIOS = (
         ),
         shown=server_table,
         in_all={"records": 60_000},
+    ),
+    Scenario(
+        name="scorer",
+        help="rows a second of one scorer on a full topic, against a bare loop",
+        run=scorer.run,
+        options=(
+            Option("batch", int, (32, 64, 256), "rows that it takes at most, one or several", many=True),
+            Option("records", int, 60_000, "requests for each"),
+        ),
+        in_all={"records": 40_000},
     ),
 )
 
