@@ -83,6 +83,7 @@ class Concluding:
         self._labels: list[tuple[Label, int]] = []
         self._faults: tuple[str, ...] = ()
         self._due_s = time.monotonic() + KEEP_S
+        self._on_broker_time = endpoint.monitoring.time == "append"
 
     @property
     def due(self) -> bool:
@@ -100,6 +101,19 @@ class Concluding:
         if due.over:
             self._look_up()
             self._say()
+
+    def passed(self, now_us: int) -> bool:
+        """All that was appended before now is in, and nothing comes: time goes on nevertheless, and ends blocks.
+
+        Only where a request's time is the broker's. What an application says in ce_time may be of last year, and the
+        clock on the wall says nothing about it. Returns whether anything was said.
+        """
+        if not self._on_broker_time or self._core.watermark_us is None:
+            return False
+        self._core.passed(now_us)
+        said = self._say()
+        self._show()
+        return said
 
     def keep(self, places: Mapping[Part, Place]) -> None:
         """Keep everything as it is at a tick's end, all inputs up to `places` being in it."""
@@ -124,7 +138,7 @@ class Concluding:
         self._metrics.checkpoint.set(now_s - begun_s)
         self._show()
 
-    def _say(self) -> None:
+    def _say(self) -> bool:
         findings = self._core.conclude()
         if findings:
             self._keeper.verify()  # what another one has taken over it writes, and this one no more
@@ -137,6 +151,7 @@ class Concluding:
                 self._metrics.alarms.labels(finding.kind).inc()
             elif isinstance(finding, Accuracy) and finding.stage is Stage.CLOSED and finding.span is Span.BLOCK:
                 self._metrics.blocks.inc()
+        return bool(findings)
 
     def _show(self) -> None:
         self._metrics.pending.set(len(self._pending))
