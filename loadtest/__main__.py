@@ -16,6 +16,7 @@ from loadtest.driving.home import MODES
 from loadtest.failover import scenario as failover
 from loadtest.handoff import scenario as handoff
 from loadtest.hostile import scenario as hostile
+from loadtest.memory import scenario as memory
 from loadtest.monitor import scenario as monitor
 from loadtest.scenario import Option, Scenario
 from loadtest.scorer import scenario as scorer
@@ -119,6 +120,14 @@ SCENARIOS = (
             Option("records", int, 60_000, "requests for each"),
         ),
         in_all={"records": 40_000},
+    ),
+    Scenario(
+        name="memory",
+        help="bytes of a request in flight, and seconds from start to ready",
+        run=memory.run,
+        # a ring of a power of two: full
+        options=(Option("records", int, 131_072, "requests in flight in a server"),),
+        in_all={},
     ),
 )
 

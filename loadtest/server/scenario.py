@@ -16,7 +16,8 @@ from typing import Any
 from loadtest.machine import machine, versions
 from loadtest.scenario import Say
 from loadtest.server.figures import MODELS, Run, best, figures, targets
-from loadtest.server.filling import Filling
+from loadtest.server.filling import BATCH, Filling, warm_up
+from loadtest.server.filling import write as write_records
 from loadtest.server.home import versions_of, write_home
 from loadtest.server.picture import draw
 from loadtest.server.relay import Way
@@ -38,8 +39,6 @@ WARM_UP = 5_000
 """Requests before those that count: the broker's and the server's first ones are their slowest."""
 TURNS = 2
 """Of a server, and of a relay after each; the best of them counts, for other work can only make it slower."""
-BATCH = 32
-"""Rows of a micro-batch, as busy scorers write them."""
 ROOT = Path(__file__).parents[2]
 """Where the relay is started."""
 
@@ -103,7 +102,9 @@ def run(  # noqa: PLR0913 - one for each option
     with running_stack(environment, report=say, fresh=True) as addresses:
         place = Place(addresses, home, say)
         for number, once in _runs(models, mode):
-            endpoint = write_home(home, number, asked.partitions, asked.requests + WARM_UP, exactly_once=once)
+            endpoint = write_home(
+                home, number, asked.requests + WARM_UP, partitions=asked.partitions, exactly_once=once
+            )
             topics.create(addresses.kafka, endpoint)
             deploy(addresses.kafka, endpoint, report=lambda _: None)
             found = _measure(place, endpoint, asked)
@@ -135,17 +136,17 @@ def _runs(models: Sequence[int], mode: Sequence[str]) -> list[tuple[int, bool]]:
 
 def _measure(place: Place, endpoint: Endpoint, asked: Asked) -> dict[str, Any]:
     """One server, and a relay after each of its turns, while it has nothing to do."""
-    filling = Filling(endpoint, place.addresses.kafka, versions_of(endpoint), asked.payload, BATCH)
-    warm_up, count = filling.make(WARM_UP), asked.requests // TURNS
+    filling, kafka, everybody = Filling(endpoint, asked.payload), place.addresses.kafka, versions_of(endpoint)
+    first, count = filling.make(WARM_UP, everybody), asked.requests // TURNS
     turns, relays = [], []
     with _running_server(place, endpoint, asked.under) as service:
-        watcher = Watcher(place.addresses.kafka, endpoint.topic("responses"), service.process.pid, service.alive)
-        filling.write(warm_up)
+        watcher = Watcher(kafka, endpoint.topic("responses"), service.process.pid, service.alive)
+        warm_up(service, kafka, first)
         watcher.until(WARM_UP)
         place.say(f"{endpoint.name}: process {service.process.pid}, log {service.log}")
         for number in range(TURNS):
-            records = filling.make(count)
-            filling.write(records)
+            records = filling.make(count, everybody)
+            write_records(kafka, records)
             turns.append(Run(watcher.until(WARM_UP + count * (number + 1)), watcher.answers()))
             relays.append(figures(_relay(place, endpoint, asked, number)))
         watcher.close()
