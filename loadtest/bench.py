@@ -11,7 +11,7 @@ from typing import Any
 
 from rendezvous import topics
 from rendezvous.demo import flights
-from rendezvous.demo.scene import ENDPOINT, FIRST_DAY, LAST_DAY
+from rendezvous.demo.traffic import ENDPOINT, FIRST_DAY, LAST_DAY
 from rendezvous.local.services import train
 from rendezvous.local.stack import running_stack
 from rendezvous.registry.deploy import deploy

@@ -18,8 +18,7 @@ import numpy as np
 from loadtest.bench import SOURCE, Bench, running_bench
 from loadtest.noise import PROC, process_of
 from rendezvous.client import Client
-from rendezvous.demo.scene import ENDPOINT
-from rendezvous.demo.traffic import drive
+from rendezvous.demo.traffic import ENDPOINT, drive
 from rendezvous.local.services import running_services
 from rendezvous.settings import environment
 
