@@ -42,7 +42,7 @@ def spent() -> Spent | None:
     except OSError:
         return None
     tick_s = 1 / os.sysconf("SC_CLK_TCK")
-    return Spent(time.perf_counter(), everybody * tick_s, own_ticks(_processes(), os.getpid()) * tick_s)
+    return Spent(time.perf_counter(), everybody * tick_s, own_ticks(processes(), os.getpid()) * tick_s)
 
 
 def other_cores(before: Spent | None, after: Spent | None) -> float | None:
@@ -81,7 +81,8 @@ def own_ticks(processes: Iterable[Process], root: int) -> int:
     return total
 
 
-def _processes() -> list[Process]:
+def processes() -> list[Process]:
+    """All that run now."""
     found = []
     for folder in PROC.glob("[0-9]*"):
         try:

@@ -22,7 +22,9 @@ __all__ = [
     "Message",
     "Producer",
     "await_end",
+    "end_of",
     "header",
+    "headers",
     "member",
     "producer",
     "reader",
@@ -42,18 +44,18 @@ def producer(bootstrap: str) -> Producer:
     return made
 
 
-def member(bootstrap: str, group: str, topic: str, gather_ms: int) -> Consumer:
-    """A group member as KafkaSource makes it, reading `topic` from its end."""
+def member(bootstrap: str, group: str, topic: str, gather_ms: int, start: int = OFFSET_END) -> Consumer:
+    """A group member as KafkaSource makes it, reading `topic` from its end, or from another offset."""
+
+    def gained(consumer: Consumer, parts: list[TopicPartition]) -> None:
+        consumer.incremental_assign([TopicPartition(part.topic, part.partition, start) for part in parts])
+
     settings = MEMBER | {"bootstrap.servers": bootstrap, "group.id": group, "error_cb": on_client_error}
     if gather_ms:
         settings |= {"fetch.min.bytes": GATHER_BYTES, "fetch.wait.max.ms": gather_ms}
     made = Consumer(settings)
-    made.subscribe([topic], on_assign=_from_end)
+    made.subscribe([topic], on_assign=gained)
     return made
-
-
-def _from_end(consumer: Consumer, parts: list[TopicPartition]) -> None:
-    consumer.incremental_assign([TopicPartition(part.topic, part.partition, OFFSET_END) for part in parts])
 
 
 def reader(bootstrap: str, topic: str, partition: int) -> Consumer:
@@ -103,8 +105,19 @@ def value(message: Message) -> bytes:
     return found if isinstance(found, bytes) else b""
 
 
+def end_of(consumer: Consumer, topic: str, partition: int) -> int:
+    """The position after the last record, as the broker says now."""
+    return int(consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ADMIN_TIMEOUT_S)[1])
+
+
+def headers(message: Message) -> dict[str, bytes]:
+    """A record's headers by name; the client types them as a dict too, which only `produce` takes."""
+    found: dict[str, Any] = dict(message.headers() or ())
+    return found
+
+
 def header(message: Message, name: str) -> bytes:
-    """One header of a record; the client types its headers as a dict too, which only `produce` takes.
+    """One header of a record.
 
     Raises:
         LogError: the record has no such header.

@@ -16,6 +16,7 @@ from loadtest.latency import Run
 from loadtest.machine import machine, versions
 from loadtest.picture import draw
 from loadtest.report import Bare, Pair, lost, mean_batch_rows, most_other_cores, rate_figures, targets
+from loadtest.scenario import Say
 from rendezvous.demo.report import write
 from rendezvous.log import create_topics
 from rendezvous.registry.naming import active_names
@@ -28,11 +29,9 @@ MEASURES: dict[str, Callable[[Bench, float, float], Run]] = {"system": system.me
 ORDER = ("system", "floor", "floor", "system")
 """At each rate, each for half the time: whatever grows or fades evenly meanwhile weighs on both sides alike."""
 
-Say = Callable[[str], None]
-
 
 def run(
-    environment: Environment, *, rates: Sequence[float], seconds: float, folder: Path, say: Say
+    environment: Environment, *, rate: Sequence[float], seconds: float, folder: Path, say: Say
 ) -> tuple[dict[str, Any], int]:
     """Measure and write steady.json and steady.png; returns the report and how many requests were lost.
 
@@ -43,7 +42,7 @@ def run(
     begun, where = datetime.now(UTC), machine()
     with running_bench(environment, say) as bench:
         create_topics(bench.kafka, shape.topics(bench.endpoint))
-        pairs = measure(bench, rates, seconds, say)
+        pairs = measure(bench, rate, seconds, say)
     entries = [rate_figures(pair) for pair in pairs]
     report = {
         "scenario": "steady",

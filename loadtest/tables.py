@@ -11,7 +11,7 @@ from rich.table import Table
 MEANING = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
 
 
-def latencies(report: Mapping[str, Any]) -> Table:
+def latencies(report: Mapping[str, Any]) -> Iterator[Table]:
     """`steady`: system and floor at each rate."""
     table = Table(title=f"{report['scenario']}: latency from due, ms")
     for heading in ("requests/s", "", *MEANING.values(), "lost", "late"):
@@ -22,7 +22,7 @@ def latencies(report: Mapping[str, Any]) -> Table:
             table.add_row(f"{rate['rate']:g}", side, *values, str(rate[side]["unanswered"]), str(rate[side]["late"]))
         table.add_row("", "ratio", *(f"{rate['ratio'][name]:.2f}" for name in MEANING))
         table.add_row("", "difference", *(f"{rate['difference_ms'][name]:.2f}" for name in MEANING), end_section=True)
-    return table
+    yield table
 
 
 COUNTS = {"sent": "sent", "lost": "lost", "duplicates": "twice", "late": "late"}
@@ -43,7 +43,7 @@ def faults(report: Mapping[str, Any]) -> Iterator[Table]:
         yield table
 
 
-def windows(report: Mapping[str, Any]) -> Table:
+def windows(report: Mapping[str, Any]) -> Iterator[Table]:
     """`handoff`: what became of the requests in each window, and how long they took."""
     table = Table(
         title=f"{report['scenario']}, {report['rate']:g} requests/s; latency in ms",
@@ -61,10 +61,10 @@ def windows(report: Mapping[str, Any]) -> Table:
             *(str(window["reasons"].get(name, 0)) for name in REASONS[1:3]),
             *(f"{window['latency_ms'][name] or 0:.0f}" for name in ("p50", "p99", "max")),
         )
-    return table
+    yield table
 
 
-def hostile(report: Mapping[str, Any]) -> Table:
+def hostile(report: Mapping[str, Any]) -> Iterator[Table]:
     """`hostile`: what became of each kind, and of the good requests meanwhile."""
     table = Table(title=f"{report['scenario']}: records, and good requests meanwhile", box=box.SIMPLE)
     table.add_column("kind", no_wrap=True, min_width=40)
@@ -82,7 +82,7 @@ def hostile(report: Mapping[str, Any]) -> Table:
             *(str(figure) for figure in figures),
             *(str(good[name]) for name in ("by_models", "default", "late", "worst_ms")),
         )
-    return table
+    yield table
 
 
 def targets(report: Mapping[str, Any]) -> Table:

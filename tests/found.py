@@ -121,6 +121,10 @@ def contest(day: int, pair: Pair = NEW, champion: Pair = OLD, **changes: Any) ->
         "auc": 0.0,
         "auc_low": nan,
         "auc_high": nan,
+        "mae": nan,
+        "mae_low": nan,
+        "mae_high": nan,
+        "champion_mae": nan,
         "wins": 5,
         "losses": 5,
     }

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from loadtest.driving.stage import SERVERS, Stage
+from loadtest.driving.supervisor import BACK_OFF_S
+from loadtest.driving.traffic import now_ms
 from loadtest.failover.report import Fault, Moment
-from loadtest.failover.stage import SERVERS, Stage
-from loadtest.failover.supervisor import BACK_OFF_S
-from loadtest.failover.traffic import now_ms
 from rendezvous.log.roles import MEMBER
 
 SESSION_MS = float(MEMBER["session.timeout.ms"])

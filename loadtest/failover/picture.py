@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
-from loadtest.failover.books import CLOCKS, Case
+from loadtest.driving.books import CLOCKS, Case
 from loadtest.failover.report import QUIET, WARM_UP, History
 from rendezvous.messages import Reason
 

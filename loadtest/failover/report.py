@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from loadtest.failover.books import CLOCKS, Case, Recovery, counts, longest_gap_ms, within
+from loadtest.driving.books import CLOCKS, Case, Recovery, counts, longest_gap_ms, within
 from rendezvous.messages import Reason
 
 EXACTLY_ONCE = "exactly_once"

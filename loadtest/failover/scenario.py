@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from loadtest.failover.books import cases
+from loadtest.driving.books import cases
+from loadtest.driving.home import write_home
+from loadtest.driving.stage import SERVERS, Stage, running_stage, scheduled_commands
+from loadtest.driving.traffic import CALM_MS, Traffic, now_ms
 from loadtest.failover.faults import FAULTS
-from loadtest.failover.home import write_home
 from loadtest.failover.picture import draw
 from loadtest.failover.report import QUIET, WARM_UP, Fault, History, clock_of, mode_figures, most_other_cores, targets
-from loadtest.failover.stage import SERVERS, Stage, failover_commands, running_stage
-from loadtest.failover.traffic import CALM_MS, Traffic, now_ms
 from loadtest.machine import machine, versions
 from loadtest.noise import busy_cores, other_cores, spent
+from loadtest.scenario import Say
 from rendezvous.demo.report import write
 from rendezvous.settings import Environment
 
@@ -32,8 +33,6 @@ CALM_S = 40.0
 SETTLE_S = 20.0
 """After the last request: as long as an answer is waited for before the request is lost."""
 LOOK_EVERY_S = 0.1
-
-Say = Callable[[str], None]
 
 
 class Running:
@@ -86,7 +85,7 @@ def _died(fault: Fault) -> str:
 
 
 def run(
-    environment: Environment, *, rate: float, modes: Sequence[str], folder: Path, say: Say
+    environment: Environment, *, rate: float, mode: Sequence[str], folder: Path, say: Say
 ) -> tuple[dict[str, Any], int]:
     """Play each mode and write failover.json and failover.png; returns the report and how many requests were lost.
 
@@ -96,8 +95,8 @@ def run(
     begun, where = datetime.now(UTC), machine()
     if environment.kafka:
         say("failover kills its broker: it starts one of its own and leaves KAFKA_BOOTSTRAP_SERVERS alone")
-    histories = [play(environment, mode, rate, say) for mode in modes]
-    clocks = [clock_of(mode) for mode in modes]
+    histories = [play(environment, one, rate, say) for one in mode]
+    clocks = [clock_of(one) for one in mode]
     entries = [mode_figures(history) for history in histories]
     report = {
         "scenario": "failover",
@@ -121,7 +120,7 @@ def play(environment: Environment, mode: str, rate: float, say: Say) -> History:
     """One mode: start everything, load it, and let every fault happen."""
     folder = environment.data / "loadtest" / "failover" / mode
     say(f"{mode}: {len(FAULTS)} faults at {rate:g} requests/s, logs in {folder / 'logs'}")
-    with running_stage(folder, environment.data, say, partial(write_home, mode=mode), failover_commands) as stage:
+    with running_stage(folder, environment.data, say, partial(write_home, mode=mode), scheduled_commands) as stage:
         logging.getLogger("rendezvous.log").setLevel(logging.ERROR)  # that a killed broker is away is no news
         with Traffic(stage.endpoint, stage.broker.address, rate) as traffic:
             running = Running(stage, traffic, say)

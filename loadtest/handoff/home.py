@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from loadtest import plain
-from loadtest.failover.home import FEATURES, MODEL
+from loadtest.driving.home import FEATURES, MODEL
 from rendezvous.registry.state import Pair
 from rendezvous.scoring.card import load_card
 from rendezvous.settings import Endpoint

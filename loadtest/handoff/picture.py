@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
-from loadtest.failover.books import CLOCKS
+from loadtest.driving.books import CLOCKS
 from loadtest.handoff.report import BY_DEFAULT, QUIET, WARM_UP, History, who
 from loadtest.handoff.scored import Numbers, percentiles
 from rendezvous.registry.events import Deployment, HandOff, Suspension

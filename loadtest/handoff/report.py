@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from loadtest.failover.books import CLOCKS, Case, counts, within
+from loadtest.driving.books import CLOCKS, Case, counts, within
 from loadtest.handoff.scored import Numbers, Scored, coverage, longest_gap, percentiles
 from rendezvous.messages import Reason
 from rendezvous.registry.events import ControlEvent, HandOff, Suspension

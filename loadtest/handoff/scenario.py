@@ -6,14 +6,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtest.failover.books import cases, counts
-from loadtest.failover.stage import Stage, running_stage
-from loadtest.failover.traffic import CALM_MS, Traffic, now_ms
+from loadtest.driving.books import cases, counts
+from loadtest.driving.stage import Stage, running_stage
+from loadtest.driving.traffic import CALM_MS, Traffic, now_ms
 from loadtest.handoff import home
 from loadtest.handoff.picture import draw
 from loadtest.handoff.report import (
@@ -35,6 +34,7 @@ from loadtest.handoff.report import (
 from loadtest.handoff.scored import Scored, scored
 from loadtest.machine import machine, versions
 from loadtest.noise import busy_cores, other_cores, spent
+from loadtest.scenario import Say
 from rendezvous.demo.report import write
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import KafkaReader, read_to_end, starts_at_end
@@ -62,8 +62,6 @@ FALLBACK_S = 60.0
 TRUST_S = 60.0
 SETTLE_S = 20.0
 LOOK_EVERY_S = 0.1
-
-Say = Callable[[str], None]
 
 
 class Playing:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loadtest.failover.books import CLOCKS, Case
+from loadtest.driving.books import CLOCKS, Case
 from loadtest.hostile.kind import FOLDED, Kind
 from loadtest.hostile.pour import Place
 from rendezvous.messages import Reason

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from loadtest.failover.books import Case, cases, within
-from loadtest.failover.home import write_home
-from loadtest.failover.stage import SERVERS, Stage, failover_commands, running_stage
-from loadtest.failover.traffic import Traffic, now_ms
+from loadtest.driving.books import Case, cases, within
+from loadtest.driving.home import write_home
+from loadtest.driving.stage import SERVERS, Stage, running_stage, scheduled_commands
+from loadtest.driving.traffic import Traffic, now_ms
 from loadtest.hostile.books import Phase, Said, figures, good_figures
 from loadtest.hostile.control import control_kinds, restored
 from loadtest.hostile.kind import ANSWERED, FOLDED, Kind, counts
@@ -22,6 +22,7 @@ from loadtest.hostile.requests import request_kinds
 from loadtest.hostile.scores import GHOST, RETIRED, scores, scores_kinds
 from loadtest.machine import machine, versions
 from loadtest.noise import other_cores, spent
+from loadtest.scenario import Say
 from rendezvous.demo.report import write
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import read_to_end
@@ -45,8 +46,6 @@ SETTLE_S = 20.0
 LETTERS_S = 3.0
 """Requests that nobody can read are dead letters when their mailboxes close."""
 MB = 1e6
-
-Say = Callable[[str], None]
 
 
 class Running:
@@ -148,7 +147,7 @@ def run(environment: Environment, *, records: int, rate: float, folder: Path, sa
     begun, where = datetime.now(UTC), machine()
     place = environment.data / "loadtest" / "hostile"
     say(f"{records} hostile records, {rate:g} good requests/s; logs in {place / 'logs'}")
-    commands = partial(failover_commands, servers=(SERVER,))
+    commands = partial(scheduled_commands, servers=(SERVER,))
     with running_stage(place, environment.data, say, partial(write_home, mode="default"), commands) as stage:
         control = ControlLog(stage.broker.address, stage.endpoint)
         control.append(

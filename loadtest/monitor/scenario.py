@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from loadtest.monitor.filling import Filling
 from loadtest.monitor.home import MODELS, NUMERIC, PARTITIONS, TEXTUAL, write_home
 from loadtest.monitor.picture import draw
 from loadtest.noise import other_cores, spent
+from loadtest.scenario import Say
 from rendezvous import topics
 from rendezvous.demo.report import write
 from rendezvous.local.failure import LocalStackError, tail
@@ -38,8 +39,6 @@ STALLED_S = 60.0
 PAGE_TIMEOUT_S = 5.0
 TOPICS = {"requests": "comparisons", "features": "features", "labels": "labels"}
 MB = MILLION = 1e6
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

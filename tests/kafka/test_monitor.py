@@ -23,12 +23,12 @@ from rendezvous.local.redis_server import running_redis
 from rendezvous.local.services import RunningService
 from rendezvous.local.stack import Addresses
 from rendezvous.log import KafkaSink, read_to_end
-from rendezvous.messages import Comparisons, FeatureColumns, Label, Message
+from rendezvous.messages import Comparisons, FeatureColumns, Label, Message, Status
 from rendezvous.monitoring.batches import SESSION_S
 from rendezvous.monitoring.beginning import committed_in, inputs_of
 from rendezvous.monitoring.checkpoint import Checkpoint, Keeper
 from rendezvous.monitoring.concluding import Concluding, Kept
-from rendezvous.monitoring.findings import Accuracy, Alarm, Contest, Drift
+from rendezvous.monitoring.findings import Accuracy, Alarm, Contest, Drift, Stage
 from rendezvous.monitoring.merging import Fetched, Merge
 from rendezvous.monitoring.monitor import Monitor
 from rendezvous.monitoring.outlet import Outlet
@@ -36,7 +36,7 @@ from rendezvous.monitoring.pending_redis import RedisPending
 from rendezvous.registry.control import ControlLog
 from rendezvous.registry.state import Control
 from rendezvous.telemetry import MonitorMetrics, Telemetry
-from rendezvous.wire import encode
+from rendezvous.wire import decode_any, encode
 
 pytestmark = pytest.mark.kafka
 _logger = logging.getLogger(__name__)
@@ -44,7 +44,10 @@ _logger = logging.getLogger(__name__)
 PARTITIONS = 2
 ROWS = 20
 MINUTE_US = 60_000_000
-MONITORING = '[monitoring]\nblock = "10m"\nlabel_delay = "5m"\nlateness = "10s"\nwindow = 500\ncount = 100\n'
+MONITORING = (
+    '[monitoring]\ntime = "ce_time"\nblock = "10m"\nlabel_delay = "5m"\nlateness = "10s"\nwindow = 500\ncount = 100\n'
+)
+SHORT = '[monitoring]\nblock = "2s"\nlabel_delay = "1s"\nlateness = "1s"\ncount = 100\n'
 MODELS = ("quick", "slow")
 
 
@@ -60,7 +63,10 @@ class Stream:
     Comparisons are in transactions, as `exactly_once` has them, some of which are aborted and written again.
     """
 
-    def __init__(self, home: Home, seed: int) -> None:
+    def __init__(self, home: Home, seed: int, begin_us: int = 0) -> None:
+        self._begin_us = begin_us
+        self.scored_us = 0
+        """When the newest request was asked that any model scored."""
         self._sink, self._endpoint = KafkaSink(home.kafka), home.endpoint
         self._transactions = Producer(
             {"bootstrap.servers": home.kafka, "transactional.id": home.endpoint.name, "retry.backoff.ms": 1}
@@ -85,11 +91,13 @@ class Stream:
         assert self._sink.flush(20.0) == 0
 
     def _write(self, partition: int) -> None:
-        begin_us = self._turn * MINUTE_US
+        begin_us = self._begin_us + self._turn * MINUTE_US
         asked_us = begin_us + np.sort(self._random.integers(0, MINUTE_US, ROWS))
         ids = tuple(f"{partition}-{self._turn}-{row}" for row in range(ROWS))
         offsets = np.arange(ROWS, dtype=np.int64) + self._turn * ROWS
         outputs = self._random.random((ROWS, len(MODELS), 1), np.float32)
+        statuses = self._random.integers(1, 3, (ROWS, len(MODELS))).astype(np.uint8)
+        self.scored_us = max(self.scored_us, int(asked_us[(statuses == Status.OK).any(axis=1)].max()))
         comparisons = Comparisons(
             begin_us,
             MODELS,
@@ -99,7 +107,7 @@ class Stream:
             asked_us,
             np.zeros(ROWS, np.int16),
             np.zeros(ROWS, np.uint8),
-            self._random.integers(1, 3, (ROWS, len(MODELS))).astype(np.uint8),
+            statuses,
             np.full((ROWS, len(MODELS)), 1_000, np.int32),
             outputs,
             asked_us,
@@ -264,6 +272,27 @@ def test_killed_again_and_again_it_says_what_it_would_have_said(home: Home, stac
     stream.write(30)
     same(home, stack.redis)
     assert monitor.end(signal.SIGTERM) == 0
+
+
+def test_blocks_end_by_the_clock_where_nobody_asks(stack: Addresses, tmp_path: Path) -> None:
+    """An endpoint's last requests are judged too, soon after their labels have had their time."""
+    home = Home.make(tmp_path, stack.kafka, PARTITIONS).written_to(SHORT)
+    monitor = Process(home, stack.redis)
+    try:
+        monitor.ready()
+        stream, topic = Stream(home, 3, int(time.time() * 1e6) - MINUTE_US), home.endpoint.topic("accuracy")
+        stream.write(1)
+
+        def closed_us() -> int:
+            told = [decode_any(record.value, (Accuracy, Contest)) for record in read_to_end(home.kafka, topic, 0, 0)]
+            return max(
+                (one.end_us for one in told if isinstance(one, Accuracy) and one.stage is Stage.CLOSED), default=0
+            )
+
+        # the last request's own block too, for which nothing that was written moves the watermark far enough
+        until(lambda: closed_us() > stream.scored_us, f"blocks end; see {monitor.service.log}")
+    finally:
+        monitor.service.process.stop()
 
 
 def test_a_wiped_redis_is_found_out_and_all_is_made_anew(

@@ -251,14 +251,3 @@ def test_a_distribution_forgets_whom_it_is_told_to() -> None:
     latency.retain({("trees", "b")})
     assert registry.get_sample_value("tests_latency_seconds_count", {"model": "trees", "version": "a"}) is None
     assert registry.get_sample_value("tests_latency_seconds_count", {"model": "trees", "version": "b"}) == 1
-
-
-def test_tags_are_on_every_metric() -> None:
-    """A scorer says on each which version it is; a metric's own label of that name stays."""
-    tagged = Telemetry()
-    telemetry.ScorerMetrics(tagged.registry).rows.labels("ok").inc()
-    tagged.tag({"model": "trees", "status": "?"})
-    families = text_string_to_metric_families(tagged.page("/metrics")[2].decode())
-    samples = {sample.name: sample.labels for family in families for sample in family.samples}
-    assert samples["rendezvous_scorer_rows_total"] == {"model": "trees", "status": "ok"}
-    assert all(labels["model"] == "trees" for labels in samples.values())

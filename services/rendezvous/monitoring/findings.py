@@ -140,7 +140,8 @@ class Contest:
 
     better and worse are the largest e-values so far that the version's loss is smaller, or larger. Differences are the
     version's less the champion's, so a smaller Brier score is negative; low and high are a 95 % interval by blocks, NaN
-    where there are too few. wins and losses count rows: shown, never a criterion.
+    where there are too few. What is not of the output's kind is NaN. wins and losses count rows: they are shown, and
+    never a criterion.
     """
 
     model: str
@@ -160,5 +161,9 @@ class Contest:
     auc: float
     auc_low: float
     auc_high: float
+    mae: float
+    mae_low: float
+    mae_high: float
+    champion_mae: float
     wins: int
     losses: int

@@ -126,6 +126,13 @@ class Merge:
         """Whether the end of each partition was met, since this began."""
         return all(queue.complete_s > float("-inf") for queue in self._queues.values())
 
+    @property
+    def through_s(self) -> float | None:
+        """When all that had been appended by then was here and had gone on; None while something is to be done."""
+        if self.waits or not self.complete:
+            return None
+        return min((queue.complete_s for queue in self._queues.values()), default=None)
+
     def position(self, part: Part) -> int:
         """How far a partition was fetched; what waits is not done yet."""
         queue = self._queues[part]

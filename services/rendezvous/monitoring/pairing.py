@@ -103,13 +103,14 @@ def _wrong(kind: Kind, outputs: Floats, labels: Float64s) -> Float64s:
 
 @dataclass(frozen=True, slots=True)
 class PairedBlock:
-    """What is kept of a closed block. differences: of LOSSES, the challenger's less the champion's.
+    """What is kept of a closed block. champion: its LOSSES; differences: the challenger's less those.
 
     cells: int64 [4, len(bins)], negatives and positives of the champion, then of the challenger, in those of `bins`
     (see `figures.binary`) that hold any; empty where the output is not binary.
     """
 
     rows: int
+    champion: dict[str, float]
     differences: dict[str, float]
     wins: int
     losses: int
@@ -122,8 +123,10 @@ class PairedBlock:
         sides = [side.cells for side in (paired.champion, paired.challenger) if isinstance(side, BinaryTally)]
         cells = np.concatenate([np.zeros((0, BINS), np.int64), *sides])
         bins = np.flatnonzero(cells.any(axis=0))
-        differences = {loss: paired.difference(loss) for loss in LOSSES[paired.kind]}
-        return cls(paired.rows, differences, paired.wins, paired.losses, bins, cells[:, bins])
+        figures = paired.champion.figures()
+        champion = {loss: figures[loss] for loss in LOSSES[paired.kind]}
+        differences = {loss: paired.difference(loss) for loss in champion}
+        return cls(paired.rows, champion, differences, paired.wins, paired.losses, bins, cells[:, bins])
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""

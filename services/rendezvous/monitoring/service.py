@@ -14,9 +14,9 @@ from typing import Any
 from rendezvous.log import Ends, LogError
 from rendezvous.monitoring.batches import TP, application, channel
 from rendezvous.monitoring.concluding import Concluding
-from rendezvous.monitoring.merging import Due, Merge, Part, Place
+from rendezvous.monitoring.merging import SLACK_S, Due, Merge, Part, Place
 from rendezvous.monitoring.pausing import Pause, StoppedError
-from rendezvous.telemetry import MonitorMetrics, Telemetry
+from rendezvous.telemetry import KafkaMetrics, Telemetry
 
 TAKEN = 2_000
 """Records that go to the core in one go: labels are single ones, so a few milliseconds at least."""
@@ -26,6 +26,8 @@ AWAY_S = 2.0
 """Between two looks while the cluster does not say."""
 WATCH_S = 5.0
 """Between two looks when nothing waits: for the metrics."""
+PASSED_S = 5.0
+"""Between two moments at which the clock alone ends blocks, of an endpoint that nobody asks."""
 IDLE_S = 0.05
 """How long the loop waits for records before it looks whether something else is due."""
 STOP_S = 5.0
@@ -46,7 +48,7 @@ class Service:
         parts: what is read.
         concluding: what is done with it.
         pause: knows whether that stands still.
-        metrics: what the pages show.
+        kafka: shows how far this is behind, and whether the cluster answers.
         telemetry: the pages.
     """
 
@@ -58,11 +60,11 @@ class Service:
         parts: Sequence[Part],
         concluding: Concluding,
         pause: Pause,
-        metrics: MonitorMetrics,
+        kafka: KafkaMetrics,
         telemetry: Telemetry,
     ) -> None:
         self._merge, self._parts, self._concluding, self._pause = merge, parts, concluding, pause
-        self._metrics, self._telemetry = metrics, telemetry
+        self._kafka, self._telemetry = kafka, telemetry
         self._ends = Ends(bootstrap)
         self._app = application(bootstrap, group)
         self._app.agent(channel(self._app, sorted({topic for topic, _ in parts})))(self._read)
@@ -74,6 +76,7 @@ class Service:
         self._unkept = False
         self._asked: Mapping[Part, int] = {}
         self._asked_s = float("-inf")
+        self._passed_s = float("-inf")
 
     async def run(self) -> None:
         """Work until SIGTERM or SIGINT.
@@ -135,6 +138,7 @@ class Service:
         if due is None and self._unkept and not self._merge.within and self._concluding.due:
             due = Due((), over=True)  # nothing comes any more: what came last is kept too
         if due is None:
+            await self._pass()
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), IDLE_S)
@@ -147,6 +151,17 @@ class Service:
             self._app.consumer.on_buffer_drop(TP(*part))
         if kept:
             self._acknowledge()
+
+    async def _pass(self) -> None:
+        """Where all was read up to a moment, that moment has come for the core too."""
+        through_s = self._merge.through_s
+        if through_s is None or through_s < self._passed_s + PASSED_S:
+            return
+        self._passed_s = through_s
+        behind_s = time.monotonic() - through_s + SLACK_S
+        said = await asyncio.to_thread(self._concluding.passed, int((time.time() - behind_s) * 1e6))
+        self._pause.over()
+        self._unkept = self._unkept or said
 
     def _work(self, due: Due, places: Mapping[Part, Place]) -> bool:
         """One go of the thread that concludes; whether it ended with a checkpoint."""
@@ -178,7 +193,9 @@ class Service:
             self._asked = await asyncio.to_thread(self._ends.ask, self._parts)
         except LogError as error:  # the cluster is away: nothing comes meanwhile, and what is here waits
             _logger.warning("%s", error)
+            self._kafka.brokers.show({("ends", "up"): 0.0, ("ends", "away"): 1.0})
             return False
+        self._kafka.brokers.show({("ends", "up"): 1.0, ("ends", "away"): 0.0})
         self._asked_s = now_s
         self._merge.ends(self._asked, now_s)
         self._arrived.set()
@@ -188,6 +205,5 @@ class Service:
         lag: Counter[str] = Counter()
         for part, end in self._asked.items():
             lag[part[0]] += max(0, end - self._merge.position(part))
-        for topic, records in lag.items():
-            self._metrics.lag.labels(topic).set(records)
+        self._kafka.lag.show({(topic,): float(records) for topic, records in lag.items()})
         self._telemetry.ready(is_ready=self._merge.complete and not self._pause.waiting)

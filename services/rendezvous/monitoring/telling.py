@@ -129,7 +129,7 @@ def compared(
         for figure in figures
     }
     nobody = Interval(nan, nan, nan)
-    brier, auc = differences.get("brier", nobody), differences.get("auc", nobody)
+    brier, auc, mae = (differences.get(name, nobody) for name in ("brier", "auc", "mae"))
     return Contest(
         *pair,
         *champion,
@@ -142,6 +142,8 @@ def compared(
         *(brier.value, brier.low, brier.high),
         differences.get("log_loss", nobody).value,
         *(auc.value, auc.low, auc.high),
+        *(mae.value, mae.low, mae.high),
+        found.champion_loss("mae") if "mae" in figures else nan,
         found.wins,
         found.losses,
     )

@@ -126,7 +126,10 @@ class RefreshLimits(Document):
     blocks: int = Field(default=3, ge=1, le=1_000)
     brier: float = Field(default=0.002, ge=0, description="by which the Brier score may be worse")
     auc: float = Field(default=0.01, ge=0, description="by which the AUC may be worse")
-    log_loss: float = Field(default=0.01, ge=0, description="instead of both where the output is not binary")
+    log_loss: float = Field(default=0.01, ge=0, description="instead of both, of a multiclass output")
+    mae: float = Field(
+        default=0.01, ge=0, description="of a regression: share of the champion's by which it may be worse"
+    )
     reject_after: int = Field(default=12_000, ge=1, description="labels after which it is rejected")
 
     @model_validator(mode="after")

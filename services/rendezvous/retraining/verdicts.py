@@ -5,7 +5,8 @@ A candidate against the champion, at the closing of a block::
     rule     code, data       promoted                            rejected
     refresh  same, newer      labels and blocks are enough,       labels >= reject_after, and not promoted
                               Brier and AUC not worse by more
-                              than the margins
+                              than the margins (multiclass: log
+                              loss; regression: MAE)
     replace  anything else    e-value "better" >= e_value         e-value "worse" >= e_value,
                                                                   or blocks >= reject_after
     either                                                        open after `patience` closings: it does not score,
@@ -131,11 +132,12 @@ def ruled(contest: Contest, rule: Rule, limits: RetrainingLimits, kind: str) -> 
 
 def _refresh(contest: Contest, limits: RefreshLimits, kind: str) -> Ruling | None:
     enough = contest.labelled >= limits.labels and contest.blocks >= limits.blocks
-    if kind == "binary":
-        harmless = contest.brier <= limits.brier and contest.auc >= -limits.auc  # NaN is neither
-    else:
-        harmless = contest.log_loss <= limits.log_loss
-    if enough and harmless:
+    harmless = {  # NaN is neither
+        "binary": contest.brier <= limits.brier and contest.auc >= -limits.auc,
+        "multiclass": contest.log_loss <= limits.log_loss,
+        "regression": contest.mae <= limits.mae * contest.champion_mae,
+    }
+    if enough and harmless[kind]:
         return Ruling.PROMOTED
     return Ruling.REJECTED if contest.labelled >= limits.reject_after else None
 

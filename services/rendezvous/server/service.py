@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from rendezvous.log.records import Record, Source, Start
 from rendezvous.log.roles import SESSION_MS
 from rendezvous.messages import Comparisons
-from rendezvous.server.counting import count_answers, count_scores, show_partitions
+from rendezvous.server.counting import count_answers, count_comparisons, count_scores, show_partitions
 from rendezvous.server.hearing import Hearing
 from rendezvous.server.intake import Intake, dead_letter, undecodable
 from rendezvous.server.outbox import Outbox, committed
@@ -237,6 +237,7 @@ class Service:
         for partition in self._partitions.values():
             for comparisons in partition.close(now_us):
                 self._bury_unreadable(partition, comparisons, now_us)
+                count_comparisons(self._metrics, partition, comparisons)
                 self._outbox.compare(partition, comparisons)
         self._podium.turn()
         owned = self._partitions.values()
@@ -261,6 +262,7 @@ class Service:
         if len(refusals) > TOLD_REFUSALS:
             _logger.warning("%s: %d more refused", self._control_topic, len(refusals) - TOLD_REFUSALS)
         self._metrics.refused.inc(len(refusals))
+        self._metrics.retain(self._steering.control.deployed)
         self._podium.show(self._steering.control)
         for number in self._partitions:
             self._adopt(number)
@@ -300,6 +302,7 @@ class Service:
             starts.append(Start(self._scores_topic, number, takeover.scores))
         if starts:
             self._held = True
+            self._metrics.takeovers.inc(len(heirs))
             self._source.reread(starts)
 
     def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
@@ -310,6 +313,7 @@ class Service:
         for number in partitions:
             self._successions.end(number, 0.0 if lost else FLUSH_S)
             _logger.info("%s-%d: %s", self._requests_topic, number, "lost" if lost else "given away")
+        self._metrics.gone.labels("lost" if lost else "given").inc(len(partitions))
         self._in_doubt.difference_update(partitions)
         self._forget(partitions)
         return [(topic, number) for number in partitions for topic in (self._requests_topic, self._scores_topic)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -52,4 +53,8 @@ class KafkaMetrics:
     def ask(self, rows: Callable[[], Rows]) -> None:
         """Where the rows come from, whenever somebody looks."""
         for name, table in vars(self).items():
-            table.ask(lambda name=name: rows().get(name, {}))
+            table.ask(partial(_of, rows, name))
+
+
+def _of(rows: Callable[[], Rows], name: str) -> Mapping[Labels, float]:
+    return rows().get(name, {})

@@ -26,7 +26,6 @@ class MonitorMetrics:
         self.set_aside = made.gauge(
             "set_aside", "requests, features and labels that did not count, by reason", "reason"
         )
-        self.lag = made.gauge("lag_records", "records that are on a topic and not taken up yet", "topic")
         self.watermark = made.gauge(
             "watermark_timestamp_seconds", "event time up to which requests and labels are known"
         )
@@ -39,14 +38,14 @@ class MonitorMetrics:
         self.faults = made.gauge(
             "faults", "versions that cannot be watched as they should be, because of what they were shipped with"
         )
-        self.newest_request = made.gauge(
+        self.newest_request = made.table(
             "newest_request_timestamp_seconds", "event time of the newest request that was compared"
         )
-        self.newest_label = made.gauge(
+        self.newest_label = made.table(
             "label_watermark_timestamp_seconds",
             "event time of the newest label: labels observed up to then have begun to come",
         )
-        self.label_age = made.gauge(
+        self.label_age = made.table(
             "label_watermark_age_seconds",
             "event time from the newest label to the newest request: much more than label_delay means that labels stay "
             "away",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -20,22 +20,8 @@ STALLED_AFTER_S = 10.0
 """A service whose loop has not turned for this long is unhealthy: it may be restarted."""
 
 
-class _Tagged(CollectorRegistry):
-    """A registry whose samples all carry some labels more: whose process this is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: dict[str, str] = {}
-
-    def collect(self) -> Iterator[Metric]:
-        for metric in super().collect():
-            if self.tags:
-                metric.samples = [one._replace(labels={**self.tags, **one.labels}) for one in metric.samples]
-            yield metric
-
-
-def _registry() -> _Tagged:
-    registry = _Tagged()
+def _registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     return registry
@@ -53,10 +39,6 @@ class Telemetry:
         metrics = ServiceMetrics(self.registry)
         metrics.ready.set_function(lambda: float(self._ready))
         metrics.loop_age.set_function(lambda: self._clock() - self._turned_s)
-
-    def tag(self, labels: Mapping[str, str]) -> None:
-        """Every metric of this process carries these labels too: a scorer's, which version it is."""
-        self.registry.tags = dict(labels)
 
     def turned(self) -> None:
         """The service's loop went round."""

@@ -1,4 +1,4 @@
-"""What a scorer counts. Its pages carry `model` and `version` on every metric: see `Telemetry.tag`."""
+"""What a scorer counts; which version it is Prometheus knows from its list of targets."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("hdrh", reason="hdrhistogram has no wheel for Linux on arm64")
 
 from loadtest import __main__ as command
-from loadtest.failover.home import MODES
+from loadtest.driving.home import MODES
 
 ROOT = Path(__file__).parents[3]
 OUTER = (
@@ -22,7 +22,10 @@ OUTER = (
     "MAKEOVERRIDES",
     "SCENARIO",
     "RATE",
+    "MODELS",
+    "PARTITIONS",
     "SECONDS",
+    "PAYLOAD",
     "MODE",
     "RECORDS",
     "REPORT",
@@ -34,7 +37,7 @@ def test_rates_are_one_or_several() -> None:
     """And the rest has its defaults."""
     options = command.parse(["steady", "--rate", "10", "20.5"])
     assert options.rate == [10.0, 20.5]
-    assert options.seconds == command.SECONDS
+    assert options.seconds == 10.0
     assert options.report == command.FOLDER
 
 
@@ -42,7 +45,7 @@ def test_modes_are_one_or_several() -> None:
     """And all of them without it."""
     assert command.parse(["failover", "--mode", "exactly_once", "default"]).mode == ["exactly_once", "default"]
     assert command.parse(["failover"]).mode == MODES
-    assert command.parse(["failover"]).rate == command.FAILOVER_RATE
+    assert command.parse(["failover"]).rate == 200.0
 
 
 def test_a_handoff_is_measured_at_the_rate_that_is_promised() -> None:
@@ -79,8 +82,9 @@ def test_what_cannot_be_measured_is_refused(arguments: list[str], capsys: pytest
         (["SCENARIO=failover", "RATE=50", "MODE=default"], "failover --rate 50 --mode default"),
         (["SCENARIO=handoff", "SECONDS=5"], "handoff --seconds 5"),
         (["SCENARIO=hostile", "RATE=50", "RECORDS=9"], "hostile --rate 50 --records 9"),
+        (["SCENARIO=burst", "PAYLOAD=9", "PARTITIONS=2", "MODELS=3"], "burst --models 3 --partitions 2 --payload 9"),
     ],
-    ids=["none", "all", "scenario", "failover", "handoff", "hostile"],
+    ids=["none", "all", "scenario", "failover", "handoff", "hostile", "shape"],
 )
 def test_make_passes_its_arguments_through(arguments: list[str], words: str) -> None:
     """Each is handed on when it was given, and only then."""

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.failover import home, picture
-from loadtest.failover.books import CLOCKS, Answer, Asked, Case, Recovery, cases, counts, longest_gap_ms, within
+from loadtest.driving import home
+from loadtest.driving.books import CLOCKS, Answer, Asked, Case, Recovery, cases, counts, longest_gap_ms, within
+from loadtest.driving.stage import live_partitions
+from loadtest.failover import picture
 from loadtest.failover.report import (
     EXACTLY_ONCE,
     QUIET,
@@ -21,7 +23,6 @@ from loadtest.failover.report import (
     most_other_cores,
     targets,
 )
-from loadtest.failover.stage import live_partitions
 from rendezvous.messages import Reason
 from rendezvous.scoring.card import load_card
 from rendezvous.telemetry import ServerMetrics, Telemetry

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadtest.failover.books import Answer, Asked, Case
+from loadtest.driving.books import Answer, Asked, Case
 from loadtest.handoff import home, picture
 from loadtest.handoff.report import (
     FALLEN_BACK,

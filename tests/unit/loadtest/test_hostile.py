@@ -8,7 +8,7 @@ import random
 import pytest
 
 from endpoints import endpoint
-from loadtest.failover.home import FEATURES
+from loadtest.driving.home import FEATURES
 from loadtest.hostile.books import Phase, figures
 from loadtest.hostile.control import control_kinds
 from loadtest.hostile.kind import ANSWERED, FOLDED, IGNORED, Kind, Raw, counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ from rendezvous.monitoring.betting import Wager
 from rendezvous.monitoring.contest import Contest, PairedTally
 from rendezvous.monitoring.figures import Kind
 from rendezvous.monitoring.pairing import LOSSES
+from rendezvous.monitoring.telling import compared
 from rendezvous.replay.bootstrapping import Float64s
 
 BLOCKS, PER_BLOCK = 40, 200
@@ -197,4 +199,8 @@ def test_every_kind_of_output_has_its_contest(kind: Kind) -> None:
     assert set(found.e_values) == {f"{loss}_{side}" for loss in LOSSES[kind] for side in ("better", "worse")}
     assert min(value for name, value in found.e_values.items() if name.endswith("better")) >= DECISIVE
     assert found.wins > found.losses == 0
+    told = compared(("m", "2"), ("m", "1"), 29, 0, found, chance)
+    assert isfinite(told.mae) == isfinite(told.mae_low) == isfinite(told.champion_mae) == (kind == "regression")
+    if kind == "regression":
+        assert told.mae == pytest.approx(-told.champion_mae)  # the challenger is never wrong
     assert Contest.from_json(json.loads(json.dumps(found.to_json()))).to_json() == found.to_json()

@@ -91,7 +91,11 @@ def run(seed: int) -> tuple[World, list[Due]]:
             world.answer(merge)
         while (due := merge.take(world.dice.randint(1, 9))) is not None:
             taken.append(due)
+        if (through_s := merge.through_s) is not None:
+            there = {one for log in world.log.values() for one in log if one.timestamp_ms < through_s * 1e3 - 1}
+            assert there <= {one for due in taken for one in due.records}
     assert not merge.waits
+    assert merge.through_s is not None
     assert merge.complete
     return world, taken
 

@@ -19,7 +19,7 @@ TOPICS: dict[type, str] = {Accuracy: "accuracy", Contest: "accuracy", Drift: "dr
 ACCURACY = Accuracy("m", "1", Span.BLOCK, 7, 0, Stage.PROVISIONAL, 10, 20, 5, 4, 1, 2, 3, 15, ("auc",), (0.5,))
 DRIFT = Drift(DriftKind.INPUT, "", "", 7, 10, 20, 5, ("x",), (0.1,), (0.2,), (False,))
 ALARM = Alarm(AlarmKind.CONCEPT, "brier", "m", "1", "sr", 7, 20, 9.0, 8.0, ())
-CONTEST = Contest("m", "2", "m", "1", 7, 20, 3, 40, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1, 2)
+CONTEST = Contest("m", "2", "m", "1", 7, 20, 3, 40, 1.0, 1.0, *(0.0,) * 11, 1, 2)
 FINDINGS: tuple[Finding, ...] = (ACCURACY, DRIFT, ALARM, CONTEST)
 
 

@@ -121,6 +121,15 @@ def test_refresh_of_what_is_not_binary(log_loss: float, ruling: Ruling | None) -
 
 
 @pytest.mark.parametrize(
+    ("mae", "ruling"), [(-3.0, Ruling.PROMOTED), (0.19, Ruling.PROMOTED), (0.21, None), (nan, None)]
+)
+def test_refresh_of_a_regression(mae: float, ruling: Ruling | None) -> None:
+    """Its error is in the label's unit: the margin is a share of the champion's."""
+    said = contest(9, labelled=ENOUGH, mae=mae, champion_mae=20.0)
+    assert ruled(said, Rule.REFRESH, LIMITS, "regression") is ruling
+
+
+@pytest.mark.parametrize(
     ("codes", "rule"),
     [
         ({OLD: CODE, NEW: CODE}, Rule.REFRESH),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from loadtest.failover.books import Answer, Asked
+from loadtest.driving.books import Answer, Asked
 from rendezvous.envelope import write_envelope
 from rendezvous.log import KafkaReader, KafkaSink, read_to_end, starts_at_end
 from rendezvous.messages import DeadLetter, Envelope, Reason, ReplyAddress, Response

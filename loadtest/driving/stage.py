@@ -14,7 +14,8 @@ from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtest.failover.supervisor import Supervisor
+from loadtest.driving.supervisor import Supervisor
+from loadtest.scenario import Say
 from rendezvous import topics
 from rendezvous.local.broker import running_broker
 from rendezvous.local.failure import LocalStackError, tail
@@ -33,8 +34,6 @@ LOOK_EVERY_S = 0.1
 PAGE_TIMEOUT_S = 2.0
 BY_THE_BROKER = {"message.timestamp.type": "LogAppendTime"}
 """For answers and control too, so that everything is told by one clock; the services do not look."""
-
-Say = Callable[[str], None]
 
 
 class Killable:
@@ -159,7 +158,7 @@ def running_stage(
     shutil.rmtree(folder / "kafka", ignore_errors=True)
 
 
-def failover_commands(endpoint: Endpoint, servers: Sequence[str] = SERVERS) -> dict[str, list[str]]:
+def scheduled_commands(endpoint: Endpoint, servers: Sequence[str] = SERVERS) -> dict[str, list[str]]:
     """By the names that the schedule uses: servers, and a scorer for each alias."""
     scorers = {name: ["scorer", "--model", name, "--endpoint", endpoint.name] for name in _scheduled(endpoint)}
     return {name: ["server", "--endpoint", endpoint.name] for name in servers} | scorers

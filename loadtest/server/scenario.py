@@ -1,0 +1,216 @@
+"""The run: for each number of models, topics that are full and a server that goes through them; relays between."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from loadtest.machine import machine, versions
+from loadtest.scenario import Say
+from loadtest.server.figures import MODELS, Run, figures, targets
+from loadtest.server.filling import Filling
+from loadtest.server.home import versions_of, write_home
+from loadtest.server.picture import draw
+from loadtest.server.relay import Way
+from loadtest.server.watching import Watcher
+from rendezvous import topics
+from rendezvous.demo.report import write
+from rendezvous.local.ports import free_port
+from rendezvous.local.process import GuardedProcess
+from rendezvous.local.services import RunningService, await_ready
+from rendezvous.local.stack import Addresses, running_stack
+from rendezvous.log import Topic, create_topics
+from rendezvous.messages import Reason, Response
+from rendezvous.registry.deploy import deploy
+from rendezvous.settings import Endpoint, Environment
+from rendezvous.topics import topics_of
+from rendezvous.wire import encode
+
+WARM_UP = 5_000
+"""Requests before those that count: the broker's and the server's first ones are their slowest."""
+BATCH = 32
+"""Rows of a micro-batch, as busy scorers write them."""
+ROOT = Path(__file__).parents[2]
+"""Where the relay is started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be measured.
+
+    requests: of each run, beside the warm-up's. under: a command to start the server under.
+    """
+
+    partitions: int
+    requests: int
+    payload: int
+    under: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where it is measured."""
+
+    addresses: Addresses
+    folder: Path
+    say: Say
+
+
+def run(  # noqa: PLR0913 - one for each option
+    environment: Environment,
+    *,
+    models: Sequence[int],
+    mode: Sequence[str],
+    partitions: int,
+    records: int,
+    payload: int,
+    under: str,
+    folder: Path,
+    say: Say,
+) -> tuple[dict[str, Any], int]:
+    """Measure and write server.json and server.png; returns the report and how many requests had no answer.
+
+    Args:
+        environment: where everything is.
+        models: one run each.
+        mode: of the endpoint; exactly_once with MODELS models alone, or the most that were asked for.
+        partitions: of the endpoint.
+        records: requests of each run, beside the warm-up's.
+        payload: bytes of text in each, beside its numbers.
+        under: a command to start the server under, such as a profiler's; none when empty.
+        folder: for the report.
+        say: told what goes on.
+
+    Raises:
+        LocalStackError: something could not be started, ended, or stands still.
+    """
+    asked = Asked(partitions, records, payload, under)
+    begun, where = datetime.now(UTC), machine()
+    home = environment.data / "loadtest" / "server"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    servers: list[dict[str, Any]] = []
+    with running_stack(environment, report=say, fresh=True) as addresses:
+        place = Place(addresses, home, say)
+        relays: list[dict[str, Any]] = []
+        for number, once in _runs(models, mode):
+            endpoint = write_home(home, number, asked.partitions, asked.requests + WARM_UP, exactly_once=once)
+            topics.create(addresses.kafka, endpoint)
+            deploy(addresses.kafka, endpoint, report=lambda _: None)
+            found = _server(place, endpoint, asked)
+            relays.append(_relay(place, endpoint, asked, 0))
+            relays.append(_relay(place, endpoint, asked, 1))
+            servers.append({"models": number, "exactly_once": once, **found, "relay": relays[-2:]})
+    for server in servers:
+        server["share_of_relay"] = round(server["per_s"] / mean(relay["per_s"] for relay in server["relay"]), 3)
+    others = [one["other_cores"] for one in (*servers, *relays) if one["other_cores"] is not None]
+    report = {
+        "scenario": "server",
+        "begun_utc": begun.isoformat(timespec="seconds"),
+        "machine": where,
+        "versions": versions(environment.kafka),
+        "most_other_cores": max(others, default=None),
+        "partitions": asked.partitions,
+        "requests": asked.requests,
+        "payload_bytes": asked.payload,
+        "batch_rows": BATCH,
+        "servers": servers,
+        "targets": targets(servers),
+    }
+    write(report, folder / "server.json")
+    draw(report, folder / "server.png")
+    return report, sum(server["lost"] for server in servers)
+
+
+def _runs(models: Sequence[int], mode: Sequence[str]) -> list[tuple[int, bool]]:
+    """How many models, and whether exactly once."""
+    once = MODELS if MODELS in models else max(models)
+    return [(number, False) for number in models if "default" in mode] + [(once, True)] * ("exactly_once" in mode)
+
+
+def _server(place: Place, endpoint: Endpoint, asked: Asked) -> dict[str, Any]:
+    filling = Filling(endpoint, place.addresses.kafka, versions_of(endpoint), asked.payload, BATCH)
+    warm_up, records = filling.make(WARM_UP), filling.make(asked.requests)
+    with _running_server(place, endpoint, asked.under) as service:
+        watcher = Watcher(place.addresses.kafka, endpoint.topic("responses"), service.process.pid, service.alive)
+        filling.write(warm_up)
+        watcher.until(WARM_UP)
+        place.say(f"{endpoint.name}: process {service.process.pid}, {len(records)} records, log {service.log}")
+        filling.write(records)
+        looks = watcher.until(WARM_UP + asked.requests)
+        answers = watcher.answers()
+        watcher.close()
+    found = figures(Run(looks, answers))
+    place.say(
+        f"{endpoint.name}: {found['per_s']} decisions/s, {found['cpu_us']} us each, {found['loop_cpu_us']} in the loop"
+    )
+    return {
+        **found,
+        "lost": WARM_UP + asked.requests - answers.distinct,
+        "twice": len(answers.at_ms) - answers.distinct,
+    }
+
+
+@contextmanager
+def _running_server(place: Place, endpoint: Endpoint, under: str) -> Iterator[RunningService]:
+    """The real service as a process, ready: it has taken over its empty partitions, and answers what comes."""
+    port, log = free_port(), place.folder / f"{endpoint.name}.log"
+    command = [sys.executable, "-m", "rendezvous", "run", "server", "--endpoint", endpoint.name]
+    variables = {
+        "KAFKA_BOOTSTRAP_SERVERS": place.addresses.kafka,
+        "REDIS_URL": place.addresses.redis,
+        "RENDEZVOUS_HOME": str(place.folder),
+        "OMP_NUM_THREADS": "1",
+    }
+    arguments = [*shlex.split(under), *command, "--http-port", str(port)]
+    with GuardedProcess.start(arguments, log=log, environment=variables) as process:
+        service = RunningService("server", process, port, log)
+        await_ready({"server": service}, lambda _: None)
+        yield service
+
+
+def _relay(place: Place, endpoint: Endpoint, asked: Asked, number: int) -> dict[str, Any]:
+    """A relay on the same requests, from their first to their last; what it does of the warm-up does not count."""
+    target = f"{endpoint.name}.relayed.{number}"
+    own = {topic.name: topic for topic in topics_of(endpoint)}[endpoint.topic("responses")]
+    create_topics(place.addresses.kafka, [Topic(target, own.partitions, own.config)])
+    way = Way(
+        place.addresses.kafka, target, endpoint.topic("requests"), target, len(encode(_usual_answer(endpoint, asked)))
+    )
+    log = place.folder / f"{target}.log"
+    command = [sys.executable, "-m", "loadtest.server.relay", way.argument()]
+    with GuardedProcess.start(command, log=log, folder=ROOT) as process:
+        service = RunningService("relay", process, 0, log)
+        watcher = Watcher(place.addresses.kafka, target, process.pid, service.alive)
+        looks = watcher.until(WARM_UP + asked.requests)
+        answers = watcher.answers()
+        watcher.close()
+    warm = [look for look in looks if look.end >= WARM_UP]
+    found = figures(Run(warm, answers))
+    place.say(f"{target}: {found['per_s']} answers/s, {found['cpu_us']} us each")
+    return found
+
+
+def _usual_answer(endpoint: Endpoint, asked: Asked) -> Response:
+    model, version = versions_of(endpoint)[0]
+    return Response(
+        request_id="0" * 36,
+        partition=0,
+        offset=asked.requests,
+        model=model,
+        version=version,
+        reason=Reason.PREFERRED,
+        output=endpoint.output.default,
+        missing=(),
+        slack_ms=float(endpoint.request.deadline_ms) - 0.5,
+        decided_us=time.time_ns() // 1_000,
+    )
