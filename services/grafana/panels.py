@@ -6,7 +6,7 @@ them dashed and red; what is coloured by a limit (numbers, cells) is divided by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -184,6 +184,7 @@ def rows(
     columns: Sequence[tuple[str, str, Query]],
     *,
     hidden: Sequence[str] = (),
+    links: Mapping[str, Sequence[tuple[str, str]]] | None = None,
     width: int = 24,
     height: int = 8,
 ) -> table.Panel:
@@ -194,6 +195,7 @@ def rows(
         says: what the operator reads when asking.
         columns: heading, unit and query of each column of values.
         hidden: labels that are not shown.
+        links: of a column's cells: what each is called, and where it leads.
         width: in 24ths.
         height: in rows of the grid.
     """
@@ -217,6 +219,9 @@ def rows(
     for ref, (heading, unit, query) in zip(_letters(len(columns)), columns, strict=True):
         panel = panel.with_target(_target(ref, query).format(PromQueryFormat.TABLE).instant())
         panel = panel.override_by_name(heading, [model.DynamicConfigValue("unit", unit)])
+    for column, leads in (links or {}).items():
+        led = [{"title": name, "url": url} for name, url in leads]
+        panel = panel.override_by_name(column, [model.DynamicConfigValue("links", led)])
     return panel
 
 

@@ -30,7 +30,8 @@ def table(axes: Axes, view: View) -> None:
 
 def _lines(view: View, headings: dict[str, str]) -> list[dict[str, str]]:
     """Rows, one for each set of labels; a query that has fewer labels adds to every row that has them."""
-    units = {one["matcher"]["options"]: one["properties"][0]["value"] for one in view.panel["fieldConfig"]["overrides"]}
+    overrides = view.panel["fieldConfig"]["overrides"]
+    units = {one["matcher"]["options"]: str(one["properties"][0]["value"]) for one in overrides}
     lines: list[dict[str, str]] = []
     for target in view.panel["targets"]:
         heading = headings[f"Value #{target['refId']}"]
