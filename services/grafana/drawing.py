@@ -34,7 +34,7 @@ def over_time(axes: Axes, view: View) -> None:
     else:
         colors = iter(_palette(len(found)))
         for letter, name, one in found:
-            color = COLORS["red"] if letter in limits else next(colors)
+            color = COLORS[limits[letter]] if letter in limits else next(colors)
             style = "--" if letter in limits else "-"
             axes.plot(_dates(one.times), one.values, style, color=color, linewidth=1, label=name)
     if not stacked:

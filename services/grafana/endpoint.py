@@ -12,6 +12,8 @@ ANSWERS = "rendezvous_server_answers_total"
 LATENCY = "rendezvous_server_latency_seconds"
 SLACK = "rendezvous_server_slack_seconds"
 SOME, FEW_S = (1e-6, 1e-3), 0.01
+PAIR = "{{model}} {{version}}"
+STEP = "orange"
 READY = ((0, "not ready", "red"), (1, "ready", "green"))
 
 
@@ -96,7 +98,12 @@ def _latency() -> list[Panel]:
                 Query(quantile(level, LATENCY, OF, "endpoint"), f"p{level:.0%}".rstrip("%"))
                 for level in (0.5, 0.95, 0.99)
             ),
-            Query(most("rendezvous_endpoint_step_end_seconds", OF, "step"), "step {{step}} ends", limit=True),
+            Query(
+                most("rendezvous_endpoint_step_end_seconds", OF, "step"),
+                "step {{step}} ends",
+                limit=True,
+                color="orange",
+            ),
             Query(most("rendezvous_endpoint_deadline_seconds", OF, "endpoint"), "deadline", limit=True),
             width=10,
         ),
@@ -212,7 +219,7 @@ def _underneath() -> list[Panel]:
             "Services ready",
             "Whether each service does its work, as its /readyz says.",
             READY,
-            Query(f"min by (service, model) (rendezvous_service_ready{{{OF}}})", "{{service}} {{model}}"),
+            Query(f"min by (service, model, version) (rendezvous_service_ready{{{OF}}})", f"{{{{service}}}} {PAIR}"),
             width=6,
         ),
     ]

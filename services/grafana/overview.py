@@ -128,8 +128,8 @@ def _wrong() -> list[Panel]:
             "Whether each service does its work, as its /readyz says.",
             UP_OR_NOT,
             Query(
-                f"min by (endpoint, service, model) (rendezvous_service_ready{{{OF}}})",
-                "{{endpoint}} {{service}} {{model}}",
+                f"min by (endpoint, service, model, version) (rendezvous_service_ready{{{OF}}})",
+                "{{endpoint}} {{service}} {{model}} {{version}}",
             ),
         ),
     ]

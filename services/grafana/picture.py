@@ -29,6 +29,14 @@ POINTS = 240
 """Across a panel: about as many as Grafana asks for."""
 DPI = 80
 HEAD_IN = 0.5
+ROOM = {
+    "stat": (0.01, 0.15),
+    "table": (0.01, 0.15),
+    "state-timeline": (0.11, 0.3),
+    "status-history": (0.08, 0.3),
+    "heatmap": (0.035, 0.35),
+}
+"""Beside the axes (of the figure's width) and below them (inches), where it is not as much as a legend needs."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -75,7 +83,7 @@ def draw(dashboard: Mapping[str, Any], prometheus: Prometheus, span: Span, chose
         if panel["type"] == "row":
             figure.text(0.01, top - ROW_IN / 2 / height_in, panel["title"], fontsize=11, weight="bold", va="center")
             continue
-        axes = _frame(figure, at, top, height_in, put(panel["title"]))
+        axes = _frame(figure, panel, top, height_in, put(panel["title"]))
         DRAWN[panel["type"]](axes, View(panel, prometheus, span, put))
         if panel["type"] == "timeseries":
             for color, moment in marks:
@@ -83,8 +91,9 @@ def draw(dashboard: Mapping[str, Any], prometheus: Prometheus, span: Span, chose
     return figure
 
 
-def _frame(figure: Figure, at: Mapping[str, int], top: float, height_in: float, title: str) -> Axes:
-    """A white card with a title, and axes in it."""
+def _frame(figure: Figure, panel: Mapping[str, Any], top: float, height_in: float, title: str) -> Axes:
+    """A white card with a title, and axes in it, with room for what stands beside them."""
+    at = panel["gridPos"]
     left, width, high = at["x"] / 24, at["w"] / 24, at["h"] * ROW_IN / height_in
     card = figure.add_axes((left + 0.002, top - high + 0.05 / height_in, width - 0.004, high - 0.1 / height_in))
     card.set(xticks=[], yticks=[], facecolor="white")
@@ -92,7 +101,10 @@ def _frame(figure: Figure, at: Mapping[str, int], top: float, height_in: float, 
         spine.set_color("#ddd")
     at_top = 1 - 0.08 / (high * height_in)
     card.text(0.24 / at["w"], at_top, title, fontsize=SMALL, weight="bold", va="top", transform=card.transAxes)
-    return figure.add_axes((left + 0.035, top - high + 0.85 / height_in, width - 0.045, high - 1.3 / height_in))
+    beside, below = ROOM.get(panel["type"], (0.035, 0.85))
+    return figure.add_axes(
+        (left + beside, top - high + below / height_in, width - beside - 0.01, high - (below + 0.45) / height_in)
+    )
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def in_words(value: float, unit: str) -> str:
     if unit == "s":
         fitting = (f"{value / size:.3g} {name}" for size, name in LENGTHS if abs(value) >= size)
         return next(fitting, f"{value * 1e3:.3g} ms")
-    return (f"{value / 1e3:.3g} K" if abs(value) >= MANY else f"{value:.3g}") + ENDINGS.get(unit, "")
+    return (f"{value / 1e3:.3g} K" if abs(value) >= MANY else f"{round(value, 3):g}") + ENDINGS.get(unit, "")
 
 
 def threshold_color(value: float, steps: Sequence[Mapping[str, Any]]) -> str:

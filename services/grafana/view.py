@@ -23,15 +23,20 @@ class View:
         """Of its values."""
         return str(self.panel["fieldConfig"]["defaults"].get("unit", "none"))
 
-    def limits(self) -> set[str]:
-        """The letters of queries that are drawn dashed."""
+    def limits(self) -> dict[str, str]:
+        """The colours of queries that are drawn dashed, by letter."""
         overrides = self.panel["fieldConfig"].get("overrides", ())
-        return {one["matcher"]["options"] for one in overrides if one["matcher"]["id"] == "byFrameRefID"}
+        dashed = [one for one in overrides if one["matcher"]["id"] == "byFrameRefID"]
+        return {one["matcher"]["options"]: one["properties"][0]["value"]["fixedColor"] for one in dashed}
 
     def series(self) -> list[tuple[str, str, Series]]:
         """(letter, name, series) over the span."""
         return [
             (target["refId"], one.called(target.get("legendFormat", "")), one)
             for target in self.panel["targets"]
-            for one in self.prometheus.over(self.substituted(target["expr"]), self.span)
+            for one in self._answers(target)
         ]
+
+    def _answers(self, target: Mapping[str, Any]) -> list[Series]:
+        expr = self.substituted(target["expr"])
+        return self.prometheus.at(expr, self.span.end) if target["instant"] else self.prometheus.over(expr, self.span)
