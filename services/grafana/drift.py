@@ -128,14 +128,12 @@ def _outputs() -> list[Panel]:
             "look at the model, not at the data.",
             "none",
             Query(most(DRIFT, f'{OF}{these},kind="canary"', "model", "version"), "{{model}}/{{version}}"),
-            Query(most("rendezvous_monitor_drift_limit", f'{OF},kind="canary"', "kind"), "limit", limit=True),
         ),
         lines(
             "Disagreement with the champion",
             "Mean absolute difference of outputs to the champion on the same requests.",
             "none",
             Query(most(DRIFT, f'{OF}{these},kind="disagreement"', "model", "version"), "{{model}}/{{version}}"),
-            Query(most("rendezvous_monitor_drift_limit", f'{OF},kind="disagreement"', "kind"), "limit", limit=True),
         ),
     ]
 

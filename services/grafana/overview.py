@@ -77,9 +77,9 @@ def _hurt() -> list[Panel]:
         ),
         numbers(
             "Firing alerts",
-            "Alerts that are firing now; below they are by name.",
+            "Alerts that are firing now and ask for something; below all of them are by name.",
             "short",
-            Query('count(ALERTS{alertstate="firing"}) or vector(0)', "firing"),
+            Query('count(ALERTS{alertstate="firing",severity!="info"}) or vector(0)', "firing"),
             thresholds=(1, 1),
             decimals=0,
         ),

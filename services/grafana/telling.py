@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from math import isfinite
+from math import floor, isfinite, log10
 from typing import Any
 
 COLORS = {
@@ -33,7 +33,8 @@ def in_words(value: float, unit: str) -> str:
     if unit == "s":
         fitting = (f"{value / size:.3g} {name}" for size, name in LENGTHS if abs(value) >= size)
         return next(fitting, f"{value * 1e3:.3g} ms")
-    return (f"{value / 1e3:.3g} K" if abs(value) >= MANY else f"{round(value, 3):g}") + ENDINGS.get(unit, "")
+    digits = max(0, 2 - floor(log10(abs(value)))) if value else 0
+    return (f"{value / 1e3:.3g} K" if abs(value) >= MANY else f"{round(value, digits):g}") + ENDINGS.get(unit, "")
 
 
 def threshold_color(value: float, steps: Sequence[Mapping[str, Any]]) -> str:
