@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -120,7 +121,9 @@ def _say(line: str) -> None:
 
 
 def _up(options: argparse.Namespace, environs: Environment) -> int:
-    from rendezvous.local.services import (  # noqa: PLC0415 - services need none of it
+    from rendezvous.local.ports import LOOPBACK  # noqa: PLC0415 - services need none of it
+    from rendezvous.local.prometheus import write_targets  # noqa: PLC0415
+    from rendezvous.local.services import (  # noqa: PLC0415
         all_of,
         lasting,
         surroundings_of,
@@ -141,13 +144,34 @@ def _up(options: argparse.Namespace, environs: Environment) -> int:
             deploy(addresses.kafka, endpoint, report=_say)
             logs = environs.data / "logs"
             surroundings = surroundings_of(environs.home, addresses.kafka, addresses.redis)
-            commands = lasting(endpoint, logs, environs.data / "targets")
-            stack.enter_context(all_of(endpoint, commands, surroundings, logs, _say))
+            targets = environs.data / "targets"
+            commands = lasting(endpoint, logs, targets)
+            services = stack.enter_context(all_of(endpoint, commands, surroundings, logs, _say))
             _say(f"services' logs: {logs}")
+            write_targets(targets, endpoint.name, services)
+            _watch(stack, environs, targets)
+            for name, service in services.items():
+                _say(f"{name}: http://{LOOPBACK}:{service.port}/metrics")
         _say(f"export KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} REDIS_URL={addresses.redis}")
         _say("up; Ctrl-C ends it")
         running.wait_for_signal()
     return 0
+
+
+def _watch(stack: ExitStack, environs: Environment, targets: Path) -> None:
+    """A Prometheus for as long as the stack is up, where there is one."""
+    from rendezvous.local.prometheus import INSTALL, find_prometheus, running_prometheus  # noqa: PLC0415
+
+    executable = find_prometheus(os.environ)
+    if executable is None:
+        _say(f"no prometheus on PATH, so none is started: {INSTALL}. Targets for one of your own (file_sd): {targets}")
+        return
+    try:
+        address = stack.enter_context(running_prometheus(executable, environs.data / "prometheus", targets, _say))
+    except LocalStackError as error:  # what it would look at runs all the same
+        _say(f"no Prometheus: {error}")
+    else:
+        _say(f"prometheus: {address}, its alerts {address}/alerts")
 
 
 def _plan_topics(options: argparse.Namespace, environs: Environment) -> int:

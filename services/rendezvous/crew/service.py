@@ -124,6 +124,7 @@ class Crew:
         deeds = self._roster.deeds(self._control.deployed, now_s)
         for pair in deeds.start:
             self._roster.started(pair, now_s)
+            self._metrics.restarts.labels(*pair)  # shown from the start: or nobody would see that it grew
             try:
                 self._workers[pair] = self._means.start(pair)
             except LocalStackError as error:

@@ -82,6 +82,7 @@ class Service:
         self._held = False
         self._steering = Steering(endpoint, source.read(self._control_topic, 0, 0, uncommitted=True), BY)
         podium.show(self._steering.control)
+        metrics.retain(self._steering.control.deployed)
         self._successions = successions
         self._follows = False
         self._turned_us = steady_us()

@@ -7,7 +7,7 @@ from collections import Counter
 
 from rendezvous.registry.events import State
 from rendezvous.registry.state import Control
-from rendezvous.retraining.limits import RetrainingLimits
+from rendezvous.retraining.limits import ReplaceLimits, RetrainingLimits, RollbackLimits
 from rendezvous.server.plan import Plan, plan_for
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import EndpointMetrics, RegistryMetrics
@@ -15,6 +15,8 @@ from rendezvous.telemetry import EndpointMetrics, RegistryMetrics
 MS_S = 1e-3
 US_S = 1e-6
 MB = 1_000_000
+RUNS = 2
+"""Of a job besides its folds: on trial, and on everything."""
 
 
 class Showing:
@@ -91,6 +93,12 @@ def show_document(endpoint: Endpoint, metrics: EndpointMetrics) -> None:
     metrics.archive_bytes.set(endpoint.archive.bytes)
     metrics.coverage.set(endpoint.promotion.coverage)
     metrics.in_time.set(endpoint.promotion.in_time)
+    replace, rollback = (
+        (ReplaceLimits(), RollbackLimits())
+        if endpoint.retraining is None
+        else (endpoint.retraining.replace, endpoint.retraining.rollback)
+    )
+    metrics.e_value.show({("replace",): math.log10(replace.e_value), ("rollback",): math.log10(rollback.e_value)})
     if endpoint.retraining is not None:
         _show_retraining(endpoint.retraining, metrics)
 
@@ -99,11 +107,8 @@ def _show_retraining(limits: RetrainingLimits, metrics: EndpointMetrics) -> None
     model = limits.model
     floors = limits.triggers.floors
     metrics.floor.show({(model, floor.metric, floor.worse): floor.value for floor in floors})
-    metrics.e_value.show(
-        {("replace",): math.log10(limits.replace.e_value), ("rollback",): math.log10(limits.rollback.e_value)}
-    )
     metrics.new_labels.show({(model,): float(limits.new_labels)})
     metrics.budget.show({(model, "day"): float(limits.per_day), (model, "month"): float(limits.per_month)})
     metrics.cool_down.show({(model,): limits.cool_down * US_S})
-    metrics.training_time.show({(model,): limits.training.time * US_S})
+    metrics.training_time.show({(model,): limits.training.time * (RUNS + limits.training.folds) * US_S})
     metrics.training_memory.show({(model,): float(limits.training.memory_mb * MB)})

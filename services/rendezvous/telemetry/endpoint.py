@@ -49,7 +49,9 @@ class EndpointMetrics:
         self.new_labels = made.table("new_labels_limit", "labels that a retraining waits for", "model")
         self.budget = made.table("retrain_budget", "retrain events that are allowed in a span", "model", "span")
         self.cool_down = made.table("cool_down_seconds", "event time from event to event", "model")
-        self.training_time = made.table("training_limit_seconds", "wall time that one training run may take", "model")
+        self.training_time = made.table(
+            "training_limit_seconds", "wall time that a retraining may take, all its runs together", "model"
+        )
         self.training_memory = made.table("training_memory_limit_bytes", "what one training run may use", "model")
         self.archive_age = made.gauge("archive_age_seconds", "how long a record may wait for its file")
         self.archive_bytes = made.gauge("archive_limit_bytes", "what may wait for files in one archiver")

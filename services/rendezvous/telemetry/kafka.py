@@ -47,7 +47,7 @@ class KafkaMetrics:
         )
         self.connects = made.table("connects_total", "connections that were made, since the start", "client")
         self.age = made.table(
-            "statistics_age_seconds", "since a client said all this: more than 20 means that it is not polled", "client"
+            "statistics_age_seconds", "since a client said all this: more than 30 means that it is not polled", "client"
         )
 
     def ask(self, rows: Callable[[], Rows]) -> None:

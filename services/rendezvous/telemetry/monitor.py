@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
+from rendezvous.monitoring.findings import AlarmKind
 from rendezvous.telemetry.families import Families
 
 SUBJECT = ("kind", "subject", "model", "version")
@@ -23,6 +24,8 @@ class MonitorMetrics:
         self.repeats = made.counter("repeated_findings_total", "findings left out, because a process before wrote them")
         self.blocks = made.counter("blocks_total", "blocks closed, once for each model")
         self.alarms = made.counter("alarms_total", "alarms, by what has changed", "kind")
+        for kind in AlarmKind:  # shown from the start: of one that begins with 1 Prometheus does not see that it grew
+            self.alarms.labels(str(kind))
         self.set_aside = made.gauge(
             "set_aside", "requests, features and labels that did not count, by reason", "reason"
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
+from rendezvous.registry.events import Ruling
+from rendezvous.retraining.events import Outcome
 from rendezvous.telemetry.families import Families
 
 
@@ -15,6 +17,11 @@ class RetrainerMetrics:
         self.events = made.counter("events_total", "retrain events written by the owner's rules")
         self.jobs = made.counter("jobs_total", "jobs that ended, by outcome", "outcome")
         self.verdicts = made.counter("verdicts_total", "verdicts written, by ruling", "ruling")
+        # shown from the start: of a series that begins with 1 Prometheus does not see that it grew
+        for outcome in Outcome:
+            self.jobs.labels(str(outcome))
+        for ruling in Ruling:
+            self.verdicts.labels(str(ruling))
         self.unreadable = made.counter(
             "unreadable_total", "records on accuracy, drift or retrain that could not be read"
         )

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter
 
-from rendezvous.messages import Bytes, Int32s, Reason, Scores, Status
+from rendezvous.messages import Bytes, DeadLetterReason, Int32s, Reason, Scores, Status
 from rendezvous.telemetry.counts import by_status, child
 from rendezvous.telemetry.families import COARSE_BUCKETS_S, LATENCY_BUCKETS_S, SLACK_BUCKETS_S, Families, Labels
 
@@ -99,8 +99,14 @@ class ServerMetrics:
             "append_age_seconds",
             "age of the last request when it was read: negative means this clock is behind the broker's",
         )
+        # shown from the start: of a series that begins with 1 Prometheus does not see that it grew
+        for why in (Reason.DEFAULT, Reason.EXPIRED, Reason.OVERLOADED, Reason.REJECTED):
+            child(self._children, self.answers, "default", why)
         for how in ("given", "lost"):
             self.gone.labels(how)
+        for name, reason in vars(DeadLetterReason).items():
+            if name.isupper():
+                self.dead_letters.labels(reason)
 
     def answered(self, model: str, reason: int, count: int) -> None:
         """Count answers; label look-ups are remembered, because there is one for each answer of an idle system."""
@@ -142,8 +148,11 @@ class ServerMetrics:
             self.model_latency.observe_all(came / 1e6, pair)
 
     def retain(self, pairs: Collection[Labels]) -> None:
-        """Forget versions that are not deployed any more."""
+        """Show versions that are deployed, and forget all others."""
         self.model_latency.retain(pairs)
+        for pair in pairs:
+            for outcome in OUTCOMES:
+                child(self._children, self.compared, *pair, outcome)
         for key in [key for key in self._children if key[0] is self.compared and key[1:3] not in pairs]:
             del self._children[key]
             self.compared.remove(*key[1:])
