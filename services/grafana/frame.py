@@ -35,7 +35,7 @@ class Marked(model.AnnotationQuery):
     def to_json(self) -> dict[str, object]:
         """As Grafana reads it."""
         more = {"titleFormat": self.name, "textFormat": self._text, "step": "15s"}
-        return super().to_json() | more | ({"useValueForTime": "on"} if self._value_is_time else {})
+        return super().to_json() | more | ({"useValueForTime": True} if self._value_is_time else {})
 
 
 @dataclass(frozen=True)

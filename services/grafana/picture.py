@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from grafana.asking import Prometheus, Span
+from grafana.asking import Prometheus, Series, Span
 from grafana.drawing import DRAWN
 from grafana.queries import DASHBOARDS, substituted
 from grafana.telling import COLORS, SMALL
@@ -71,8 +72,7 @@ def draw(dashboard: Mapping[str, Any], prometheus: Prometheus, span: Span, chose
         (COLORS[one["iconColor"]], moment)
         for one in dashboard["annotations"].get("list", ())
         for series in prometheus.over(put(one["expr"]), span)
-        for moment in (series.values / 1e3 if one.get("useValueForTime") else series.times)
-        if span.start <= moment <= span.end
+        for moment in _moments(series, span, value_is_time="useValueForTime" in one)
     ]
     figure.text(
         0.01, 1 - HEAD_IN / 2 / height_in, f"{dashboard['title']}  ({chosen['endpoint']})", fontsize=15, va="center"
@@ -89,6 +89,14 @@ def draw(dashboard: Mapping[str, Any], prometheus: Prometheus, span: Span, chose
             for color, moment in marks:
                 axes.axvline(moment / 86400, color=color, linewidth=1, linestyle=":")
     return figure
+
+
+def _moments(series: Series, span: Span, *, value_is_time: bool) -> list[float]:
+    """When something happened: at the values, or where the series begins (again)."""
+    if value_is_time:
+        return [moment for moment in sorted({*series.values / 1e3}) if span.start <= moment <= span.end]
+    begins = np.diff(series.times, prepend=-np.inf) > 2 * span.step
+    return [float(moment) for moment in series.times[begins]]
 
 
 def _frame(figure: Figure, panel: Mapping[str, Any], top: float, height_in: float, title: str) -> Axes:

@@ -237,7 +237,8 @@ def test_the_training_image_has_what_training_imports() -> None:
     modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     packages = packages_distributions()
-    needed = {packages[top][0] for module in modules if (top := module.partition(".")[0]) in packages}
+    tops = {module.partition(".")[0] for module in modules}
+    needed = {packages[top][0].replace("_", "-") for top in tops if top in packages}
     stage = DOCKERFILE.partition("AS build-training")[2].partition("FROM")[0]
     project = (ROOT / "pyproject.toml").read_text().partition("[project.optional-dependencies]")[0]
     assert {"scikit-learn", "pandas", "numpy"} <= needed
