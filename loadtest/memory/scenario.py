@@ -24,7 +24,7 @@ from loadtest.server.home import versions_of, write_home
 from loadtest.server.page import IN_FLIGHT, REQUESTS, RESIDENT, ROWS, await_page, page
 from rendezvous import topics
 from rendezvous.demo.report import write
-from rendezvous.demo.scene import ENDPOINT
+from rendezvous.demo.traffic import ENDPOINT
 from rendezvous.local.services import RunningService, await_ready, started, train
 from rendezvous.local.stack import Addresses, running_stack
 from rendezvous.registry.deploy import deploy

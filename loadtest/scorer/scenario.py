@@ -27,7 +27,7 @@ from rendezvous import topics
 from rendezvous.client import CORRELATION_BYTES
 from rendezvous.demo import flights
 from rendezvous.demo.report import write
-from rendezvous.demo.scene import ENDPOINT, FIRST_DAY, LAST_DAY
+from rendezvous.demo.traffic import ENDPOINT, FIRST_DAY, LAST_DAY
 from rendezvous.envelope import write_envelope
 from rendezvous.local.failure import LocalStackError, tail
 from rendezvous.local.services import started, train
