@@ -20,11 +20,13 @@ from loadtest.everything.page import QUIET_CORES
 from loadtest.failover import scenario as failover
 from loadtest.handoff import scenario as handoff
 from loadtest.hostile import scenario as hostile
+from loadtest.memory import scenario as memory
 from loadtest.monitor import scenario as monitor
 from loadtest.overload import scenario as overload
 from loadtest.saturation import scenario as saturation
 from loadtest.scale import scenario as scale
 from loadtest.scenario import Option, Scenario
+from loadtest.scorer import scenario as scorer
 from loadtest.server import scenario as server
 from loadtest.server.table import table as server_table
 from loadtest.soak import scenario as soak
@@ -173,6 +175,24 @@ SCENARIOS = (
         ),
         shown=server_table,
         in_all={"records": 60_000},
+    ),
+    Scenario(
+        name="scorer",
+        help="rows a second of one scorer on a full topic, against a bare loop",
+        run=scorer.run,
+        options=(
+            Option("batch", int, (32, 64, 256), "rows that it takes at most, one or several", many=True),
+            Option("records", int, 60_000, "requests for each"),
+        ),
+        in_all={"records": 40_000},
+    ),
+    Scenario(
+        name="memory",
+        help="bytes of a request in flight, and seconds from start to ready",
+        run=memory.run,
+        # a ring of a power of two: full
+        options=(Option("records", int, 131_072, "requests in flight in a server"),),
+        in_all={},
     ),
 )
 EVERYTHING = Scenario(

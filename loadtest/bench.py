@@ -14,7 +14,7 @@ from loadtest.derived import Shape
 from loadtest.driving.stage import create_timed_topics
 from loadtest.scenario import Say
 from rendezvous.demo import flights
-from rendezvous.demo.scene import ENDPOINT, FIRST_DAY, LAST_DAY
+from rendezvous.demo.traffic import ENDPOINT, FIRST_DAY, LAST_DAY
 from rendezvous.local.services import train
 from rendezvous.local.stack import running_stack
 from rendezvous.registry.deploy import deploy

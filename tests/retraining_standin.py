@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from loadtest.plain import write_model
+from rendezvous.log import Statistics
 from rendezvous.registry.deploy import deploy_version
 from rendezvous.registry.store import VERSIONS, store
 from rendezvous.retraining.events import Outcome, Retrained
@@ -35,7 +36,7 @@ def run_retrainer(home: Path, kafka: str, name: str) -> None:
     command = [sys.executable, __file__, "job", str(home), kafka, name]
     jobs = ChildJobs(command, home / "work", lambda: None, "standin")
     telemetry = Telemetry()
-    loop(retrainer(kafka, endpoint, jobs, clock_us, RetrainerMetrics(telemetry.registry)), telemetry)
+    loop(retrainer(kafka, endpoint, jobs, clock_us, RetrainerMetrics(telemetry.registry), Statistics()), telemetry)
 
 
 def run_job(home: Path, kafka: str, name: str, folder: Path) -> None:

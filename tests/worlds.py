@@ -18,7 +18,7 @@ from aside import Aside
 from endpoints import VERSIONS, endpoint, genesis
 from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource, MemoryTransactor
 from rendezvous.envelope import write_envelope
-from rendezvous.log import Headers, KafkaSink, KafkaSource, Sink, read_to_end
+from rendezvous.log import Headers, KafkaSink, KafkaSource, Sink, Statistics, read_to_end
 from rendezvous.messages import (
     Comparisons,
     DeadLetter,
@@ -102,7 +102,7 @@ def memory_server(
 def kafka_server(bootstrap: str, endpoint: Endpoint, source: KafkaSource) -> Service:
     """A server as `rendezvous run server` makes it."""
     metrics, topics = ServerMetrics(CollectorRegistry()), check(bootstrap, endpoint)
-    outbox = kafka_outbox(bootstrap, endpoint, source, topics, metrics)
+    outbox = kafka_outbox(bootstrap, endpoint, source, topics, metrics, Statistics())
     topic_id = topics[endpoint.topic("requests")].id
     podium = Podium(KafkaSink(bootstrap), endpoint.topic("control"), lambda _: None)
     successions = Successions(endpoint, source, topic_id, ThreadPoolExecutor(), outbox.fence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -68,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     scorer.add_argument("--model", required=True, help="a model, MODEL/VERSION or an alias; resolved once, at start")
     scorer.add_argument("--version", help="of the model; without it, the one that was deployed last")
     scorer.set_defaults(command=_run_scorer)
+    scorers = services.add_parser("scorers", help="a scorer for each version that is deployed, as control says")
+    scorers.add_argument("--logs", type=Path, help="folder of a log for each; without it they write where this does")
+    scorers.add_argument("--targets", type=Path, help="file that says to Prometheus where each scorer's pages are")
+    scorers.set_defaults(command=_run_scorers)
     monitor = services.add_parser("monitor", help="how well models do as labels come, and what has changed")
     monitor.set_defaults(command=_run_monitor)
     retrainer = services.add_parser("retrainer", help="decides when to train again, runs jobs, judges what they made")
@@ -77,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "--accept-loss", action="store_true", help="go on where the log has deleted what is in no file yet"
     )
     archiver.set_defaults(command=_run_archiver)
-    for service in (server, scorer, monitor, retrainer, archiver):
+    for service in (server, scorer, scorers, monitor, retrainer, archiver):
         service.add_argument("--endpoint", required=True)
         service.add_argument("--http-host", default="127.0.0.1", help="where /metrics, /healthz and /readyz are shown")
         service.add_argument("--http-port", type=int, default=0, help="a free one without it")
@@ -98,13 +103,17 @@ def _parser() -> argparse.ArgumentParser:
     add_backtest(backtest, _backtest)
     add_dataset(commands.add_parser("dataset", help="a training table of what was known at a time"), _dataset)
 
-    demo = commands.add_parser("demo", help="the main job on 2013's flights: see README.md")
+    _add_demo(commands.add_parser("demo", help="the main job on 2013's flights: see README.md"))
+    return parser
+
+
+def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--requests", type=int, default=10_000)
     demo.add_argument("--rate", type=float, default=500.0, help="requests a second, open loop")
     demo.add_argument("--report", type=Path, help="write the figures as JSON")
     demo.add_argument("--year", action="store_true", help="all of 2013, compressed, with the retraining loop on")
+    demo.add_argument("--attach", action="store_true", help="ask the services that run already; start and freeze none")
     demo.set_defaults(command=_demo)
-    return parser
 
 
 def _say(line: str) -> None:
@@ -112,7 +121,14 @@ def _say(line: str) -> None:
 
 
 def _up(options: argparse.Namespace, environs: Environment) -> int:
-    from rendezvous.local.services import loop_of, running_services, train  # noqa: PLC0415 - services need none of it
+    from rendezvous.local.ports import LOOPBACK  # noqa: PLC0415 - services need none of it
+    from rendezvous.local.prometheus import write_targets  # noqa: PLC0415
+    from rendezvous.local.services import (  # noqa: PLC0415
+        all_of,
+        lasting,
+        surroundings_of,
+        train,
+    )
     from rendezvous.local.stack import running_stack  # noqa: PLC0415
     from rendezvous.registry.deploy import deploy  # noqa: PLC0415
 
@@ -127,16 +143,35 @@ def _up(options: argparse.Namespace, environs: Environment) -> int:
             topics.create(addresses.kafka, endpoint)
             deploy(addresses.kafka, endpoint, report=_say)
             logs = environs.data / "logs"
-            stack.enter_context(
-                running_services(
-                    endpoint, environs.home, addresses.kafka, logs, _say, loop_of(endpoint), addresses.redis
-                )
-            )
+            surroundings = surroundings_of(environs.home, addresses.kafka, addresses.redis)
+            targets = environs.data / "targets"
+            commands = lasting(endpoint, logs, targets)
+            services = stack.enter_context(all_of(endpoint, commands, surroundings, logs, _say))
             _say(f"services' logs: {logs}")
+            write_targets(targets, endpoint.name, services)
+            _watch(stack, environs, targets)
+            for name, service in services.items():
+                _say(f"{name}: http://{LOOPBACK}:{service.port}/metrics")
         _say(f"export KAFKA_BOOTSTRAP_SERVERS={addresses.kafka} REDIS_URL={addresses.redis}")
         _say("up; Ctrl-C ends it")
         running.wait_for_signal()
     return 0
+
+
+def _watch(stack: ExitStack, environs: Environment, targets: Path) -> None:
+    """A Prometheus for as long as the stack is up, where there is one."""
+    from rendezvous.local.prometheus import INSTALL, find_prometheus, running_prometheus  # noqa: PLC0415
+
+    executable = find_prometheus(os.environ)
+    if executable is None:
+        _say(f"no prometheus on PATH, so none is started: {INSTALL}. Targets for one of your own (file_sd): {targets}")
+        return
+    try:
+        address = stack.enter_context(running_prometheus(executable, environs.data / "prometheus", targets, _say))
+    except LocalStackError as error:  # what it would look at runs all the same
+        _say(f"no Prometheus: {error}")
+    else:
+        _say(f"prometheus: {address}, its alerts {address}/alerts")
 
 
 def _plan_topics(options: argparse.Namespace, environs: Environment) -> int:
@@ -192,6 +227,12 @@ def _run_server(options: argparse.Namespace, environs: Environment) -> int:
 def _run_scorer(options: argparse.Namespace, environs: Environment) -> int:
     name = options.model if options.version is None else f"{options.model}/{options.version}"
     running.run_scorer(environs, options.endpoint, name, options.http_host, options.http_port)
+    return 0
+
+
+def _run_scorers(options: argparse.Namespace, environs: Environment) -> int:
+    shown = running.Shown(options.logs, options.targets)
+    running.run_scorers(environs, options.endpoint, options.http_host, options.http_port, shown)
     return 0
 
 
@@ -256,9 +297,14 @@ def _tune(options: argparse.Namespace, environs: Environment) -> int:
 
 
 def _demo(options: argparse.Namespace, environs: Environment) -> int:
-    from rendezvous.demo.scene import play  # noqa: PLC0415 - needs the `demo` extra, which services do not
-    from rendezvous.demo.year.scene import play_year  # noqa: PLC0415
+    if options.attach:
+        from rendezvous.demo.attached import ask  # noqa: PLC0415 - needs what trains, and nothing that draws
 
+        return ask(environs, _say, requests=options.requests, rate=options.rate, report_to=options.report)
     if options.year:
+        from rendezvous.demo.year.scene import play_year  # noqa: PLC0415 - needs the `demo` extra
+
         return play_year(environs, report_to=options.report)
+    from rendezvous.demo.scene import play  # noqa: PLC0415 - the same
+
     return play(environs, requests=options.requests, rate=options.rate, report_to=options.report)

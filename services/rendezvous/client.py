@@ -46,10 +46,11 @@ _logger = logging.getLogger(__name__)
 class Ask:
     """One request under way: `future` ends with its one `Response`."""
 
-    __slots__ = ("deadline_s", "future", "request_id")
+    __slots__ = ("asked_s", "deadline_s", "future", "request_id")
 
-    def __init__(self, request_id: str, deadline_s: float) -> None:
+    def __init__(self, request_id: str, asked_s: float, deadline_s: float) -> None:
         self.request_id = request_id
+        self.asked_s = asked_s
         self.deadline_s = deadline_s
         self.future: Future[Response] = Future()
 
@@ -209,7 +210,8 @@ class Client:
             raise ValueError(f"request_id has more than {MAX_ID_BYTES} bytes: {request_id[:40]!r}...")
         value = self._encode(features)
         correlation = secrets.token_bytes(CORRELATION_BYTES)
-        ask = Ask(request_id or correlation.hex(), time.monotonic() + budget_ms / 1e3)
+        now_s = time.monotonic()
+        ask = Ask(request_id or correlation.hex(), now_s, now_s + budget_ms / 1e3)
         envelope = Envelope(ask.request_id, self._source, budget_ms, ReplyAddress(*self._reply, correlation))
         headers = write_envelope(envelope, asked)
         with self._lock:
@@ -299,5 +301,6 @@ class Client:
 
     def _end(self, ask: Ask, response: Response) -> None:
         self._metrics.answers.labels(response.reason.name.lower()).inc()
+        self._metrics.latency.observe(time.monotonic() - ask.asked_s)
         if ask.future.set_running_or_notify_cancel():
             ask.future.set_result(response)

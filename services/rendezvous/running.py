@@ -11,16 +11,40 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
-from rendezvous.log import KafkaReader, KafkaSink, KafkaSource, KafkaTransactor, KnownTopics, Topic, ask_cluster
+from rendezvous.log import (
+    KafkaReader,
+    KafkaSink,
+    KafkaSource,
+    KafkaTransactor,
+    KnownTopics,
+    Start,
+    Statistics,
+    Topic,
+    ask_cluster,
+)
 from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
-from rendezvous.telemetry import ArchiverMetrics, RetrainerMetrics, ScorerMetrics, ServerMetrics, Telemetry
+from rendezvous.telemetry import (
+    ArchiverMetrics,
+    CrewMetrics,
+    EndpointMetrics,
+    KafkaMetrics,
+    RedisMetrics,
+    RegistryMetrics,
+    RetrainerMetrics,
+    ScorerMetrics,
+    ServerMetrics,
+    Telemetry,
+)
 from rendezvous.topics import check
 
 if TYPE_CHECKING:  # a scorer's imports are not the server's
+    from rendezvous.registry.state import Control
     from rendezvous.server.outbox import Outbox
 
 CANDIDATE_GATHER_MS = 20
@@ -35,6 +59,14 @@ WAKE_S = 1.0
 """A wait without an end would not let Python run its signal handlers on every platform."""
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Where a crew leaves what others look at: a folder of logs (None: its own standard error), a file of targets."""
+
+    logs: Path | None
+    targets: Path | None
 
 
 class Looping(Protocol):
@@ -68,14 +100,14 @@ def steady_us() -> int:
 
 
 def start_logging() -> None:
-    """Plain lines on standard error: time, level, module, message. RENDEZVOUS_LOG_LEVEL sets the level."""
+    """Plain lines on standard error: time, process, level, module, message. RENDEZVOUS_LOG_LEVEL sets the level."""
     level = os.environ.get("RENDEZVOUS_LOG_LEVEL", "INFO").upper()
     if level not in logging.getLevelNamesMapping():
         known = ", ".join(logging.getLevelNamesMapping())
         raise SettingsError(f"RENDEZVOUS_LOG_LEVEL is {level!r}: it must be one of {known}")
     logging.basicConfig(
         level=level,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
 
@@ -86,6 +118,7 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     from rendezvous.registry.follower import Follower  # noqa: PLC0415
     from rendezvous.server.podium import Podium  # noqa: PLC0415
     from rendezvous.server.service import Service  # noqa: PLC0415
+    from rendezvous.server.showing import Showing  # noqa: PLC0415
     from rendezvous.server.succession import Successions  # noqa: PLC0415
 
     bootstrap = bootstrap_of(environment)
@@ -93,12 +126,22 @@ def run_server(environment: Environment, endpoint_name: str, host: str, port: in
     telemetry = _pages(host, port)
     topics = check(bootstrap, endpoint)
     metrics = ServerMetrics(telemetry.registry)
-    source = KafkaSource(bootstrap, f"{endpoint.name}.server")
-    outbox = kafka_outbox(bootstrap, endpoint, source, topics, metrics)
+    statistics = _statistics(telemetry)
+    source = KafkaSource(bootstrap, f"{endpoint.name}.server", statistics=statistics.settings("member"))
+    outbox = kafka_outbox(bootstrap, endpoint, source, topics, metrics, statistics)
     requests = topics[endpoint.topic("requests")].id
     control = endpoint.topic("control")
-    follower = Follower(Cache(environment.redis, endpoint.name, topics[control].id))
-    podium = Podium(KafkaSink(bootstrap), control, follower.offer)
+    cache = Cache(environment.redis, endpoint.name, topics[control].id)
+    if environment.redis:
+        RedisMetrics(telemetry.registry).up.set_function(lambda: cache.reachable)
+    follower = Follower(cache)
+    showing = Showing(endpoint, RegistryMetrics(telemetry.registry), EndpointMetrics(telemetry.registry))
+
+    def show(said: Control) -> None:
+        follower.offer(said)
+        showing.control(said)
+
+    podium = Podium(KafkaSink(bootstrap, statistics=statistics.settings("control")), control, show)
     successions = Successions(endpoint, source, requests, ThreadPoolExecutor(TAKEOVERS, "take-over"), outbox.fence)
     loop(Service(endpoint, source, outbox, podium, clock_us, steady_us, metrics, successions), telemetry)
     follower.stop()
@@ -110,6 +153,7 @@ def kafka_outbox(
     source: KafkaSource,
     topics: Mapping[str, Topic],
     metrics: ServerMetrics,
+    statistics: Statistics,
 ) -> Outbox:
     """The outbox of the endpoint's mode; `topics` as they were described at the start."""
     from rendezvous.server.counting import count_letter  # noqa: PLC0415 - a scorer's imports are not the server's
@@ -121,10 +165,14 @@ def kafka_outbox(
     known = {responses: topics[responses].partitions}  # nobody waits for a cluster to say that it is there
     if endpoint.exactly_once:
         replies = KnownTopics(ask_cluster(bootstrap), known)
-        transactor = partial(KafkaTransactor, bootstrap, source=source)
+
+        def transactor(name: str) -> KafkaTransactor:
+            return KafkaTransactor(bootstrap, name, source, statistics.settings("transactions"))
+
         return TransactionalOutbox(endpoint, source, replies.partitions, transactor, on_letter, topic_id)
-    answers = KafkaSink(bootstrap, room_s=0, known=known)  # an answer does not wait for room in the queue either
-    records = KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS)
+    # an answer does not wait for room in the queue either
+    answers = KafkaSink(bootstrap, room_s=0, known=known, statistics=statistics.settings("answers"))
+    records = KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS, statistics=statistics.settings("records"))
     return Publisher(endpoint, source, answers, records, on_letter, topic_id)
 
 
@@ -152,17 +200,43 @@ def run_scorer(environment: Environment, endpoint_name: str, name: str, host: st
     model, version = pair
     loaded = load_model(endpoint, model, folder)
     _logger.info("%s is %s/%s", name, model, version)
+    statistics = _statistics(telemetry)
     group = group_of(endpoint, model, version)
     scorer = Scorer(
         endpoint,
         loaded,
         control,
-        lambda live: KafkaSource(bootstrap, group, gather_ms=0 if live else CANDIDATE_GATHER_MS),
-        KafkaSink(bootstrap),
+        lambda live: KafkaSource(
+            bootstrap,
+            group,
+            gather_ms=0 if live else CANDIDATE_GATHER_MS,
+            statistics=statistics.settings("member"),
+        ),
+        KafkaSink(bootstrap, statistics=statistics.settings("scores")),
         clock_us,
         ScorerMetrics(telemetry.registry),
     )
     loop(scorer, telemetry)
+
+
+def run_scorers(environment: Environment, endpoint_name: str, host: str, port: int, shown: Shown) -> None:
+    """Keep a scorer for each version that control has deployed, until SIGTERM or SIGINT; they end with this process."""
+    from rendezvous.crew.processes import ScorerProcess, write_targets  # noqa: PLC0415 - nobody else's imports
+    from rendezvous.crew.service import Crew, Means  # noqa: PLC0415
+    from rendezvous.registry.control import ControlLog  # noqa: PLC0415
+
+    bootstrap = bootstrap_of(environment)
+    endpoint = load_endpoint(endpoint_name, environment.home)
+    telemetry = _pages(host, port)
+    check(bootstrap, endpoint)
+    control = ControlLog(bootstrap, endpoint).read()
+    means = Means(
+        KafkaReader(bootstrap, [Start(endpoint.topic("control"), 0, control.position)], uncommitted=True),
+        partial(ScorerProcess.start, endpoint.name, host, shown.logs),
+        partial(write_targets, shown.targets, endpoint.name, host),
+        time.monotonic,
+    )
+    loop(Crew(control, means, CrewMetrics(telemetry.registry)), telemetry)
 
 
 def run_monitor(environment: Environment, endpoint_name: str, host: str, port: int) -> None:
@@ -190,13 +264,14 @@ def run_archiver(environment: Environment, endpoint_name: str, host: str, port: 
     archive = Archive(environment.archive_of(endpoint), endpoint.name)
     archive.identify({name: topics[endpoint.topic(name)].id for name in TABLES})
     requests = topics[endpoint.topic("requests")]
+    statistics = _statistics(telemetry)
     archiver = Archiver(
         endpoint,
         Topics(requests.partitions, topics[endpoint.topic("labels")].partitions, requests.id),
         Ways(
-            KafkaSource(bootstrap, group_of(endpoint), gather_ms=GATHER_MS),
-            partial(KafkaReader, bootstrap),
-            KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS),
+            KafkaSource(bootstrap, group_of(endpoint), gather_ms=GATHER_MS, statistics=statistics.settings("member")),
+            lambda starts: KafkaReader(bootstrap, starts, statistics=statistics.settings("reader")),
+            KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS, statistics=statistics.settings("features")),
         ),
         archive,
         clock_us,
@@ -215,7 +290,8 @@ def run_retrainer(environment: Environment, endpoint_name: str, host: str, port:
     telemetry = _pages(host, port)
     check(bootstrap, endpoint)
     jobs = child_jobs(environment, endpoint)
-    loop(retrainer(bootstrap, endpoint, jobs, clock_us, RetrainerMetrics(telemetry.registry)), telemetry)
+    metrics = RetrainerMetrics(telemetry.registry)
+    loop(retrainer(bootstrap, endpoint, jobs, clock_us, metrics, _statistics(telemetry)), telemetry)
 
 
 def loop(service: Looping, telemetry: Telemetry) -> None:
@@ -259,6 +335,13 @@ def _pages(host: str, port: int) -> Telemetry:
         raise SettingsError(f"cannot serve /metrics on {host}:{port} ({reason}): choose another --http-port") from error
     _logger.info("pages on http://%s:%d/metrics /healthz /readyz", host, taken)
     return telemetry
+
+
+def _statistics(telemetry: Telemetry) -> Statistics:
+    """Of the Kafka clients that are made from now on; the pages show them."""
+    statistics = Statistics()
+    KafkaMetrics(telemetry.registry).ask(statistics.rows)
+    return statistics
 
 
 def wait_for_signal() -> None:

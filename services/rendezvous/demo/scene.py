@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +15,22 @@ from prometheus_client import CollectorRegistry
 from rendezvous import topics
 from rendezvous.client import Client
 from rendezvous.demo import flights, labels, picture, report
+from rendezvous.demo.labels import LABEL_LINGER_MS
 from rendezvous.demo.screen import Screen
-from rendezvous.demo.traffic import Asked, drive, warm_up
+from rendezvous.demo.traffic import ENDPOINT, WARM_UP_S, Asked, departures, drive, warm_up
 from rendezvous.local.services import RunningService, running_services, train
 from rendezvous.local.stack import running_stack
 from rendezvous.log import KafkaReader, KafkaSink, Start, starts_at_end
 from rendezvous.registry.deploy import deploy
 from rendezvous.registry.naming import active_names
-from rendezvous.settings import Endpoint, Environment, SettingsError, load_endpoint
+from rendezvous.settings import Endpoint, Environment, load_endpoint
 
-ENDPOINT = "flights"
 FROZEN = "champion"
 """The alias whose holder's process stands still for a while."""
-FIRST_DAY = date(2013, 3, 1)
-"""The models were trained on January and February."""
-LAST_DAY = date(2013, 12, 31)
 FREEZE_AT = 0.4
 FREEZE_SHARE = 0.2
 FREEZE_MAX_S = 4.0
 """Under the scorers' session timeout (6 s): a frozen process, not one that the group gave up."""
-WARM_UP_S = 3.0
-LABEL_LINGER_MS = 100
-"""Labels are hours late by nature."""
 COMPARED_S = 20.0
 """How long after the last answer the last comparison may take: close_ms and a broker's breath."""
 
@@ -52,7 +45,7 @@ def play(environment: Environment, *, requests: int, rate: float, report_to: Pat
     screen = Screen()
     begun = time.monotonic()
     endpoint = load_endpoint(ENDPOINT, environment.home)
-    table = _departures(requests, rate)
+    table = departures(requests, rate)
     first, last = table["scheduled_utc"].iloc[0], table["scheduled_utc"].iloc[-1]
     screen.line(f"{requests} departures, {first:%d %B} to {last:%d %B %Y}, at {rate:g} a second")
     train(endpoint, environment.home, screen.line)
@@ -72,15 +65,6 @@ def play(environment: Environment, *, requests: int, rate: float, report_to: Pat
         report.write(figures, report_to)
         screen.line(f"report: {report_to}")
     return 0 if figures["unanswered"] == 0 else 1
-
-
-def _departures(requests: int, rate: float) -> pd.DataFrame:
-    if requests < 1 or rate <= 0:
-        raise SettingsError(f"--requests ({requests}) and --rate ({rate:g}) must be positive")
-    table = flights.between(flights.load(), FIRST_DAY, LAST_DAY)
-    if requests > len(table):
-        raise SettingsError(f"--requests {requests}: from {FIRST_DAY} to {LAST_DAY} there are {len(table)} departures")
-    return table.iloc[:requests]
 
 
 @dataclass(slots=True)

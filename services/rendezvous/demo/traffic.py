@@ -10,13 +10,37 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
-from rendezvous.client import Client
-from rendezvous.messages import Reason, Response
+import pandas as pd
 
+from rendezvous.client import Client
+from rendezvous.demo import flights
+from rendezvous.messages import Reason, Response
+from rendezvous.settings import SettingsError
+
+ENDPOINT = "flights"
+FIRST_DAY = date(2013, 3, 1)
+"""The models were trained on January and February."""
+LAST_DAY = date(2013, 12, 31)
+WARM_UP_S = 3.0
 STRAGGLERS_S = 1.0
 """After the last deadline: how long answers that came too late are still counted."""
+
+
+def departures(requests: int, rate: float) -> pd.DataFrame:
+    """The first departures from March on.
+
+    Raises:
+        SettingsError: there are not so many, or they cannot be asked at that rate.
+    """
+    if requests < 1 or rate <= 0:
+        raise SettingsError(f"--requests ({requests}) and --rate ({rate:g}) must be positive")
+    table = flights.between(flights.load(), FIRST_DAY, LAST_DAY)
+    if requests > len(table):
+        raise SettingsError(f"--requests {requests}: from {FIRST_DAY} to {LAST_DAY} there are {len(table)} departures")
+    return table.iloc[:requests]
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ GUARD_MARGIN_S = 5.0
 class GuardedProcess:
     """A running command with a guard beside it (`guard.py`); make one with `start`, and always `stop` it.
 
-    Its standard input is empty, both outputs go to its log, and Ctrl-C at a terminal does not reach it.
+    Its standard input is empty, both outputs go to one place, and Ctrl-C at a terminal does not reach it.
     """
 
     def __init__(self, watcher: subprocess.Popen[bytes], pid: int, grace_s: float) -> None:
@@ -40,17 +40,17 @@ class GuardedProcess:
         cls,
         command: Sequence[str | Path],
         *,
-        log: Path,
+        log: Path | None,
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
         grace_s: float = GRACE_S,
         keep_fds: Sequence[int] = (),
     ) -> Self:
-        """Start `command` in `folder`, with `environment` on top of ours; `log` is begun anew.
+        """Start `command` in `folder`, with `environment` on top of ours; a `log` is begun anew.
 
         Args:
             command: program and arguments.
-            log: file for what the command writes.
+            log: file for what the command writes; None: our own standard error.
             environment: variables to add or replace.
             folder: working folder; ours when None.
             grace_s: seconds from SIGTERM to SIGKILL when this process dies, and the default of `stop`.
@@ -60,7 +60,7 @@ class GuardedProcess:
             LocalStackError: the command cannot be run.
         """
         arguments = [str(os.getpid()), str(grace_s), ",".join(map(str, keep_fds)), *map(str, command)]
-        with log.open("wb") as output:
+        with contextlib.nullcontext() if log is None else log.open("wb") as output:
             watcher = subprocess.Popen(  # noqa: S603 - callers pass their own commands
                 [sys.executable, "-I", "-S", guard.__file__, *arguments],
                 stdin=subprocess.PIPE,
@@ -75,7 +75,7 @@ class GuardedProcess:
         if answer.isdigit():
             return cls(watcher, int(answer), grace_s)
         cls(watcher, 0, 0.0).stop()
-        reason = answer.removeprefix("error: ") or f"its guard did not start, see {log}"
+        reason = answer.removeprefix("error: ") or f"its guard did not start, see {log or 'above'}"
         raise LocalStackError(f"{command[0]} cannot be run: {reason}")
 
     def poll(self) -> int | None:

@@ -52,16 +52,30 @@ class RunningService:
             LocalStackError: it has ended.
         """
         self.alive()
-        try:
-            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/readyz", timeout=1) as answer:
-                return bool(json.load(answer)["ready"])
-        except (urllib.error.URLError, OSError):
-            return False
+        return shows_ready(LOOPBACK, self.port)
+
+
+def shows_ready(host: str, port: int, timeout_s: float = 1.0) -> bool:
+    """Whether a service's page says that it does its work."""
+    try:
+        with urllib.request.urlopen(f"http://{host}:{port}/readyz", timeout=timeout_s) as answer:
+            return bool(json.load(answer)["ready"])
+    except (urllib.error.URLError, OSError):
+        return False
 
 
 def loop_of(endpoint: Endpoint) -> tuple[str, ...]:
     """The services that watch an endpoint's models, and retrain them where its document says when."""
     return ("archiver", "monitor") if endpoint.retraining is None else ("archiver", "monitor", "retrainer")
+
+
+def lasting(endpoint: Endpoint, logs: Path, targets: Path) -> Mapping[str, Sequence[str]]:
+    """What `rendezvous run` is told for each process of an endpoint that stays up: models come and go meanwhile.
+
+    logs, targets: folders for the scorers' logs, and for what says to Prometheus where they are.
+    """
+    scorers = ["scorers", "--logs", str(logs), "--targets", str(targets / f"{endpoint.name}.scorers.json")]
+    return {"server": ["server"], "scorers": scorers} | {name: [name] for name in loop_of(endpoint)}
 
 
 @contextmanager
@@ -85,7 +99,28 @@ def running_services(
     active = active_names(ControlLog(kafka, endpoint).read())
     commands = {"server": ["server"]} | {name: ["scorer", "--model", written(pair)] for pair, name in active.items()}
     commands |= {name: [name] for name in also}
-    surroundings = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "RENDEZVOUS_HOME": str(home), "REDIS_URL": redis}
+    with all_of(endpoint, commands, surroundings_of(home, kafka, redis), logs, report) as services:
+        yield services
+
+
+def surroundings_of(home: Path, kafka: str, redis: str) -> Mapping[str, str]:
+    """What a service is told by its environment."""
+    return {"KAFKA_BOOTSTRAP_SERVERS": kafka, "RENDEZVOUS_HOME": str(home), "REDIS_URL": redis}
+
+
+@contextmanager
+def all_of(
+    endpoint: Endpoint,
+    commands: Mapping[str, Sequence[str]],
+    surroundings: Mapping[str, str],
+    logs: Path,
+    report: Callable[[str], None],
+) -> Iterator[Mapping[str, RunningService]]:
+    """`rendezvous run` with each of these arguments, by name, all ready; they are stopped at the end.
+
+    Raises:
+        LocalStackError: a service ended or did not become ready; the message ends with its log.
+    """
     with ExitStack() as stack:
         services = {}
         for name, arguments in commands.items():

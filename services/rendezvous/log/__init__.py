@@ -25,6 +25,7 @@ from rendezvous.log.records import (
     Transactor,
 )
 from rendezvous.log.sink import KafkaSink
+from rendezvous.log.statistics import Statistics
 from rendezvous.log.topics import configure_topic, create_topics, describe_topics, grow_topic, probe
 from rendezvous.log.transactions import KafkaTransactor
 
@@ -47,6 +48,7 @@ __all__ = [
     "Sink",
     "Source",
     "Start",
+    "Statistics",
     "Topic",
     "Transactor",
     "ask_cluster",

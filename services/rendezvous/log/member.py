@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -21,14 +22,18 @@ _logger = logging.getLogger(__name__)
 class KafkaSource:
     """A group member on Apache Kafka.
 
-    `gather_ms`: how long the broker lets records wait for company; 0 for whoever has a deadline.
+    `gather_ms`: how long the broker lets records wait for company; 0 for whoever has a deadline. `statistics`: what
+    `Statistics.settings` gave for this client.
     """
 
-    def __init__(self, bootstrap: str, group: str, *, gather_ms: int = 0) -> None:
+    def __init__(
+        self, bootstrap: str, group: str, *, gather_ms: int = 0, statistics: Mapping[str, Any] | None = None
+    ) -> None:
         settings = MEMBER | {
             "bootstrap.servers": bootstrap,
             "group.id": group,
             "error_cb": on_client_error,
+            **(statistics or {}),
         }
         if gather_ms:
             settings |= {"fetch.min.bytes": GATHER_BYTES, "fetch.wait.max.ms": gather_ms}

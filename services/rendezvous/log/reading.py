@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from operator import methodcaller
+from typing import Any
 
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
@@ -116,11 +117,17 @@ class KafkaReader:
     partition that others keep writing to need never say the latter.
     """
 
-    def __init__(self, bootstrap: str, starts: Sequence[Start], *, uncommitted: bool = False) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        starts: Sequence[Start],
+        *,
+        uncommitted: bool = False,
+        statistics: Mapping[str, Any] | None = None,
+    ) -> None:
         role = READER_OF_ALL if uncommitted else READER
-        self._consumer = Consumer(
-            role | {"bootstrap.servers": bootstrap, "group.id": "reader", "error_cb": on_client_error}
-        )
+        own = {"bootstrap.servers": bootstrap, "group.id": "reader", "error_cb": on_client_error}
+        self._consumer = Consumer(role | own | dict(statistics or {}))
         # assigning what is not there would wait for it to be made, and say nothing: this asks for it
         self._ends = {start[:2]: _bounds(self._consumer, start.topic, start.partition)[1] for start in starts}
         self._consumer.assign([TopicPartition(*start) for start in starts])

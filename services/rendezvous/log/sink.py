@@ -27,14 +27,20 @@ class KafkaSink:
             milliseconds save the broker most of its produce requests.
         room_s: how long `send` waits for room in a full queue, which bounds memory; 0 for whoever must not stand still.
         known: partition counts of topics that have been described already.
+        statistics: what `Statistics.settings` gave for this client, for whoever calls `serve` again and again.
     """
 
     def __init__(
-        self, bootstrap: str, *, linger_ms: int = 0, room_s: float = ROOM_S, known: Mapping[str, int] | None = None
+        self,
+        bootstrap: str,
+        *,
+        linger_ms: int = 0,
+        room_s: float = ROOM_S,
+        known: Mapping[str, int] | None = None,
+        statistics: Mapping[str, Any] | None = None,
     ) -> None:
-        self._producer = Producer(
-            PRODUCER | {"bootstrap.servers": bootstrap, "error_cb": on_client_error, "linger.ms": linger_ms}
-        )
+        own = {"bootstrap.servers": bootstrap, "error_cb": on_client_error, "linger.ms": linger_ms}
+        self._producer = Producer(PRODUCER | own | dict(statistics or {}))
         self._room_s = room_s
         self._known = KnownTopics(ask_cluster(bootstrap), known or {})
         # an idempotent producer needs half a second for its id, but only once it has met a broker: have that over

@@ -7,7 +7,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -24,6 +24,7 @@ SLEPT_S = SESSION_MS / 1e3 - STEP_S
 AGAIN_S = 0.05
 """Before a bundle that was aborted is reported: a group that is changing hands has often done so by then."""
 ROOM_S = 0.01
+LISTEN_S = 2.0
 STUCK_S = 30.0
 """How long a bundle may be under way, which is how long the other mode's records wait for a broker that is away."""
 
@@ -42,7 +43,9 @@ class KafkaTransactor:
         LogError: the cluster does not let it begin, or not within STUCK_S.
     """
 
-    def __init__(self, bootstrap: str, transactional_id: str, source: KafkaSource) -> None:
+    def __init__(
+        self, bootstrap: str, transactional_id: str, source: KafkaSource, statistics: Mapping[str, Any] | None = None
+    ) -> None:
         self.busy = False
         self._id = transactional_id
         self._source = source
@@ -52,10 +55,8 @@ class KafkaTransactor:
         self._bundles_begun = False
         self._bundles: queue.SimpleQueue[tuple[Bundle, object] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        self._producer = Producer(
-            TRANSACTOR
-            | {"bootstrap.servers": bootstrap, "transactional.id": transactional_id, "error_cb": on_client_error}
-        )
+        own = {"bootstrap.servers": bootstrap, "transactional.id": transactional_id, "error_cb": on_client_error}
+        self._producer = Producer(TRANSACTOR | own | dict(statistics or {}))
         try:
             give_up_s = time.monotonic() + STUCK_S
             # one that has met no broker yet asks for its id half a second later: .54 s instead of .07, nobody answers
@@ -100,7 +101,7 @@ class KafkaTransactor:
     # ---------------------------------------------------------------------------------------------- the thread
 
     def _work(self) -> None:
-        while (handed := self._bundles.get()) is not None and not self._closed:
+        while (handed := self._next()) is not None and not self._closed:
             try:
                 outcome = self._outcome_of(*handed)
             except _SleptError as error:
@@ -111,6 +112,14 @@ class KafkaTransactor:
             self._outcomes.put(outcome)
             if outcome.lost:
                 return
+
+    def _next(self) -> tuple[Bundle, object] | None:
+        """The next bundle; while there is none the client is listened to, or what it says of itself would pile up."""
+        while True:
+            try:
+                return self._bundles.get(timeout=LISTEN_S)
+            except queue.Empty:
+                self._producer.poll(0)
 
     def _outcome_of(self, bundle: Bundle, member: object) -> Outcome:
         fates = _Fates()

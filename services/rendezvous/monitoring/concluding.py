@@ -15,8 +15,10 @@ from rendezvous.monitoring.checkpoint import Checkpoint, Keeper
 from rendezvous.monitoring.findings import Accuracy, Alarm, Span, Stage
 from rendezvous.monitoring.merging import Due, Part, Place
 from rendezvous.monitoring.monitor import Monitor
+from rendezvous.monitoring.newest import Newest
 from rendezvous.monitoring.outlet import Outlet
 from rendezvous.monitoring.pending_redis import RedisPending
+from rendezvous.monitoring.showing import show
 from rendezvous.registry.fold import folded
 from rendezvous.registry.snapshot import to_json
 from rendezvous.registry.state import Control
@@ -74,6 +76,8 @@ class Concluding:
         self._core, self._control = core, control
         self._pending, self._outlet, self._keeper, self._kept = pending, outlet, keeper, kept
         self._metrics = metrics
+        self._champion = endpoint.monitoring.champion
+        self._newest, self._news = Newest(), True
         self._topics: dict[str, Callable[[Record], None]] = {
             endpoint.topic("control"): self._rule,
             endpoint.topic("features"): self._observe,
@@ -89,6 +93,10 @@ class Concluding:
     def due(self) -> bool:
         """Whether it is time for a checkpoint."""
         return time.monotonic() >= self._due_s or self._pending.unkept >= KEEP_ROWS
+
+    def recall(self, newest: Newest) -> None:
+        """What was found before this process began: its gauges need not wait for the next block."""
+        self._newest = newest
 
     def take(self, due: Due) -> None:
         """Feed records to the core; at a tick's end, write what follows."""
@@ -143,6 +151,8 @@ class Concluding:
         if findings:
             self._keeper.verify()  # what another one has taken over it writes, and this one no more
         for finding in findings:
+            self._newest.hear(finding)
+            self._news = True
             if not self._outlet.write(finding):
                 self._metrics.repeats.inc()
                 continue
@@ -159,6 +169,17 @@ class Concluding:
             self._metrics.watermark.set(self._core.watermark_us / 1e6)
         for reason, count in self._core.counts.items():
             self._metrics.set_aside.labels(reason).set(count)
+        request_us, label_us = self._core.newest_request_us, self._core.newest_label_us
+        self._metrics.newest_request.show({(): request_us / 1e6} if request_us else {})
+        self._metrics.newest_label.show({(): label_us / 1e6} if label_us else {})
+        if request_us and label_us:
+            self._metrics.label_age.show({(): max(0, request_us - label_us) / 1e6})
+        if self._news:
+            self._news = False
+            champion = self._control.aliases.get(self._champion)
+            self._newest.retain(self._control.deployed, champion)
+            self._metrics.faults.set(len(self._core.faults))
+            show(self._newest, champion, self._metrics)
 
     def _compare(self, record: Record) -> None:
         comparisons = decode(record.value, Comparisons)
@@ -174,6 +195,7 @@ class Concluding:
     def _rule(self, record: Record) -> None:
         self._look_up()
         self._control = folded(self._control, [record])
+        self._news = True
         self._core.controlled(self._control)
         if self._core.faults != self._faults:
             self._faults = self._core.faults

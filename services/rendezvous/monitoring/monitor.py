@@ -56,6 +56,9 @@ class Monitor:
         self._judging = Judging(kind, limits.threshold)
         self._control = Control()
         self._heard_us = NEVER_US
+        self.newest_request_us: int | None = None
+        """The largest time of a request; `newest_label_us`: of a label. None before this process heard of one."""
+        self.newest_label_us: int | None = None
         self._compared, self._observed = Seen(), Seen()
         self._axes: list[tuple[tuple[Pair, ...], int]] = []
         self._blocks: dict[int, Block] = {}
@@ -126,6 +129,7 @@ class Monitor:
         digests = digests_of([comparisons.request_ids[i] for i in fresh.tolist()])
         Waiting.of(digests, self._axis(models, outputs.shape[2]), asked, outputs).keep(self._pending)
         self._hear(asked)
+        self.newest_request_us = max(self.newest_request_us or 0, int(asked.max()))
         self._judge(*self._unseen.take(digests))
 
     def saw(self, partition: int, columns: FeatureColumns) -> None:
@@ -152,6 +156,7 @@ class Monitor:
         told["value"] = [np.nan if label.value is None else label.value for label in chosen]
         told["source"] = self._sources(chosen)
         self._hear(told["observed_us"])
+        self.newest_label_us = max(self.newest_label_us or 0, int(told["observed_us"].max()))
         self._judge(digests_of([label.request_id for label in chosen]), told)
 
     def passed(self, now_us: int) -> None:

@@ -17,6 +17,7 @@ from rendezvous.wire import WireError, decode_any, encode
 DELIVERY_S = 40.0
 """A record is delivered or given up within the producer's `delivery.timeout.ms`, 30 s."""
 
+KINDS: Sequence[type[Finding]] = (Accuracy, Drift, Alarm, Contest)
 Identity = tuple[object, ...]
 
 
@@ -50,13 +51,12 @@ class Outlet:
 
     def begin(self, starts: Mapping[Part, int], read: Callable[[str, int, int], Iterable[Record]]) -> None:
         """Learn what stands behind `starts`: the positions of a checkpoint, or nothing for all that there is."""
-        kinds: Sequence[type[Finding]] = (Accuracy, Drift, Alarm, Contest)
         for part in self._ends:
             self._ends[part] = starts.get(part, 0)
             for record in read(*part, self._ends[part]):
                 self._ends[part] = record.offset + 1
                 try:
-                    identity = identity_of(decode_any(record.value, kinds))
+                    identity = identity_of(decode_any(record.value, KINDS))
                 except WireError:  # somebody else's, or of a time before this one's oldest schema
                     continue
                 self._already.setdefault(identity, []).append(record.offset)

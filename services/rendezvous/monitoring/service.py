@@ -16,7 +16,7 @@ from rendezvous.monitoring.batches import TP, application, channel
 from rendezvous.monitoring.concluding import Concluding
 from rendezvous.monitoring.merging import SLACK_S, Due, Merge, Part, Place
 from rendezvous.monitoring.pausing import Pause, StoppedError
-from rendezvous.telemetry import MonitorMetrics, Telemetry
+from rendezvous.telemetry import KafkaMetrics, Telemetry
 
 TAKEN = 2_000
 """Records that go to the core in one go: labels are single ones, so a few milliseconds at least."""
@@ -48,7 +48,7 @@ class Service:
         parts: what is read.
         concluding: what is done with it.
         pause: knows whether that stands still.
-        metrics: what the pages show.
+        kafka: shows how far this is behind, and whether the cluster answers.
         telemetry: the pages.
     """
 
@@ -60,11 +60,11 @@ class Service:
         parts: Sequence[Part],
         concluding: Concluding,
         pause: Pause,
-        metrics: MonitorMetrics,
+        kafka: KafkaMetrics,
         telemetry: Telemetry,
     ) -> None:
         self._merge, self._parts, self._concluding, self._pause = merge, parts, concluding, pause
-        self._metrics, self._telemetry = metrics, telemetry
+        self._kafka, self._telemetry = kafka, telemetry
         self._ends = Ends(bootstrap)
         self._app = application(bootstrap, group)
         self._app.agent(channel(self._app, sorted({topic for topic, _ in parts})))(self._read)
@@ -193,7 +193,9 @@ class Service:
             self._asked = await asyncio.to_thread(self._ends.ask, self._parts)
         except LogError as error:  # the cluster is away: nothing comes meanwhile, and what is here waits
             _logger.warning("%s", error)
+            self._kafka.brokers.show({("ends", "up"): 0.0, ("ends", "away"): 1.0})
             return False
+        self._kafka.brokers.show({("ends", "up"): 1.0, ("ends", "away"): 0.0})
         self._asked_s = now_s
         self._merge.ends(self._asked, now_s)
         self._arrived.set()
@@ -203,6 +205,5 @@ class Service:
         lag: Counter[str] = Counter()
         for part, end in self._asked.items():
             lag[part[0]] += max(0, end - self._merge.position(part))
-        for topic, records in lag.items():
-            self._metrics.lag.labels(topic).set(records)
+        self._kafka.lag.show({(topic,): float(records) for topic, records in lag.items()})
         self._telemetry.ready(is_ready=self._merge.complete and not self._pause.waiting)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from functools import partial
 
-from rendezvous.log import KafkaSink, Record, bounds_of, read_to_end
+from rendezvous.log import KafkaSink, Record, bounds_of, last_records, read_to_end
 from rendezvous.monitoring.beginning import (
     Inputs,
     committed_in,
@@ -26,7 +26,8 @@ from rendezvous.monitoring.findings import Accuracy, Alarm, Contest, Drift
 from rendezvous.monitoring.limits import DAY_US, MonitoringLimits
 from rendezvous.monitoring.merging import Merge
 from rendezvous.monitoring.monitor import Monitor
-from rendezvous.monitoring.outlet import Outlet
+from rendezvous.monitoring.newest import Newest
+from rendezvous.monitoring.outlet import KINDS, Outlet
 from rendezvous.monitoring.pausing import Pause, StoppedError
 from rendezvous.monitoring.pending_redis import RedisPending, prefixes_of
 from rendezvous.monitoring.references import References
@@ -34,12 +35,15 @@ from rendezvous.monitoring.service import Service
 from rendezvous.registry.snapshot import from_json
 from rendezvous.registry.state import Control
 from rendezvous.settings import Endpoint
-from rendezvous.telemetry import MonitorMetrics, Telemetry
+from rendezvous.telemetry import KafkaMetrics, MonitorMetrics, RedisMetrics, Telemetry
+from rendezvous.wire import WireError, decode_any
 
 LINGER_MS = 20
 """Nobody waits for findings."""
 FAILED = 1
 """Exit code: a supervisor starts the next one, which goes on from the last checkpoint."""
+RECALLED = 5_000
+"""Findings of each topic that are read again for the gauges: more than a block of many versions has."""
 SHELVES = 8
 """Parts of the time for which requests are kept; each is forgotten as a whole, and looked into for every label."""
 
@@ -50,6 +54,8 @@ def run(bootstrap: str, redis: str, endpoint: Endpoint, telemetry: Telemetry) ->
     """Run one endpoint's monitor until SIGTERM or SIGINT; does not return where it fails: see `_end`."""
     metrics = MonitorMetrics(telemetry.registry)
     pause = Pause(telemetry, metrics)
+    RedisMetrics(telemetry.registry).up.set_function(lambda: not pause.waiting)
+    kafka = KafkaMetrics(telemetry.registry)
     keeper = Keeper(redis, endpoint.name, pause.wait)
     inputs = inputs_of(bootstrap, endpoint)
     with contextlib.suppress(StoppedError):
@@ -57,7 +63,7 @@ def run(bootstrap: str, redis: str, endpoint: Endpoint, telemetry: Telemetry) ->
 
         async def serve() -> None:
             group = group_of(endpoint, generation)
-            await Service(bootstrap, group, merge, inputs.parts, concluding, pause, metrics, telemetry).run()
+            await Service(bootstrap, group, merge, inputs.parts, concluding, pause, kafka, telemetry).run()
 
         try:
             asyncio.run(serve())
@@ -98,6 +104,7 @@ def _begin(
     core.controlled(control)
     about = Kept(kept.generation, inputs.ids, settings)
     concluding = Concluding(endpoint, core, control, pending, outlet, keeper, about, metrics)
+    concluding.recall(_recalled(bootstrap, endpoint))
     return concluding, Merge(list(inputs.ids), kept.places), kept.generation
 
 
@@ -116,6 +123,16 @@ def _outlet(bootstrap: str, endpoint: Endpoint) -> Outlet:
     accuracy, drift = endpoint.topic("accuracy"), endpoint.topic("drift")
     topics: dict[type, str] = {Accuracy: accuracy, Contest: accuracy, Drift: drift, Alarm: drift}
     return Outlet(KafkaSink(bootstrap, linger_ms=LINGER_MS), topics)
+
+
+def _recalled(bootstrap: str, endpoint: Endpoint) -> Newest:
+    """What was said before this process began."""
+    newest = Newest()
+    for name in ("accuracy", "drift"):
+        for record in last_records(bootstrap, endpoint.topic(name), RECALLED):
+            with contextlib.suppress(WireError):  # somebody else's, or of a time before this one's oldest schema
+                newest.hear(decode_any(record.value, KINDS))
+    return newest
 
 
 def _written(bootstrap: str, topic: str, partition: int, start: int) -> Iterable[Record]:

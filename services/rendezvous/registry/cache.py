@@ -31,6 +31,8 @@ class Cache:
         self.channel = f"{self.key}:changed"
         self._topic_id = topic_id
         self._redis = None if not url else _client(url)
+        self.reachable = False
+        """Whether it answered the last question."""
 
     def get(self) -> Control | None:
         """The snapshot; None when there is none that can be read."""
@@ -38,11 +40,13 @@ class Cache:
             return None
         try:
             found = self._redis.get(self.key)
+            self.reachable = True
             if not isinstance(found, bytes):
                 return None
             document = json.loads(found)
             return from_json(document["control"]) if document["topic"] == self._topic_id else None
         except (redis.RedisError, OSError) as error:
+            self.reachable = False
             _logger.info("cache: %s cannot be read (%s): the log is read instead", self.key, error)
         except (ValueError, KeyError, TypeError) as error:
             _logger.info("cache: %s is no snapshot (%s): the log is read instead", self.key, error)
@@ -58,7 +62,9 @@ class Cache:
                 both.set(self.key, document)
                 both.publish(self.channel, str(control.position))
                 both.execute()
+            self.reachable = True
         except (redis.RedisError, OSError) as error:
+            self.reachable = False
             _logger.info("cache: %s is not kept (%s): readers fold the log", self.key, error)
             return False
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from rendezvous.retraining.jobs import Jobs, Running
 from rendezvous.retraining.ledger import Ledger
@@ -38,6 +39,7 @@ class Attendant:
             return True
         self._running = None
         self._metrics.running.set(0)
+        self._metrics.job_begun.show({})
         self._metrics.jobs.labels(str(ended.outcome)).inc()
         _logger.info("%s: %s %s %s", key, ended.outcome, ended.version, "; ".join(ended.reasons))
         return True
@@ -49,6 +51,7 @@ class Attendant:
         event = min(waiting, key=lambda event: (event.at_us, event.key))
         self._running = event.key, self._jobs.start(event)
         self._metrics.running.set(1)
+        self._metrics.job_begun.show({(event.model,): time.time()})
         return True
 
     def end(self) -> None:
@@ -59,3 +62,4 @@ class Attendant:
             _logger.info("%s: its job is ended, to be done again", key)
             running.kill()
             self._metrics.running.set(0)
+            self._metrics.job_begun.show({})

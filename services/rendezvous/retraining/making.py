@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from rendezvous.log import KafkaSink, KafkaSource
+from rendezvous.log import KafkaSink, KafkaSource, Statistics
 from rendezvous.registry.changes import Author
 from rendezvous.registry.checking import checks_of
 from rendezvous.registry.deploy import author
@@ -57,7 +57,12 @@ def child_jobs(environs: Environment, endpoint: Endpoint) -> ChildJobs:
 
 
 def retrainer(
-    bootstrap: str, endpoint: Endpoint, jobs: Jobs, clock_us: Callable[[], int], metrics: RetrainerMetrics
+    bootstrap: str,
+    endpoint: Endpoint,
+    jobs: Jobs,
+    clock_us: Callable[[], int],
+    metrics: RetrainerMetrics,
+    statistics: Statistics,
 ) -> Retrainer:
     """A member of the endpoint's retrainers.
 
@@ -73,8 +78,8 @@ def retrainer(
     return Retrainer(
         endpoint,
         limits_of(endpoint),
-        KafkaSource(bootstrap, f"{endpoint.name}.retrainer"),
-        KafkaSink(bootstrap),
+        KafkaSource(bootstrap, f"{endpoint.name}.retrainer", statistics=statistics.settings("member")),
+        KafkaSink(bootstrap, statistics=statistics.settings("events")),
         Means(jobs, missing, partial(code_of, endpoint), writer().by),
         clock_us,
         metrics,

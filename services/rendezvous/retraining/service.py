@@ -30,6 +30,7 @@ from rendezvous.retraining.jobs import Jobs
 from rendezvous.retraining.ledger import Heard, Ledger
 from rendezvous.retraining.limits import RetrainingLimits
 from rendezvous.retraining.post import Post
+from rendezvous.retraining.showing import show
 from rendezvous.retraining.triggers import Surroundings, due
 from rendezvous.retraining.verdicts import Judgement, hand_off_for, judgements, proposes
 from rendezvous.retraining.weighing import weights
@@ -181,6 +182,7 @@ class Retrainer:
         if self._revision == self.ledger.revision:
             return
         self._revision, now_us = self.ledger.revision, self._clock_us()
+        show(self.ledger, self._limits, Surroundings(self._by, self._code, self._codes, ()), self._metrics)
         for moment_us in self.ledger.rounds:
             self._seen_us.setdefault(moment_us, now_us)
 

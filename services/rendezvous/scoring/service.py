@@ -27,6 +27,8 @@ REPORT_US = 5_000
 COMMIT_EVERY_US = 500_000
 """A restart scores again at most this much; the server drops what it knows."""
 FLUSH_S = 10.0
+DUTIES = ("live", "shadow", "paused", "retired")
+"""What control can ask of a version, as the metric has it."""
 JOIN_US = 1_000_000
 """How long a member has to join its group before the other leaves: two heartbeats and a rebalance are half of it."""
 HAND_OVER_US = 2_000_000
@@ -82,6 +84,8 @@ class Scorer:
         self._seat = self._take_seat()
         self._next: tuple[Seat, int] | None = None
         self._awaited: frozenset[int] | None = None
+        metrics.undelivered.set_function(lambda: self._undelivered)
+        self._show_duty()
         _logger.info("%s/%s: %s", *self._pair, self._duty)
 
     @property
@@ -142,10 +146,17 @@ class Scorer:
         if duty == self._duty:
             return
         self._duty = duty
+        self._show_duty()
         _logger.info("%s/%s: %s", *self._pair, duty)
         if duty.live != self._role and self._next is None:
             self._role = duty.live
             self._next = self._take_seat(), self._clock_us() + JOIN_US
+
+    def _show_duty(self) -> None:
+        duty = self._duty
+        said = ("live" if duty.live else "shadow") if duty.state is State.ACTIVE else str(duty.state)
+        self._metrics.duty.show({(one,): float(one == said) for one in DUTIES})
+        self._metrics.shed.set(max(duty.shed.values(), default=0.0))
 
     def _take_seat(self) -> Seat:
         return Seat(

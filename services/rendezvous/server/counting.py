@@ -6,11 +6,14 @@ import logging
 from collections import Counter
 from collections.abc import Collection
 
-from rendezvous.messages import DeadLetter, Reason
+import numpy as np
+
+from rendezvous.messages import Comparisons, DeadLetter, Reason
 from rendezvous.registry.state import Control
 from rendezvous.server.hearing import Heard
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
+from rendezvous.server.watching import ANSWERED_BY_SCHEDULE
 from rendezvous.telemetry import ServerMetrics
 
 _logger = logging.getLogger(__name__)
@@ -28,6 +31,17 @@ def count_answers(metrics: ServerMetrics, verdicts: Verdicts) -> None:
         metrics.latency.observe((decisions.decided_us - request.appended_us) / 1e6)
         if slack_us < 0:
             metrics.late.inc()
+
+
+def count_comparisons(metrics: ServerMetrics, partition: Partition, comparisons: Comparisons) -> None:
+    """What became of each version's scores, and when they came: of requests that models had their chance with."""
+    chance = np.isin(comparisons.reasons, ANSWERED_BY_SCHEDULE)
+    if not chance.any():
+        return
+    statuses, latencies_us = comparisons.statuses[chance], comparisons.latencies_us[chance]
+    due_us = partition.plan.watched
+    for column, pair in enumerate(zip(comparisons.models, comparisons.versions, strict=True)):
+        metrics.scored(pair, statuses[:, column], latencies_us[:, column], due_us.get(pair))
 
 
 def count_scores(metrics: ServerMetrics, heard: Heard) -> None:
@@ -62,6 +76,7 @@ def show_partitions(metrics: ServerMetrics, owned: Collection[Partition], under_
     """
     metrics.control.set(control.position)
     metrics.in_flight.set(sum(partition.in_flight for partition in owned))
+    metrics.room.set(sum(partition.plan.capacity for partition in owned))
     metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
     metrics.partitions.labels("held").set(under_way + sum(not partition.live for partition in owned))
     numbers = [partition.number for partition in owned]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from rendezvous.log.records import Record, Source, Start
 from rendezvous.log.roles import SESSION_MS
 from rendezvous.messages import Comparisons
-from rendezvous.server.counting import count_answers, count_scores, show_partitions
+from rendezvous.server.counting import count_answers, count_comparisons, count_scores, show_partitions
 from rendezvous.server.hearing import Hearing
 from rendezvous.server.intake import Intake, dead_letter, undecodable
 from rendezvous.server.outbox import Outbox, committed
@@ -82,6 +82,7 @@ class Service:
         self._held = False
         self._steering = Steering(endpoint, source.read(self._control_topic, 0, 0, uncommitted=True), BY)
         podium.show(self._steering.control)
+        metrics.retain(self._steering.control.deployed)
         self._successions = successions
         self._follows = False
         self._turned_us = steady_us()
@@ -194,9 +195,11 @@ class Service:
                     scores.append(record)
         if news or self._steering.behind:
             self._follow(news)
-        for record in records:
-            if record.topic == self._requests_topic and record.partition in self._partitions:
-                self._take_request(self._partitions[record.partition], record, now_us)
+        requests = [r for r in records if r.topic == self._requests_topic and r.partition in self._partitions]
+        if requests:
+            taken = [self._take_request(self._partitions[record.partition], record, now_us) for record in requests]
+            self._metrics.requests.inc(sum(taken))
+            self._metrics.append_age.set(now_us / 1e6 - requests[-1].timestamp_ms / 1e3)
         if scores:
             self._hear(scores, now_us)
 
@@ -206,16 +209,15 @@ class Service:
             self._outbox.letter(dead_letter(record, fault, now_us), None)
         count_scores(self._metrics, heard)
 
-    def _take_request(self, partition: Partition, record: Record, now_us: int) -> None:
+    def _take_request(self, partition: Partition, record: Record, now_us: int) -> bool:
         request, fault = self._intake.request(record, partition.plan)
         if request is None:
             partition.dead_letter(record.offset)
         else:
             partition.request(request, now_us, dead_letter=fault is not None)
-            self._metrics.requests.inc()
-            self._metrics.append_age.set((now_us - request.appended_us) / 1e6)
         if fault is not None:
             self._outbox.letter(dead_letter(record, fault, now_us), partition)
+        return request is not None
 
     def _note_progress(self) -> None:
         ends = self._source.ends()
@@ -237,6 +239,7 @@ class Service:
         for partition in self._partitions.values():
             for comparisons in partition.close(now_us):
                 self._bury_unreadable(partition, comparisons, now_us)
+                count_comparisons(self._metrics, partition, comparisons)
                 self._outbox.compare(partition, comparisons)
         self._podium.turn()
         owned = self._partitions.values()
@@ -261,6 +264,7 @@ class Service:
         if len(refusals) > TOLD_REFUSALS:
             _logger.warning("%s: %d more refused", self._control_topic, len(refusals) - TOLD_REFUSALS)
         self._metrics.refused.inc(len(refusals))
+        self._metrics.retain(self._steering.control.deployed)
         self._podium.show(self._steering.control)
         for number in self._partitions:
             self._adopt(number)
@@ -300,6 +304,7 @@ class Service:
             starts.append(Start(self._scores_topic, number, takeover.scores))
         if starts:
             self._held = True
+            self._metrics.takeovers.inc(len(heirs))
             self._source.reread(starts)
 
     def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
@@ -310,6 +315,7 @@ class Service:
         for number in partitions:
             self._successions.end(number, 0.0 if lost else FLUSH_S)
             _logger.info("%s-%d: %s", self._requests_topic, number, "lost" if lost else "given away")
+        self._metrics.gone.labels("lost" if lost else "given").inc(len(partitions))
         self._in_doubt.difference_update(partitions)
         self._forget(partitions)
         return [(topic, number) for number in partitions for topic in (self._requests_topic, self._scores_topic)]
