@@ -29,7 +29,7 @@ from loadtest.report import (
     rate_figures,
     targets,
 )
-from loadtest.saturation.scenario import STEP_S, find
+from loadtest.saturation.scenario import known
 from loadtest.scenario import Measured, Say
 from rendezvous.demo.report import write
 from rendezvous.log import create_topics
@@ -66,7 +66,7 @@ def run(
     """
     begun, where = datetime.now(UTC), machine()
     with running_bench(environment, say, Shape(models, partitions, payload), NAME) as bench:
-        saturation = rate or find(bench, STEP_S, say)[0]
+        saturation = known(bench, rate, say)
         create_topics(bench.kafka, timed(shape.topics(bench.endpoint)))
         loads = {IDLE: IDLE_RATE} | {name: share * saturation for name, share in SHARES.items()}
         pairs = measure(bench, loads, seconds, say)
@@ -99,7 +99,7 @@ def measure(bench: Bench, loads: Mapping[str, float], seconds: float, say: Say) 
     gc.freeze()  # the table's thousands of objects live for ever: the collector must not walk them while we measure
     say(f"warming the broker up for {BROKER_WARM_UP_S:g} s")
     floor.measure(bench, max(loads.values()), BROKER_WARM_UP_S)
-    pairs, names = [], (f"{bench.endpoint.name}-{number}" for number in count(2))
+    pairs, names = [], (f"{bench.endpoint.name}-run-{number}" for number in count(1))
     for load, rate in loads.items():
         runs = []
         order = ORDER if limits_of(load, 0.0) else SHORT_ORDER
