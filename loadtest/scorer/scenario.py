@@ -27,7 +27,7 @@ from rendezvous import topics
 from rendezvous.client import CORRELATION_BYTES
 from rendezvous.demo import flights
 from rendezvous.demo.report import write
-from rendezvous.demo.scene import ENDPOINT, FIRST_DAY, LAST_DAY
+from rendezvous.demo.traffic import ENDPOINT, FIRST_DAY, LAST_DAY
 from rendezvous.envelope import write_envelope
 from rendezvous.local.failure import LocalStackError, tail
 from rendezvous.local.services import started, train
@@ -232,4 +232,10 @@ def _target(one: Mapping[str, Any]) -> dict[str, Any]:
         "value": one["share"],
         "limit": LEAST_SHARE,
         "met": one["share"] >= LEAST_SHARE,
+        "reason": None if one["share"] >= LEAST_SHARE else _reason(one),
     }
+
+
+def _reason(one: Mapping[str, Any]) -> str:
+    loop, bare = one["scorer"]["loop_cpu_us"], one["bare"]["cpu_us"]
+    return f"a row takes {loop or float('nan'):.1f} us of the scorer's loop, and {bare:.1f} us of the bare one"

@@ -18,7 +18,7 @@ from loadtest.scenario import Say
 from loadtest.server.figures import MODELS, Run, best, figures, targets
 from loadtest.server.filling import BATCH, Filling, warm_up
 from loadtest.server.filling import write as write_records
-from loadtest.server.home import versions_of, write_home
+from loadtest.server.home import new_name, versions_of, write_home
 from loadtest.server.picture import draw
 from loadtest.server.relay import Way
 from loadtest.server.watching import Watcher
@@ -103,7 +103,12 @@ def run(  # noqa: PLR0913 - one for each option
         place = Place(addresses, home, say)
         for number, once in _runs(models, mode):
             endpoint = write_home(
-                home, number, asked.requests + WARM_UP, partitions=asked.partitions, exactly_once=once
+                home,
+                new_name(f"decided-{number}{'-once' if once else ''}"),
+                number,
+                asked.requests + WARM_UP,
+                partitions=asked.partitions,
+                exactly_once=once,
             )
             topics.create(addresses.kafka, endpoint)
             deploy(addresses.kafka, endpoint, report=lambda _: None)
