@@ -227,6 +227,7 @@ def _with(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def target(one: Mapping[str, Any]) -> dict[str, Any]:
+    """What was promised of one size of batches."""
     return {
         "name": f"rows a second in batches of {one['most']}, as a share of the bare loop's, at least",
         "value": one["share"],
