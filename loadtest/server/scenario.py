@@ -150,14 +150,14 @@ def _measure(place: Place, endpoint: Endpoint, asked: Asked) -> dict[str, Any]:
         versions_of(endpoint),
     )
     first, count = filling.make(WARM_UP, everybody), asked.requests // TURNS
+    parts = [filling.make(count, everybody) for _ in range(TURNS)]
     turns, relays = [], []
     with _running_server(place, endpoint, asked.under) as service:
         watcher = Watcher(kafka, endpoint.topic("responses"), service.process.pid, service.alive)
         warm_up(service, kafka, first)
         watcher.until(WARM_UP)
         place.say(f"{endpoint.name}: process {service.process.pid}, log {service.log}")
-        for number in range(TURNS):
-            records = filling.make(count, everybody)
+        for number, records in enumerate(parts):
             write_records(kafka, records)
             turns.append(Run(watcher.until(WARM_UP + count * (number + 1)), watcher.answers()))
             relays.append(figures(_relay(place, endpoint, asked, number)))
