@@ -1,7 +1,7 @@
 # What a person types; every target says what it does in `make help`. GNU make 3.81 or later.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo year test check up loadtest lock clean
+.PHONY: help demo year test check up loadtest bench dashboards lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +16,7 @@ COMPILE := $(UV) pip compile --quiet pyproject.toml --extra demo --universal --p
 	--generate-hashes --no-emit-index-url --no-annotate --no-header
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo 'PYTHON=python3.12 names the Python (3.11-3.13) that $(VENV) is made with.'
 
 demo: $(INSTALLED) ## the main job on 2013's flights; REQUESTS=10000 RATE=500 REPORT=report.json change it
@@ -38,6 +38,12 @@ up: $(INSTALLED) ## Kafka, Redis and the services of ENDPOINT=flights, until Ctr
 
 loadtest: $(INSTALLED) ## latency against a floor, RATE="100 250" SECONDS=10; or SCENARIO=failover RATE=200 MODE=default; or SCENARIO=handoff RATE=1000; or SCENARIO=hostile RECORDS=100000; or SCENARIO=monitor SECONDS=40; REPORT=folder
 	@$(BIN)/python -m loadtest $(or $(SCENARIO),steady)$(if $(RATE), --rate $(RATE))$(if $(MODELS), --models $(MODELS))$(if $(PARTITIONS), --partitions $(PARTITIONS))$(if $(SECONDS), --seconds $(SECONDS))$(if $(PAYLOAD), --payload $(PAYLOAD))$(if $(MODE), --mode $(MODE))$(if $(RECORDS), --records $(RECORDS))$(if $(REPORT), --report $(REPORT))
+
+bench: $(INSTALLED) ## what the pure core costs, function by function; ARGS=--benchmark-autosave keeps it, ARGS=--benchmark-compare holds it against that
+	@$(BIN)/python -m pytest loadtest/benchmarks -q -o python_files='bench_*.py' -o python_functions='bench_*' --benchmark-only --benchmark-columns=min,median,iqr,rounds --benchmark-sort=fullname $(ARGS)
+
+dashboards: $(INSTALLED) ## Grafana's dashboards from their code: services/grafana/dashboards/*.json
+	@cd services && ../$(BIN)/python -m grafana
 
 lock: ## both lock files from pyproject.toml, with uv (UV=path/to/uv); keeps versions that still fit
 	@command -v $(UV) > /dev/null || { echo 'make lock needs uv: python3 -m pip install uv, or UV=path/to/uv' >&2; exit 1; }

@@ -10,6 +10,8 @@ from grafana.promql import most, total
 
 DRIFT = "rendezvous_monitor_drift"
 FEATURES = 'subject=~"$feature"'
+LARGE = 0.99
+"""As much of 1 as drift alone can make: any day's weather is far from that of two months, and no day is news."""
 ACTIVE = ((0, "calm", "green"), (1, "in alarm", "red"))
 
 
@@ -30,12 +32,18 @@ def drift() -> Dashboard:
     )
 
 
-def of_limit(kind: str, more: str, *by: str) -> str:
+def times_the_limit(kind: str, more: str, *by: str) -> str:
     """Drift of a kind, divided by where it begins to count as large."""
     return (
         f'max by ({", ".join(by)}) ({DRIFT}{{{OF},kind="{kind}"{more}}} / on (endpoint, kind) group_left '
         f"max by (endpoint, kind) (rendezvous_monitor_drift_limit{{{OF}}}))"
     )
+
+
+def moved(more: str) -> str:
+    """1 and more for a feature that has moved; less for one whose drift is large, and no larger than it ever was."""
+    flags = most("rendezvous_monitor_drift_moved", f'{OF},kind="input"{more}', "subject")
+    return f"clamp_max({times_the_limit('input', more, 'subject')}, {LARGE:g}) + on (subject) {flags}"
 
 
 def _now() -> list[Panel]:
@@ -49,12 +57,11 @@ def _now() -> list[Panel]:
             decimals=0,
         ),
         numbers(
-            "Furthest feature, of the limit",
-            "The largest drift of any feature in the newest window, divided by the limit: 100 % counts as large.",
-            "percentunit",
-            Query(f"topk(1, {of_limit('input', '', 'subject')})", "{{subject}}"),
-            thresholds=(0.8, 1),
-            decimals=0,
+            "Furthest feature, times the limit",
+            "The largest drift of any feature in the newest window, divided by where it counts as large.",
+            "none",
+            Query(f"topk(1, {times_the_limit('input', '', 'subject')})", "{{subject}}", newest=True),
+            decimals=1,
         ),
         numbers(
             "In alarm",
@@ -81,10 +88,10 @@ def _now() -> list[Panel]:
 def _inputs() -> list[Panel]:
     return [
         cells(
-            "Input drift by feature and time, of the limit",
-            "Each row is a feature, each column a moment: PSI of the newest window against the reference, "
-            "less what chance adds, divided by the limit. Red is beyond it.",
-            Query(of_limit("input", f",{FEATURES}", "subject"), "{{subject}}"),
+            "Input drift by feature and time",
+            "A row for each feature, a column for each moment, by the newest window: red has moved; orange lies beyond "
+            "the limit, as the reference's own windows do; yellow from half of it on.",
+            Query(moved(f",{FEATURES}"), "{{subject}}"),
             width=16,
             height=12,
         ),
@@ -121,14 +128,12 @@ def _outputs() -> list[Panel]:
             "look at the model, not at the data.",
             "none",
             Query(most(DRIFT, f'{OF}{these},kind="canary"', "model", "version"), "{{model}}/{{version}}"),
-            Query(most("rendezvous_monitor_drift_limit", f'{OF},kind="canary"', "kind"), "limit", limit=True),
         ),
         lines(
             "Disagreement with the champion",
             "Mean absolute difference of outputs to the champion on the same requests.",
             "none",
             Query(most(DRIFT, f'{OF}{these},kind="disagreement"', "model", "version"), "{{model}}/{{version}}"),
-            Query(most("rendezvous_monitor_drift_limit", f'{OF},kind="disagreement"', "kind"), "limit", limit=True),
         ),
     ]
 

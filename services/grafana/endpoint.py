@@ -6,12 +6,14 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.frame import HAND_OFFS, OF, THE_ENDPOINT, build
 from grafana.panels import NEAR, Panel, Query, heat, lines, numbers, states
-from grafana.promql import most, quantile, rate, share, total
+from grafana.promql import DEADLINE, LATE, P99, most, quantile, rate, share, total
 
 ANSWERS = "rendezvous_server_answers_total"
 LATENCY = "rendezvous_server_latency_seconds"
 SLACK = "rendezvous_server_slack_seconds"
-LATE, FEW_S = (1e-6, 1e-3), 0.01
+SOME, FEW_S = (1e-6, 1e-3), 0.01
+PAIR = "{{model}} {{version}}"
+STEP = "orange"
 READY = ((0, "not ready", "red"), (1, "ready", "green"))
 
 
@@ -34,8 +36,6 @@ def endpoint() -> Dashboard:
 
 
 def _now() -> list[Panel]:
-    late = rate("rendezvous_server_late_answers_total", OF, "endpoint", span="5m")
-    p99 = quantile(0.99, LATENCY, OF, "endpoint", span="5m")
     room = total("rendezvous_server_in_flight_limit", OF, "endpoint")
     return [
         numbers(
@@ -49,8 +49,8 @@ def _now() -> list[Panel]:
             "Late",
             "Share of answers that were decided after their own deadline, in the last five minutes.",
             "percentunit",
-            Query(f"{late} / {rate(ANSWERS, OF, 'endpoint', span='5m')}", "late"),
-            thresholds=LATE,
+            Query(f"{LATE}{{{OF}}}", "late"),
+            thresholds=SOME,
             decimals=2,
         ),
         numbers(
@@ -64,7 +64,7 @@ def _now() -> list[Panel]:
             "p99, of the deadline",
             "The 99th percentile from append to decision, divided by the deadline: 100 % is late.",
             "percentunit",
-            Query(f"{p99} / {most('rendezvous_endpoint_deadline_seconds', OF, 'endpoint')}", "p99"),
+            Query(f"{P99}{{{OF}}} / {DEADLINE}{{{OF}}}", "p99"),
             thresholds=(NEAR, 1),
             decimals=0,
         ),
@@ -98,7 +98,12 @@ def _latency() -> list[Panel]:
                 Query(quantile(level, LATENCY, OF, "endpoint"), f"p{level:.0%}".rstrip("%"))
                 for level in (0.5, 0.95, 0.99)
             ),
-            Query(most("rendezvous_endpoint_step_end_seconds", OF, "step"), "step {{step}} ends", limit=True),
+            Query(
+                most("rendezvous_endpoint_step_end_seconds", OF, "step"),
+                "step {{step}} ends",
+                limit=True,
+                color="orange",
+            ),
             Query(most("rendezvous_endpoint_deadline_seconds", OF, "endpoint"), "deadline", limit=True),
             width=10,
         ),
@@ -214,7 +219,7 @@ def _underneath() -> list[Panel]:
             "Services ready",
             "Whether each service does its work, as its /readyz says.",
             READY,
-            Query(f"min by (service, model) (rendezvous_service_ready{{{OF}}})", "{{service}} {{model}}"),
+            Query(f"min by (service, model, version) (rendezvous_service_ready{{{OF}}})", f"{{{{service}}}} {PAIR}"),
             width=6,
         ),
     ]

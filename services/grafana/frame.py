@@ -20,6 +20,8 @@ DASHBOARDS = {
 }
 """Title by uid, in the order of a look: is anybody hurt, where, by whom, since when, and what is done about it."""
 TAG = "rendezvous"
+RUNBOOK = ("What it means, how to confirm it, how to mend it", "/public/rendezvous/operating.md")
+"""docs/, as docker-compose.yml puts it where Grafana serves files from."""
 
 
 class Marked(model.AnnotationQuery):
@@ -33,7 +35,7 @@ class Marked(model.AnnotationQuery):
     def to_json(self) -> dict[str, object]:
         """As Grafana reads it."""
         more = {"titleFormat": self.name, "textFormat": self._text, "step": "15s"}
-        return super().to_json() | more | ({"useValueForTime": "on"} if self._value_is_time else {})
+        return super().to_json() | more | ({"useValueForTime": True} if self._value_is_time else {})
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def build(
 
 
 def _links(uid: str) -> list[dashboard.DashboardLink]:
-    return [
+    words, url = RUNBOOK
+    runbook = dashboard.DashboardLink("Runbook").type(model.DashboardLinkType.LINK).tooltip(words).url(url)
+    others = [
         dashboard.DashboardLink(title.partition(": ")[2].capitalize())
         .type(model.DashboardLinkType.LINK)
         .url(f"/d/{other}")
@@ -110,6 +114,7 @@ def _links(uid: str) -> list[dashboard.DashboardLink]:
         for other, title in DASHBOARDS.items()
         if other != uid
     ]
+    return [*others, runbook.target_blank(target_blank=True)]
 
 
 OF = 'endpoint="$endpoint"'

@@ -119,7 +119,7 @@ def _quality() -> list[Panel]:
             "Label delay",
             "From request to label in the newest closed block. Dashed: label_delay, for which a block waits.",
             "s",
-            Query(most("rendezvous_monitor_label_delay_seconds", OF, "quantile"), "p{{quantile}}"),
+            Query(most("rendezvous_monitor_label_delay_seconds", OF, "quantile"), "quantile {{quantile}}"),
             Query(most("rendezvous_endpoint_label_delay_seconds", OF, "endpoint"), "label_delay", limit=True),
             width=4,
         ),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.frame import build, choice
+from grafana.frame import RUNBOOK, build, choice
 from grafana.panels import NEAR, Panel, Query, lines, numbers, rows, states
-from grafana.promql import most, quantile, rate, share, total
+from grafana.promql import DEADLINE, DEFAULTED, LATE, P99, most, quantile, rate, total
 
 OF = 'endpoint=~"$endpoint"'
 UP_OR_NOT = ((0, "no", "red"), (1, "yes", "green"))
-DEFAULT = 'reason=~"default|expired|overloaded"'
-"""An application had the default, though its request was usable."""
 SOME = (1e-6, 1e-3)
 """None is as it should be; one in a thousand is an alarm: what is promised is an answer by the deadline."""
 
@@ -34,8 +32,6 @@ def overview() -> Dashboard:
 
 def _hurt() -> list[Panel]:
     answers, legend = "rendezvous_server_answers_total", "{{endpoint}}"
-    late = rate("rendezvous_server_late_answers_total", OF, "endpoint", span="5m")
-    p99 = quantile(0.99, "rendezvous_server_latency_seconds", OF, "endpoint", span="5m")
     passed = (
         f"sum by (endpoint) ({most('rendezvous_registry_suspended_partitions', OF, 'endpoint', 'model', 'version')})"
     )
@@ -51,7 +47,7 @@ def _hurt() -> list[Panel]:
             "Late answers",
             "Share of answers that were decided after their own deadline. Every one of them hurt somebody.",
             "percentunit",
-            Query(f"{late} / {rate(answers, OF, 'endpoint', span='5m')}", legend),
+            Query(f"{LATE}{{{OF}}}", legend),
             thresholds=SOME,
             decimals=2,
         ),
@@ -59,7 +55,7 @@ def _hurt() -> list[Panel]:
             "Default answers",
             "Share of answers that came from no model: nobody had scored in time, or too much was in flight.",
             "percentunit",
-            Query(share(f"{OF},{DEFAULT}", OF, answers, "endpoint"), legend),
+            Query(f"{DEFAULTED}{{{OF}}}", legend),
             thresholds=SOME,
             decimals=2,
         ),
@@ -67,7 +63,7 @@ def _hurt() -> list[Panel]:
             "p99 latency, of the deadline",
             "The 99th percentile from append to decision, divided by the endpoint's deadline: 100 % is late.",
             "percentunit",
-            Query(f"{p99} / {most('rendezvous_endpoint_deadline_seconds', OF, 'endpoint')}", legend),
+            Query(f"{P99}{{{OF}}} / {DEADLINE}{{{OF}}}", legend),
             thresholds=(NEAR, 1),
             decimals=0,
         ),
@@ -81,9 +77,9 @@ def _hurt() -> list[Panel]:
         ),
         numbers(
             "Firing alerts",
-            "Alerts that are firing now; below they are by name.",
+            "Alerts that are firing now and ask for something; below all of them are by name.",
             "short",
-            Query('count(ALERTS{alertstate="firing"}) or vector(0)', "firing"),
+            Query('count(ALERTS{alertstate="firing",severity!="info"}) or vector(0)', "firing"),
             thresholds=(1, 1),
             decimals=0,
         ),
@@ -119,6 +115,12 @@ def _wrong() -> list[Panel]:
             "What each means, how to confirm it and how to mend it stands in docs/operating.md under its name.",
             [("now", "short", Query(alerts))],
             hidden=("now",),
+            links={
+                "alertname": (
+                    RUNBOOK,
+                    ("Its endpoint", "/d/rendezvous-endpoint?var-endpoint=${__data.fields.endpoint}"),
+                )
+            },
             width=12,
         ),
         states(
@@ -126,8 +128,8 @@ def _wrong() -> list[Panel]:
             "Whether each service does its work, as its /readyz says.",
             UP_OR_NOT,
             Query(
-                f"min by (endpoint, service, model) (rendezvous_service_ready{{{OF}}})",
-                "{{endpoint}} {{service}} {{model}}",
+                f"min by (endpoint, service, model, version) (rendezvous_service_ready{{{OF}}})",
+                "{{endpoint}} {{service}} {{model}} {{version}}",
             ),
         ),
     ]

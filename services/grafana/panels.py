@@ -6,7 +6,7 @@ them dashed and red; what is coloured by a limit (numbers, cells) is divided by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -41,11 +41,16 @@ NEAR = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One expression and what its series are called; `limit`: it is what others should stay below, or above."""
+    """One expression and what its series are called.
+
+    limit: it is what others should stay below, or above: drawn dashed, in `color`. newest: its newest values alone.
+    """
 
     expr: str
     legend: str = ""
     limit: bool = False
+    color: str = "red"
+    newest: bool = False
 
 
 def lines(
@@ -63,6 +68,7 @@ def lines(
         .line_width(1)
         .fill_opacity(30 if stacked else 5)
         .show_points(common.VisibilityMode.NEVER)
+        .axis_soft_min(0)
         .legend(_legend())
         .tooltip(made.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING))
     )
@@ -71,7 +77,7 @@ def lines(
     for ref, query in _lettered(queries):
         panel = panel.with_target(_target(ref, query))
         if query.limit:
-            panel = panel.override_by_query(ref, _dashed())
+            panel = panel.override_by_query(ref, _dashed(query.color))
     return panel
 
 
@@ -137,7 +143,7 @@ def states(
 
 
 def cells(title: str, says: str, *queries: Query, width: int = 24, height: int = 10) -> statushistory.Panel:
-    """A heat map: a row for each series, a column for each moment, coloured by how near the limit (1) it is."""
+    """A heat map: a row for each series, a column for each moment; from 1 on it is red, and orange shortly before."""
     steps = [model.Threshold(None, GOOD), model.Threshold(0.5, "yellow"), model.Threshold(NEAR, WARNING)]
     panel = (
         statushistory.Panel()
@@ -146,10 +152,8 @@ def cells(title: str, says: str, *queries: Query, width: int = 24, height: int =
         .datasource(DATASOURCE)
         .height(height)
         .span(width)
-        .unit("percentunit")
-        .decimals(0)
-        .interval("1m")
-        .max_data_points(60)
+        .decimals(2)
+        .max_data_points(90)
         .show_value(common.VisibilityMode.NEVER)
         .row_height(0.95)
         .col_width(0.95)
@@ -184,6 +188,7 @@ def rows(
     columns: Sequence[tuple[str, str, Query]],
     *,
     hidden: Sequence[str] = (),
+    links: Mapping[str, Sequence[tuple[str, str]]] | None = None,
     width: int = 24,
     height: int = 8,
 ) -> table.Panel:
@@ -194,6 +199,7 @@ def rows(
         says: what the operator reads when asking.
         columns: heading, unit and query of each column of values.
         hidden: labels that are not shown.
+        links: of a column's cells: what each is called, and where it leads.
         width: in 24ths.
         height: in rows of the grid.
     """
@@ -217,6 +223,9 @@ def rows(
     for ref, (heading, unit, query) in zip(_letters(len(columns)), columns, strict=True):
         panel = panel.with_target(_target(ref, query).format(PromQueryFormat.TABLE).instant())
         panel = panel.override_by_name(heading, [model.DynamicConfigValue("unit", unit)])
+    for column, leads in (links or {}).items():
+        led = [{"title": name, "url": url} for name, url in leads]
+        panel = panel.override_by_name(column, [model.DynamicConfigValue("links", led)])
     return panel
 
 
@@ -229,7 +238,8 @@ def _lettered(queries: Sequence[Query]) -> list[tuple[str, Query]]:
 
 
 def _target(ref: str, query: Query) -> prometheus.Dataquery:
-    target = prometheus.Dataquery().datasource(DATASOURCE).ref_id(ref).expr(query.expr).range()
+    target = prometheus.Dataquery().datasource(DATASOURCE).ref_id(ref).expr(query.expr)
+    target = target.instant() if query.newest else target.range()
     return target.legend_format(query.legend) if query.legend else target
 
 
@@ -255,9 +265,9 @@ def _mapping(mapping: Sequence[tuple[float, str, str]]) -> model.ValueMap:
     )
 
 
-def _dashed() -> list[model.DynamicConfigValue]:
+def _dashed(color: str) -> list[model.DynamicConfigValue]:
     return [
-        model.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": BAD}),
+        model.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color}),
         model.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}),
         model.DynamicConfigValue("custom.fillOpacity", 0),
         model.DynamicConfigValue("custom.stacking", {"mode": "none"}),

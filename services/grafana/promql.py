@@ -5,6 +5,12 @@ from __future__ import annotations
 INTERVAL = "$__rate_interval"
 """Grafana's: four scrapes at least, more where a pixel is longer."""
 
+LATE = "endpoint:rendezvous_late:ratio_rate5m"
+DEFAULTED = "endpoint:rendezvous_default:ratio_rate5m"
+P99 = "endpoint:rendezvous_latency_seconds:p99_5m"
+DEADLINE = "endpoint:rendezvous_deadline_seconds:max"
+"""Recorded by services/prometheus/rules/recording.yml: what alerts ask too."""
+
 
 def rate(metric: str, of: str, *by: str, span: str = INTERVAL) -> str:
     """Increase a second of a counter's series that `of` selects, summed by labels."""

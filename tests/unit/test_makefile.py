@@ -32,7 +32,7 @@ def pins(lock: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for entry in lock.read_text().replace("\\\n", " ").splitlines():
         requirement, *hashes = entry.split("--hash=")
-        parts = re.fullmatch(r"([a-z0-9-]+)==([0-9a-z.]+)(?: ; .+)?", requirement.strip())
+        parts = re.fullmatch(r"([a-z0-9-]+)==([0-9a-z.!]+)(?: ; .+)?", requirement.strip())
         assert parts is not None, entry
         assert hashes, entry
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest.strip()) for digest in hashes), entry

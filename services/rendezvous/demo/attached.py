@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from prometheus_client import CollectorRegistry
 
 from rendezvous.client import Client
 from rendezvous.demo import flights, report
@@ -38,8 +39,10 @@ def ask(
     table = departures(requests, rate)
     table = table.assign(request_id=table["request_id"] + f"-{uuid.uuid4().hex[:8]}")
     say(f"{requests} departures at {rate:g} a second, to {endpoint.topic('requests')} on {bootstrap}")
-    log = _driven(endpoint, bootstrap, table, rate, say)
-    told = _figures(log, endpoint.request.deadline_ms)
+    registry = CollectorRegistry()
+    log = _driven(endpoint, bootstrap, table, rate, registry, say)
+    too_late = int(registry.get_sample_value("rendezvous_client_late_answers_total") or 0)
+    told = _figures(log, too_late, endpoint.request.deadline_ms)
     for name, value in told.items():
         say(f"{name}: {value}")
     if report_to is not None:
@@ -48,7 +51,12 @@ def ask(
 
 
 def _driven(
-    endpoint: Endpoint, bootstrap: str, table: pd.DataFrame, rate: float, say: Callable[[str], None]
+    endpoint: Endpoint,
+    bootstrap: str,
+    table: pd.DataFrame,
+    rate: float,
+    registry: CollectorRegistry,
+    say: Callable[[str], None],
 ) -> list[Asked]:
     sink = KafkaSink(bootstrap, linger_ms=LABEL_LINGER_MS)
     feed = LabelFeed(sink, endpoint.topic("labels"), table, clock_us)
@@ -63,7 +71,7 @@ def _driven(
             next_s += SAY_EVERY_S
             say(f"{sent} asked, {feed.fed} labels; by now {_in_words(log[:sent])}")
 
-    with Client(endpoint, bootstrap, source="demo") as client:
+    with Client(endpoint, bootstrap, source="demo", registry=registry) as client:
         warm_up(client, rows, WARM_UP_S)
         log = drive(client, rows, names, rate, on_turn)
     feed.reach(None)
@@ -75,13 +83,16 @@ def _in_words(log: Sequence[Asked]) -> str:
     return ", ".join(f"{who} {count}" for who, count in Counter(asked.who for asked in log).most_common())
 
 
-def _figures(log: Sequence[Asked], deadline_ms: int) -> dict[str, Any]:
-    """`late` and latency as the application sees them, from the moment at which a request was due."""
+def _figures(log: Sequence[Asked], too_late: int, deadline_ms: int) -> dict[str, Any]:
+    """`late` and latency as the application sees them, from the moment at which a request was due.
+
+    too_late: answers that came after the client had given up; what is unanswered never came.
+    """
     answered = [asked for asked in log if asked.answered]
     return {
         "requests": len(log),
-        "unanswered": len(log) - len(answered),
-        "late": sum(asked.latency_ms > deadline_ms for asked in answered),
+        "unanswered": len(log) - len(answered) - too_late,
+        "late": sum(asked.latency_ms > deadline_ms for asked in answered) + too_late,
         "latency_ms": report.latencies(answered),
         "answered_by": dict(Counter(asked.who for asked in log).most_common()),
     }

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from grafana.frame import DASHBOARDS
+from grafana.frame import DASHBOARDS, RUNBOOK
 from grafana.panels import DATASOURCE, WIDTH
 from grafana.queries import DASHBOARDS as FOLDER
 from grafana.queries import every_query, queries_of, substituted
@@ -77,8 +78,44 @@ def test_every_dashboard_leads_to_every_other_one() -> None:
     """With the endpoint and the time that were chosen."""
     for dashboard in MADE.values():
         links = {link["url"]: link for link in dashboard["links"]}
+        assert links.pop(RUNBOOK[1])
         assert set(links) == {f"/d/{uid}" for uid in DASHBOARDS if uid != dashboard["uid"]}
         assert all(link["includeVars"] and link["keepTime"] for link in links.values())
+
+
+def test_the_runbook_is_where_links_lead() -> None:
+    """Compose puts docs/ where Grafana serves files from."""
+    mounts = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]["volumes"]
+    folder, name = RUNBOOK[1].rsplit("/", 1)
+    assert f"./docs:/usr/share/grafana{folder}:ro" in mounts
+    assert (ROOT / "docs" / name).is_file()
+
+
+def test_alerts_lead_to_dashboards_that_exist() -> None:
+    """Each rule's `dashboard` is one of ours, with a variable of its own."""
+    for path in (ROOT / "services" / "prometheus" / "rules").glob("*.yml"):
+        for rule in (rule for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]):
+            if "alert" in rule:
+                found = re.match(r"/d/([a-z-]+)(?:\?|$)", rule["annotations"]["dashboard"])
+                assert found is not None, rule["alert"]
+                assert found[1] in DASHBOARDS, rule["alert"]
+                asked = re.findall(r"var-(\w+)=", rule["annotations"]["dashboard"])
+                variables = {one["name"] for one in MADE[f"{found[1]}.json"]["templating"]["list"]}
+                assert set(asked) <= variables, rule["alert"]
+
+
+def test_recorded_series_are_recorded() -> None:
+    """What a panel asks by the name of a recording rule is one."""
+    rules = [
+        rule
+        for path in (ROOT / "services" / "prometheus" / "rules").glob("*.yml")
+        for group in yaml.safe_load(path.read_text())["groups"]
+        for rule in group["rules"]
+    ]
+    recorded = {rule["record"] for rule in rules if "record" in rule}
+    asked = {name for one in every_query(CHOSEN) for name in re.findall(r"\w+:rendezvous_\w+:\w+", one.expr)}
+    assert asked
+    assert asked <= recorded
 
 
 def test_variables_are_substituted_everywhere() -> None:
@@ -94,7 +131,7 @@ def test_variables_are_substituted_everywhere() -> None:
 def test_every_selector_is_of_the_endpoint_that_was_chosen() -> None:
     """No panel adds the series of one endpoint to those of another."""
     for one in every_query(CHOSEN):
-        for selector in re.findall(r"rendezvous_\w+(\{[^}]*\})?", one.expr):
+        for selector in re.findall(r"\b(?:\w+:)?rendezvous_[\w:]+(\{[^}]*\})?", one.expr):
             if not one.what.startswith("variable endpoint"):
                 assert re.search(r'endpoint=~?"flights"', selector), one
 
@@ -118,7 +155,7 @@ def test_every_metric_is_exported_with_the_labels_that_are_asked_for() -> None:
     """A metric or label that was renamed would leave a panel empty without a word."""
     known = {one.name: set(one.labels) for kind in WHO.values() for one in listed(kind)}
     for one in every_query(CHOSEN):
-        for name, selector in re.findall(r"(rendezvous_\w+)(?:\{([^}]*)\})?", one.expr):
+        for name, selector in re.findall(r"(?<!:)\b(rendezvous_\w+)\b(?!:)(?:\{([^}]*)\})?", one.expr):
             metric = name if name in known else re.sub(r"_(bucket|count|sum)$", "", name)
             assert metric in known, one
             labels = set(re.findall(r"(\w+)=~?\"", selector))
