@@ -1,7 +1,7 @@
 # What a person types; every target says what it does in `make help`. GNU make 3.81 or later.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo year test check up loadtest dashboards lock clean
+.PHONY: help demo year test check up loadtest bench dashboards lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,6 +38,9 @@ up: $(INSTALLED) ## Kafka, Redis and the services of ENDPOINT=flights, until Ctr
 
 loadtest: $(INSTALLED) ## latency against a floor, RATE="100 250" SECONDS=10; or SCENARIO=failover RATE=200 MODE=default; or SCENARIO=handoff RATE=1000; or SCENARIO=hostile RECORDS=100000; or SCENARIO=monitor SECONDS=40; REPORT=folder
 	@$(BIN)/python -m loadtest $(or $(SCENARIO),steady)$(if $(RATE), --rate $(RATE))$(if $(MODELS), --models $(MODELS))$(if $(PARTITIONS), --partitions $(PARTITIONS))$(if $(SECONDS), --seconds $(SECONDS))$(if $(PAYLOAD), --payload $(PAYLOAD))$(if $(MODE), --mode $(MODE))$(if $(RECORDS), --records $(RECORDS))$(if $(REPORT), --report $(REPORT))
+
+bench: $(INSTALLED) ## what the pure core costs, function by function; ARGS=--benchmark-autosave keeps it, ARGS=--benchmark-compare holds it against that
+	@$(BIN)/python -m pytest loadtest/benchmarks -q -o python_files='bench_*.py' -o python_functions='bench_*' --benchmark-only --benchmark-columns=min,median,iqr,rounds --benchmark-sort=fullname $(ARGS)
 
 dashboards: $(INSTALLED) ## Grafana's dashboards from their code: services/grafana/dashboards/*.json
 	@cd services && ../$(BIN)/python -m grafana

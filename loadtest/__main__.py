@@ -12,14 +12,25 @@ from typing import Any
 from rich.console import Console
 
 from loadtest import steady, tables
+from loadtest.burst import scenario as burst
+from loadtest.derived import MODELS
 from loadtest.driving.home import MODES
+from loadtest.everything import scenario as everything
+from loadtest.everything.page import QUIET_CORES
 from loadtest.failover import scenario as failover
 from loadtest.handoff import scenario as handoff
 from loadtest.hostile import scenario as hostile
+from loadtest.memory import scenario as memory
 from loadtest.monitor import scenario as monitor
+from loadtest.overload import scenario as overload
+from loadtest.saturation import scenario as saturation
+from loadtest.scale import scenario as scale
 from loadtest.scenario import Option, Scenario
+from loadtest.scorer import scenario as scorer
 from loadtest.server import scenario as server
 from loadtest.server.table import table as server_table
+from loadtest.soak import scenario as soak
+from loadtest.stall import scenario as stall
 from rendezvous.cli import MENDABLE
 from rendezvous.local.failure import LocalStackError
 from rendezvous.log import LogError
@@ -29,8 +40,6 @@ from rendezvous.settings import SettingsError, environment
 FOLDER = Path("loadtest") / "report"
 LOST = 1
 """Exit code when a request never had an answer; a target that is not met is a figure, not a failure."""
-QUIET_CORES = 0.3
-"""A choice: what the targets leave the system at the median is three tenths of the floor."""
 
 
 def positive(text: str) -> float:
@@ -41,16 +50,71 @@ def positive(text: str) -> float:
     return number
 
 
+SHAPE = (
+    Option("models", int, MODELS, "flight models"),
+    Option("partitions", int, 1, "of the endpoint"),
+    Option("payload", int, 0, "bytes that are added to each request"),
+)
+SATURATION = Option("rate", positive, None, "requests a second that count as saturation; looked for without it")
+
 SCENARIOS = (
+    Scenario(
+        name="saturation",
+        help="the highest rate that the system keeps",
+        run=saturation.run,
+        options=(*SHAPE, Option("seconds", positive, saturation.STEP_S, "of each step")),
+        shown=tables.steps,
+        in_all={},
+    ),
     Scenario(
         name="steady",
         help="latency against a floor in the same run",
         run=steady.run,
-        options=(
-            Option("rate", positive, (100.0, 250.0, 500.0), "requests a second, one or several", many=True),
-            Option("seconds", positive, 10.0, "of measurement, for each rate and side"),
-        ),
+        options=(SATURATION, *SHAPE, Option("seconds", positive, 10.0, "of measurement, for each rate and side")),
         shown=tables.latencies,
+        in_all={},
+    ),
+    Scenario(
+        name="stall",
+        help="deadlines at three quarters of saturation, with the champion frozen and without",
+        run=stall.run,
+        options=(SATURATION, *SHAPE, Option("seconds", positive, stall.SECONDS, "of each phase")),
+        shown=tables.phases,
+        in_all={},
+    ),
+    Scenario(
+        name="overload",
+        help="twice as many requests as can be answered, and how it recovers",
+        run=overload.run,
+        options=(SATURATION, *SHAPE, Option("seconds", positive, overload.SECONDS, "of each phase")),
+        shown=tables.phases,
+        in_all={},
+    ),
+    Scenario(
+        name="burst",
+        help="hundreds of requests at the same moment",
+        run=burst.run,
+        options=(SATURATION, *SHAPE, Option("seconds", positive, burst.SECONDS, "of each size of burst")),
+        shown=tables.phases,
+        in_all={},
+    ),
+    Scenario(
+        name="scale",
+        help="more partitions and server processes: what this machine shows, and a model of the rest",
+        run=scale.run,
+        options=(
+            SATURATION,
+            *(option for option in SHAPE if option.name != "partitions"),
+            Option("seconds", positive, scale.SECONDS, "of measurement, for each shape"),
+        ),
+        shown=tables.shapes,
+        in_all={},
+    ),
+    Scenario(
+        name="soak",
+        help="half of saturation for long: nothing may grow",
+        run=soak.run,
+        options=(SATURATION, *SHAPE, Option("seconds", positive, soak.SECONDS, "of everything")),
     ),
     Scenario(
         name="failover",
@@ -62,6 +126,8 @@ SCENARIOS = (
             Option("mode", str, MODES, "of the endpoint, one or several; all without it", many=True, choices=MODES),
         ),
         shown=tables.faults,
+        in_all={"mode": MODES[:1]},
+        own_brokers=True,
     ),
     Scenario(
         name="handoff",
@@ -92,6 +158,7 @@ SCENARIOS = (
             # the monitor takes about as long to read it
             Option("seconds", positive, 40.0, "of traffic, which is written first"),
         ),
+        in_all={"seconds": 15.0},
     ),
     Scenario(
         name="server",
@@ -109,6 +176,29 @@ SCENARIOS = (
         shown=server_table,
         in_all={"records": 60_000},
     ),
+    Scenario(
+        name="scorer",
+        help="rows a second of one scorer on a full topic, against a bare loop",
+        run=scorer.run,
+        options=(
+            Option("batch", int, (32, 64, 256), "rows that it takes at most, one or several", many=True),
+            Option("records", int, 60_000, "requests for each"),
+        ),
+        in_all={"records": 40_000},
+    ),
+    Scenario(
+        name="memory",
+        help="bytes of a request in flight, and seconds from start to ready",
+        run=memory.run,
+        # a ring of a power of two: full
+        options=(Option("records", int, 131_072, "requests in flight in a server"),),
+        in_all={},
+    ),
+)
+EVERYTHING = Scenario(
+    name="all",
+    help="every scenario that belongs to the report, and the report",
+    run=partial(everything.run, scenarios=SCENARIOS),
 )
 
 
@@ -127,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MENDABLE
     except KeyboardInterrupt:
         return 130
-    for table in (*scenario.shown(report), tables.targets(report)):
+    for table in (*scenario.shown(report), *tables.targets(report)):
         console.print(table)
     _warn(report, console)
     console.print(options.report / f"{scenario.name}.json", highlight=False)
@@ -140,7 +230,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """What was asked for; `chosen` is the scenario."""
     parser = argparse.ArgumentParser(prog="python -m loadtest", description="Real services on a real broker, measured.")
     parts = parser.add_subparsers(required=True, metavar="SCENARIO", dest="scenario")
-    for scenario in SCENARIOS:
+    for scenario in (*SCENARIOS, EVERYTHING):
         part = parts.add_parser(scenario.name, help=scenario.help)
         for option in scenario.options:
             part.add_argument(

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rendezvous import topics
+from loadtest import derived
+from loadtest.derived import Shape
+from loadtest.driving.stage import create_timed_topics
+from loadtest.scenario import Say
 from rendezvous.demo import flights
 from rendezvous.demo.traffic import ENDPOINT, FIRST_DAY, LAST_DAY
 from rendezvous.local.services import train
@@ -31,7 +34,8 @@ WARM_UP_S = 3.0
 class Bench:
     """One endpoint on one broker, and what is deployed there.
 
-    rows and request_ids are a sample of real requests, repeated for as long as a run lasts.
+    rows and request_ids are a sample of real requests, repeated for as long as a run lasts. make: writes the home of an
+    endpoint like it, of another name, into a folder.
     """
 
     endpoint: Endpoint
@@ -42,6 +46,7 @@ class Bench:
     rows: Sequence[dict[str, Any]]
     request_ids: Sequence[str]
     warm_up_s: float
+    make: Callable[[Path, str], Endpoint]
 
     @property
     def champion(self) -> Pair:
@@ -62,25 +67,42 @@ class Bench:
 
 
 @contextmanager
-def running_bench(environment: Environment, say: Callable[[str], None]) -> Iterator[Bench]:
-    """The demo's endpoint, trained and deployed on a broker with nothing else on it.
+def running_bench(environment: Environment, say: Say, shape: Shape, name: str) -> Iterator[Bench]:
+    """An endpoint `name` like the demo's, of this shape, deployed on a broker.
 
     Raises:
-        SettingsError: the endpoint is not there.
+        SettingsError: the demo's endpoint is not there, or cannot have this shape.
         LocalStackError: something could not be started.
     """
-    endpoint = load_endpoint(ENDPOINT, environment.home)
-    train(endpoint, environment.home, say)
+    basis = load_endpoint(ENDPOINT, environment.home)
+    train(basis, environment.home, say)
     table = flights.between(flights.load(), FIRST_DAY, LAST_DAY).iloc[:SAMPLE_ROWS]
+    rows = flights.rows(table)
+    if shape.payload:
+        rows = [row | {derived.PADDING: "x" * shape.payload} for row in rows]
+
+    def make(home: Path, name: str) -> Endpoint:
+        return derived.write_home(home, basis, name, shape)
+
     with running_stack(environment, report=say, fresh=True) as addresses:
-        topics.create(addresses.kafka, endpoint)
-        yield Bench(
-            endpoint=endpoint,
-            control=deploy(addresses.kafka, endpoint, report=say),
-            home=environment.home,
-            kafka=addresses.kafka,
-            logs=environment.data / "loadtest" / "logs",
-            rows=flights.rows(table),
-            request_ids=table["request_id"].tolist(),
-            warm_up_s=WARM_UP_S,
-        )
+        kafka, home = addresses.kafka, environment.data / "loadtest" / name
+        yield deployed(kafka, home, make, rows, table["request_id"].tolist())
+
+
+def deployed(
+    kafka: str,
+    home: Path,
+    make: Callable[[Path, str], Endpoint],
+    rows: Sequence[dict[str, Any]],
+    request_ids: Sequence[str],
+) -> Bench:
+    """An endpoint that has the name of its home's folder, its topics, and its models deployed."""
+    endpoint = make(home, home.name)
+    create_timed_topics(kafka, endpoint)
+    control = deploy(kafka, endpoint, report=lambda _: None)  # what is deployed is in the report
+    return Bench(endpoint, control, home, kafka, home / "logs", rows, request_ids, WARM_UP_S, make)
+
+
+def afresh(bench: Bench, name: str) -> Bench:
+    """The same on the same broker under another name, with nothing of what happened to this one."""
+    return deployed(bench.kafka, bench.home.parent / name, bench.make, bench.rows, bench.request_ids)

@@ -21,7 +21,7 @@ from typing import Self
 from loadtest import raw
 from loadtest.bench import Bench
 from loadtest.latency import Run
-from loadtest.noise import other_cores, spent
+from loadtest.noise import busy_cores, other_cores, spent
 from loadtest.relay import CORRELATION, READY, REPLY_PARTITION, number_of
 from loadtest.shape import NAME, hops, request_headers
 from rendezvous.client import POLL_S
@@ -172,4 +172,5 @@ def measure(bench: Bench, rate: float, seconds: float) -> Run:
         driver.drive(rate, bench.warm_up_s)
         before = spent()
         measured = driver.drive(rate, seconds)
-        return replace(measured, other_cores=other_cores(before, spent()))
+        after = spent()
+        return replace(measured, other_cores=other_cores(before, after), busy_cores=busy_cores(before, after))

@@ -24,7 +24,8 @@ class Run:
     latencies_ms: of every request, from the moment it was due; one without an answer counts with the time that was
     waited for it. sent_late_ms: from due to handed to the Kafka client. late: answered after the deadline. other_cores:
     how many cores the machine's other work kept busy; None where nobody can say. batch_rows: mean rows in a
-    micro-batch of the first model; None where there is no model.
+    micro-batch of the first model; None where there is no model. busy_cores: as other_cores, by anybody. left_out:
+    whether models were passed by or left out to save work when it ended.
     """
 
     latencies_ms: Sequence[float]
@@ -34,6 +35,8 @@ class Run:
     duplicates: int
     other_cores: float | None = None
     batch_rows: float | None = None
+    busy_cores: float | None = None
+    left_out: bool = False
 
 
 def histogram(values_ms: Sequence[float]) -> Any:  # noqa: ANN401 - hdrh publishes no types
@@ -66,5 +69,7 @@ def figures(runs: Sequence[Run]) -> dict[str, Any]:
         "duplicates": sum(run.duplicates for run in runs),
         "sent_late_ms": {name: percentile_ms(sent, at) for name, at in PERCENTILES.items()},
         "other_cores_of_runs": [run.other_cores for run in runs],
+        "busy_cores_of_runs": [run.busy_cores for run in runs],
+        "left_out_of_runs": [run.left_out for run in runs],
         "histogram": latency.encode().decode(),
     }

@@ -45,6 +45,14 @@ def spent() -> Spent | None:
     return Spent(time.perf_counter(), everybody * tick_s, own_ticks(processes(), os.getpid()) * tick_s)
 
 
+def cpu_s(pid: int) -> float | None:
+    """Processor seconds that one process has taken so far; None where nobody can say."""
+    try:
+        return process_of((PROC / str(pid) / "stat").read_text()).ticks / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return None
+
+
 def other_cores(before: Spent | None, after: Spent | None) -> float | None:
     """How many cores others kept busy between two moments, to the hundredth; None where nobody can say."""
     if before is None or after is None:

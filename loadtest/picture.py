@@ -12,13 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loadtest.latency import PERCENTILES, percentile_ms
+from loadtest.report import IDLE
 
 COLOURS = {"system": "#0072B2", "floor": "#E69F00"}
 """Of Okabe and Ito's palette, which colour-blind readers can tell apart."""
 PERCENTILE_TICKS = (50, 90, 99, 99.9, 99.99, 99.999)
 LATENCY_TICKS_MS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 60_000)
 POINTS = 400
-COLUMNS = 3
+COLUMNS = 2
 MARGIN = 1.5
 """Above the highest and below the lowest point, on a logarithmic scale."""
 PANEL_INCHES = (4.2, 4.3)
@@ -56,7 +57,8 @@ def _panel(axes: Axes, rate: Mapping[str, Any]) -> None:
         axes.plot(beyond, latency_ms, color=colour, linewidth=1.8, label=side)
     limits = rate["limit_ms"]
     at = [1 / (1 - PERCENTILES[name] / 100) for name in limits]
-    axes.plot(at, list(limits.values()), marker="v", color="black", linestyle="none", label="targets")
+    if limits:
+        axes.plot(at, list(limits.values()), marker="v", color="black", linestyle="none", label="targets")
     axes.set_title("\n".join(heading(rate)), fontsize="small")
     axes.set_xscale("log")
     axes.set_xlim(1, requests)
@@ -72,7 +74,8 @@ def _panel(axes: Axes, rate: Mapping[str, Any]) -> None:
 
 def heading(rate: Mapping[str, Any]) -> list[str]:
     """A panel's lines: the rate, each target with its figure, and how undisturbed it was."""
-    lines = [f"{rate['rate']:g} requests/s ({rate['system']['requests']} requests)"]
+    load = "idle" if rate["load"] == IDLE else f"{rate['load']} of saturation"
+    lines = [f"{load}: {rate['rate']:.0f} requests/s ({rate['system']['requests']} requests)"]
     for name, limit_ms in rate["limit_ms"].items():
         value_ms = rate["system"]["latency_ms"][name]
         lines.append(f"{name} {value_ms:.3g} ms, target {limit_ms:.3g}: {'met' if value_ms <= limit_ms else 'not met'}")

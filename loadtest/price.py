@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from loadtest.bench import SOURCE, Bench, running_bench
+from loadtest.derived import Shape
 from loadtest.noise import PROC, process_of
 from rendezvous.client import Client
-from rendezvous.demo.traffic import ENDPOINT, drive
+from rendezvous.demo.traffic import drive
 from rendezvous.local.services import running_services
 from rendezvous.settings import environment
 
+NAME = "flights-price"
 ORDER = (False, True, True, False)
 RATES = (100.0, 500.0)
 SECONDS = 10.0
@@ -39,7 +41,7 @@ class Cost:
 
 def main(rates: list[float]) -> None:
     """Measure and print one line a rate and mode."""
-    with tempfile.TemporaryDirectory() as folder, running_bench(environment(), _say) as bench:
+    with tempfile.TemporaryDirectory() as folder, running_bench(environment(), _say, Shape(), NAME) as bench:
         homes = {mode: _home(bench.home, Path(folder) / str(mode), exactly_once=mode) for mode in (False, True)}
         for rate in rates:
             runs = [(mode, _measure(replace(bench, home=homes[mode]), rate)) for mode in ORDER]
@@ -51,7 +53,7 @@ def _home(source: Path, folder: Path, *, exactly_once: bool) -> Path:
     """A copy of models/ and schemas/ whose endpoint is of this mode."""
     for name in ("models", "schemas"):
         shutil.copytree(source / name, folder / name)
-    document = folder / "models" / ENDPOINT / "endpoint.toml"
+    document = folder / "models" / NAME / "endpoint.toml"
     document.write_text(f"exactly_once = {str(exactly_once).lower()}\n{document.read_text()}")
     return folder
 

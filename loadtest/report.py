@@ -10,7 +10,12 @@ from loadtest.latency import PERCENTILES, Run, figures
 
 SIDES = ("system", "floor")
 FACTORS = {"p50": 1.3, "p99": 2.0}
-"""The targets: at most so many times the floor, and the champion's bare batch time on top."""
+"""The targets at half of saturation: at most so many times the floor, and the champion's bare batch time on top."""
+IDLE_FACTORS = {"p50": 1.5}
+"""Those of an idle system: times the floor, and nothing on top."""
+SHARES = {"25 %": 0.25, "50 %": 0.5, "75 %": 0.75}
+"""Of saturation."""
+IDLE, HALF = "idle", "50 %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +29,12 @@ class Bare:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Both sides at one rate; runs in the order in which they were measured, each with its side."""
+    """Both sides at one rate; runs in the order in which they were measured, each with its side.
 
+    load: what the rate is, IDLE or one of SHARES.
+    """
+
+    load: str
     rate: float
     runs: Sequence[tuple[str, Run]]
     bare: Bare
@@ -44,8 +53,10 @@ def mean_batch_rows(runs: Sequence[Run]) -> float:
 def rate_figures(pair: Pair) -> dict[str, Any]:
     """One rate's entry in the report."""
     system, floor = (figures(pair.of(side)) for side in SIDES)
+    limits = limits_of(pair.load, pair.bare.batch_ms)
     latencies = {name: (system["latency_ms"][name], floor["latency_ms"][name]) for name in PERCENTILES}
     return {
+        "load": pair.load,
         "rate": pair.rate,
         "order": [side for side, _ in pair.runs],
         "system": system,
@@ -53,7 +64,7 @@ def rate_figures(pair: Pair) -> dict[str, Any]:
         "ratio": {name: round(ours / least, 3) for name, (ours, least) in latencies.items()},
         "difference_ms": {name: round(ours - least, 3) for name, (ours, least) in latencies.items()},
         "limit_ms": {
-            name: round(factor * floor["latency_ms"][name] + pair.bare.batch_ms, 3) for name, factor in FACTORS.items()
+            name: round(factor * floor["latency_ms"][name] + on_top, 3) for name, (factor, on_top) in limits.items()
         },
         "champion": {
             "model": pair.bare.model,
@@ -64,18 +75,56 @@ def rate_figures(pair: Pair) -> dict[str, Any]:
     }
 
 
+def limits_of(load: str, batch_ms: float) -> dict[str, tuple[float, float]]:
+    """For each percentile that has a target at this load: how many times the floor, and milliseconds on top."""
+    if load == IDLE:
+        return {name: (factor, 0.0) for name, factor in IDLE_FACTORS.items()}
+    return {name: (factor, batch_ms) for name, factor in FACTORS.items()} if load == HALF else {}
+
+
 def targets(rates: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each rate against each target."""
-    return [
-        {
-            "name": f"{name} at {rate['rate']:g}/s, ms: {factor:g} x floor + bare batch",
-            "value": rate["system"]["latency_ms"][name],
-            "limit": rate["limit_ms"][name],
-            "met": rate["system"]["latency_ms"][name] <= rate["limit_ms"][name],
-        }
-        for rate in rates
-        for name, factor in FACTORS.items()
-    ]
+    """Each rate that has targets against each of them, with what was measured beside it when it is not met."""
+    found = []
+    for rate in rates:
+        for name, (factor, on_top) in limits_of(rate["load"], rate["champion"]["bare_batch_ms"]).items():
+            value, limit = rate["system"]["latency_ms"][name], rate["limit_ms"][name]
+            added = " + bare batch" if on_top else ""
+            found.append(
+                {
+                    "name": f"{name} {_at(rate)}, ms: {factor:g} x floor{added}",
+                    "value": value,
+                    "limit": limit,
+                    "met": value <= limit,
+                    "reason": None if value <= limit else reason(rate, name),
+                }
+            )
+    return found
+
+
+def _at(rate: Mapping[str, Any]) -> str:
+    if rate["load"] == IDLE:
+        return f"idle ({rate['rate']:.0f}/s)"
+    return f"at {rate['load']} of saturation ({rate['rate']:.0f}/s)"
+
+
+def reason(rate: Mapping[str, Any], name: str) -> str:
+    """What was measured where a target is not met."""
+    system, floor = rate["system"], rate["floor"]
+    parts = [f"floor {floor['latency_ms'][name]:.2f} ms, the system {rate['difference_ms'][name]:.2f} ms more"]
+    busy = {side: _mean(rate[side]["busy_cores_of_runs"]) for side in SIDES}
+    if None not in busy.values():
+        parts.append(f"cores busy: system {busy['system']:.1f}, floor {busy['floor']:.1f}")
+    others = _mean([*system["other_cores_of_runs"], *floor["other_cores_of_runs"]])
+    if others is not None:
+        parts.append(f"by other work {others:.1f}")
+    if any(system["left_out_of_runs"]):
+        parts.append("models were left out to save work")
+    return ", ".join(parts)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def lost(rates: Sequence[Mapping[str, Any]]) -> int:

@@ -37,7 +37,8 @@ class Scenario:
 
     run: `run(environment, **options, folder=folder, say=say)` measures and writes NAME.json and NAME.png into folder.
     shown: what is printed of the report beside its targets.
-    in_all: the options that it has as a part of `all`, None for one that is none.
+    in_all: the options that it has as a part of `all`, None for one that is none. A `rate` of None is what saturation
+    found there. own_brokers: it cannot share a broker with others, since it kills it.
     """
 
     name: str
@@ -46,3 +47,4 @@ class Scenario:
     options: Sequence[Option] = ()
     shown: Callable[[Mapping[str, Any]], Iterable[Table]] = nothing
     in_all: Mapping[str, Any] | None = None
+    own_brokers: bool = False

@@ -10,12 +10,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from loadtest.bench import SOURCE, Bench
 from loadtest.latency import Run
-from loadtest.noise import other_cores, spent
+from loadtest.noise import busy_cores, other_cores, spent
 from rendezvous.client import Client
 from rendezvous.demo.traffic import Asked, drive
 from rendezvous.local.ports import LOOPBACK
 from rendezvous.local.services import RunningService, running_services
+from rendezvous.registry.control import ControlLog
 from rendezvous.registry.naming import active_names
+from rendezvous.registry.state import Control
 
 PAGE_TIMEOUT_S = 5.0
 BATCH_METRIC = "rendezvous_scorer_batch_rows"
@@ -34,7 +36,7 @@ def measure(bench: Bench, rate: float, seconds: float) -> Run:
         sent_late_ms: list[float] = []
         before = spent()
         log = drive(client, *bench.requests(rate, seconds), rate, _note_sent(sent_late_ms))
-        others = other_cores(before, spent())
+        after = spent()
         too_late, duplicates = (now - then for now, then in zip(_counts(registry), counted, strict=True))
         rows, number = (now - then for now, then in zip(_batches(champion), scored, strict=True))
     deadline_ms = bench.endpoint.request.deadline_ms
@@ -44,8 +46,17 @@ def measure(bench: Bench, rate: float, seconds: float) -> Run:
         unanswered=sum(not asked.answered for asked in log) - too_late,
         late=sum(asked.answered and asked.latency_ms > deadline_ms for asked in log) + too_late,
         duplicates=duplicates,
-        other_cores=others,
+        other_cores=other_cores(before, after),
         batch_rows=rows / number if number else None,
+        busy_cores=busy_cores(before, after),
+        left_out=left_out(ControlLog(bench.kafka, bench.endpoint).read()),
+    )
+
+
+def left_out(control: Control) -> bool:
+    """Whether a model is passed by somewhere, or some are left out to save work."""
+    return any(event.candidates or event.challengers for event in control.shedding.values()) or any(
+        control.suspended.values()
     )
 
 

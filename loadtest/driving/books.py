@@ -54,6 +54,8 @@ class Answer:
     in_hand_ms: float
     pair: Pair = ("", "")
     """Who answered: model and version; empty for the default."""
+    decided_ms: float = float("nan")
+    """By the server's clock."""
 
 
 Clock = Callable[[Answer], float]

@@ -143,7 +143,7 @@ def running_stage(
         Killable(lambda: running_redis(folder / "redis", redis_port, lock.fd, say)) as redis,
         Killable(lambda: running_broker(folder / "kafka", kafka_port, lock.fd, say)) as broker,
     ):
-        _create_topics(broker.address, endpoint)
+        create_timed_topics(broker.address, endpoint)
         deploy(broker.address, endpoint, report=say)
         variables = {
             "KAFKA_BOOTSTRAP_SERVERS": broker.address,
@@ -168,7 +168,8 @@ def _scheduled(endpoint: Endpoint) -> list[str]:
     return sorted({name for step in endpoint.schedule for name in step.models})
 
 
-def _create_topics(kafka: str, endpoint: Endpoint) -> None:
+def create_timed_topics(kafka: str, endpoint: Endpoint) -> None:
+    """The endpoint's topics; answers and control too have the broker's time on them."""
     timed = {endpoint.topic(name) for name in ("responses", "control")}
     own = [topic for topic in topics.topics_of(endpoint) if topic.name in timed]
     create_topics(kafka, [Topic(topic.name, topic.partitions, {**topic.config, **BY_THE_BROKER}) for topic in own])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from types import TracebackType
 from typing import Self
 
@@ -35,23 +37,38 @@ def now_ms() -> float:
     return time.time() * 1e3
 
 
-class Traffic:
-    """Sends request i at i / rate seconds until it is told to stop; notes every delivery and every answer.
+def evenly(rate: float) -> Iterator[float]:
+    """Request i is due at i / rate seconds, for ever."""
+    return (number / rate for number in count())
 
-    Request i goes to partition i % n and is answered on partition (i // n) % n of the reply topic, n the number of
-    partitions: as if n clients, which read one reply partition each, asked about everything.
+
+def hundredths(endpoint: Endpoint) -> list[bytes]:
+    """Requests of an endpoint with the one feature `x`."""
+    codec = Codec(endpoint.features_schema)
+    return [codec.encode({"x": number / 100}) for number in range(100)]
+
+
+class Traffic:
+    """Sends requests when they are due, until it is told to stop; notes every delivery and every answer.
+
+    due_s: for each request when it is due, in seconds from the start. values: encoded before, and sent in turns: the
+    driver shares its machine with what it measures. Request i goes to partition i % n and is answered on partition
+    (i // n) % n of the reply topic, n the number of partitions: as if n clients, which read one reply partition each,
+    asked about everything.
     """
 
-    def __init__(self, endpoint: Endpoint, bootstrap: str, rate: float) -> None:
+    def __init__(self, endpoint: Endpoint, bootstrap: str, due_s: Iterable[float], values: Sequence[bytes]) -> None:
         self._endpoint = endpoint
         self._bootstrap = bootstrap
-        self._rate = rate
+        self._due_s = due_s
+        self._values = values
         self._partitions = endpoint.topics.partitions
-        self._codec = Codec(endpoint.features_schema)
+        self._appending = starts_at_end(bootstrap, endpoint.topic("requests"))
         self._sink = KafkaSink(bootstrap)
         self._reader = KafkaReader(bootstrap, starts_at_end(bootstrap, endpoint.topic("responses")))
         self._stop_sending, self._stop_reading = threading.Event(), threading.Event()
         self._failure: Exception | None = None
+        self.started_ms = now_ms()
         self._due_ms: list[float] = []
         self._sent_late_ms: list[float] = []
         self._delivered: dict[int, int] = {}
@@ -88,12 +105,13 @@ class Traffic:
     # ------------------------------------------------------------------------------------------------- the threads
 
     def _send(self) -> None:
-        start_ms = now_ms()
-        while not self._stop_sending.is_set():
-            number = len(self._due_ms)
-            due_ms = start_ms + number * 1e3 / self._rate
-            while (left_ms := due_ms - now_ms()) > 0:
-                time.sleep(left_ms / 1e3)
+        self.started_ms = now_ms()
+        for number, due_s in enumerate(self._due_s):
+            due_ms = self.started_ms + due_s * 1e3
+            while (left_ms := due_ms - now_ms()) > 0 and not self._stop_sending.is_set():
+                time.sleep(min(left_ms / 1e3, POLL_S))
+            if self._stop_sending.is_set():
+                break
             self._send_one(number)
             self._due_ms.append(due_ms)
             self._sent_late_ms.append(now_ms() - due_ms)
@@ -110,7 +128,7 @@ class Traffic:
 
         self._sink.send(
             self._endpoint.topic("requests"),
-            self._codec.encode({"x": number % 100 / 100}),
+            self._values[number % len(self._values)],
             partition=number % self._partitions,
             headers=write_envelope(envelope),
             delivered=delivered,
@@ -128,6 +146,7 @@ class Traffic:
                     reason=response.reason,
                     appended_ms=record.timestamp_ms,
                     in_hand_ms=now_ms(),
+                    decided_ms=response.decided_us / 1e3,
                     pair=(response.model, response.version),
                 )
                 self._answers.append(answer)
@@ -148,10 +167,10 @@ class Traffic:
         """Whether all of the last seconds was answered in time, and mostly by the first choice if that counts."""
         self.check()
         deadline_ms = self._endpoint.request.deadline_ms
-        last = len(self._due_ms) - 1 - int(deadline_ms / 1e3 * self._rate)
-        first = last - int(CALM_MS / 1e3 * self._rate)
-        if first < 0:
+        ended_ms = now_ms() - deadline_ms
+        if not self._due_ms or ended_ms - CALM_MS < self._due_ms[0]:
             return False
+        first, last = (bisect_left(self._due_ms, at_ms) for at_ms in (ended_ms - CALM_MS, ended_ms))
         found = [(number, self._first.get(number)) for number in range(first, last)]
         if any(said is None or said.in_hand_ms - self._due_ms[number] > deadline_ms for number, said in found):
             return False
@@ -162,15 +181,18 @@ class Traffic:
 
     # --------------------------------------------------------------------------------------------------- afterwards
 
-    def settle(self, patience_s: float) -> None:
-        """Stop sending, and wait until each delivered request has an answer, or patience ends."""
+    def settle(self, patience_s: float, *, repeats_s: float = CALM_MS / 1e3) -> None:
+        """Stop sending, and wait until each delivered request has an answer, or patience ends.
+
+        repeats_s: so long second answers are waited for: they have come by then, or never will.
+        """
         self._stop_sending.set()
         self._threads[0].join()
         give_up = time.monotonic() + patience_s
         while time.monotonic() < give_up and not self._delivered.keys() <= self._first.keys():
             self.check()
             time.sleep(POLL_S)
-        time.sleep(CALM_MS / 1e3)  # second answers have come by then, or never will
+        time.sleep(repeats_s)
         self.check()
 
     def asked(self) -> list[Asked]:
@@ -192,8 +214,8 @@ class Traffic:
         topic = self._endpoint.topic("requests")
         return {
             (record.partition, record.offset): record.timestamp_ms
-            for number in range(self._partitions)
-            for record in read_to_end(self._bootstrap, topic, number, 0)
+            for start in self._appending
+            for record in read_to_end(self._bootstrap, topic, start.partition, start.offset)
         }
 
     @property
@@ -202,9 +224,9 @@ class Traffic:
         return self._answers
 
     @property
-    def sent_late_ms(self) -> float:
-        """The longest from due to handed to the Kafka client: the driver's own fault."""
-        return max(self._sent_late_ms, default=0.0)
+    def sent_late_ms(self) -> Sequence[float]:
+        """Of each request, from due to handed to the Kafka client: the driver's own fault."""
+        return self._sent_late_ms
 
     def buried(self) -> dict[tuple[int, int], str]:
         """Requests with a dead letter, and its reason."""

@@ -13,7 +13,7 @@ from typing import Any
 from loadtest.driving.books import cases
 from loadtest.driving.home import write_home
 from loadtest.driving.stage import SERVERS, Stage, running_stage, scheduled_commands
-from loadtest.driving.traffic import CALM_MS, Traffic, now_ms
+from loadtest.driving.traffic import CALM_MS, Traffic, evenly, hundredths, now_ms
 from loadtest.failover.faults import FAULTS
 from loadtest.failover.picture import draw
 from loadtest.failover.report import QUIET, WARM_UP, Fault, History, clock_of, mode_figures, most_other_cores, targets
@@ -122,14 +122,14 @@ def play(environment: Environment, mode: str, rate: float, say: Say) -> History:
     say(f"{mode}: {len(FAULTS)} faults at {rate:g} requests/s, logs in {folder / 'logs'}")
     with running_stage(folder, environment.data, say, partial(write_home, mode=mode), scheduled_commands) as stage:
         logging.getLogger("rendezvous.log").setLevel(logging.ERROR)  # that a killed broker is away is no news
-        with Traffic(stage.endpoint, stage.broker.address, rate) as traffic:
+        with Traffic(stage.endpoint, stage.broker.address, evenly(rate), hundredths(stage.endpoint)) as traffic:
             running = Running(stage, traffic, say)
             running.play()
             traffic.settle(SETTLE_S)
             ended_ms = now_ms()
             buried = traffic.buried()
             found = cases(traffic.asked(), traffic.answers, set(buried))
-            say(f"{mode}: the driver was at most {traffic.sent_late_ms:.0f} ms late")
+            say(f"{mode}: the driver was at most {max(traffic.sent_late_ms):.0f} ms late")
     return History(
         mode=mode,
         deadline_ms=stage.endpoint.request.deadline_ms,

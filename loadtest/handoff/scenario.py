@@ -12,7 +12,7 @@ from typing import Any
 
 from loadtest.driving.books import cases, counts
 from loadtest.driving.stage import Stage, running_stage
-from loadtest.driving.traffic import CALM_MS, Traffic, now_ms
+from loadtest.driving.traffic import CALM_MS, Traffic, evenly, hundredths, now_ms
 from loadtest.handoff import home
 from loadtest.handoff.picture import draw
 from loadtest.handoff.report import (
@@ -219,13 +219,13 @@ def play(
     with running_stage(folder, environment.data, say, home.write_home, home.commands) as stage:
         kept, tried = _rate_kept(stage, rate, say)
         endpoint, kafka = stage.endpoint, stage.broker.address
-        with Traffic(endpoint, kafka, kept) as traffic:
+        with Traffic(endpoint, kafka, evenly(kept), hundredths(endpoint)) as traffic:
             playing = Playing(stage, traffic, seconds, say)
             playing.play()
             ended_ms = now_ms()
             traffic.settle(SETTLE_S)
             found = cases(traffic.asked(), traffic.answers, set(traffic.buried()))
-            say(f"the driver was at most {traffic.sent_late_ms:.0f} ms late")
+            say(f"the driver was at most {max(traffic.sent_late_ms):.0f} ms late")
         step_ms = endpoint.schedule[0].until_ms
         return (
             History(
@@ -246,7 +246,7 @@ def _rate_kept(stage: Stage, rate: float, say: Say) -> tuple[float, list[dict[st
     """The first rate, from the one asked for downwards, at which the last seconds were all in time."""
     tried: list[dict[str, Any]] = []
     while True:
-        with Traffic(stage.endpoint, stage.broker.address, rate) as traffic:
+        with Traffic(stage.endpoint, stage.broker.address, evenly(rate), hundredths(stage.endpoint)) as traffic:
             time.sleep(LEAST_S)
             give_up = time.monotonic() + PROBE_S
             while not (kept := _keeps_up(stage, traffic)) and time.monotonic() < give_up:

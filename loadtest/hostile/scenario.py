@@ -13,7 +13,7 @@ from typing import Any
 from loadtest.driving.books import Case, cases, within
 from loadtest.driving.home import write_home
 from loadtest.driving.stage import SERVERS, Stage, running_stage, scheduled_commands
-from loadtest.driving.traffic import Traffic, now_ms
+from loadtest.driving.traffic import Traffic, evenly, hundredths, now_ms
 from loadtest.hostile.books import Phase, Said, figures, good_figures
 from loadtest.hostile.control import control_kinds, restored
 from loadtest.hostile.kind import ANSWERED, FOLDED, Kind, counts
@@ -153,7 +153,7 @@ def run(environment: Environment, *, records: int, rate: float, folder: Path, sa
         control.append(
             [_ghost(RETIRED, State.ACTIVE), _ghost(RETIRED, State.RETIRED), _ghost(GHOST, State.ACTIVE)], Control()
         )
-        with Traffic(stage.endpoint, stage.broker.address, rate) as traffic:
+        with Traffic(stage.endpoint, stage.broker.address, evenly(rate), hundredths(stage.endpoint)) as traffic:
             running = Running(stage, traffic, say)
             time.sleep(WARM_UP_S)
             begun_s, before = time.monotonic(), running.counted()

@@ -50,6 +50,15 @@ def figures(run: Run) -> dict[str, Any]:
     }
 
 
+def best(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The fastest of several runs of the same, with the least that a decision took in any."""
+    found = dict(max(runs, key=lambda run: run["per_s"]))
+    for name in ("cpu_us", "loop_cpu_us"):
+        found[name] = min((run[name] for run in runs if run[name] is not None), default=None)
+    kept = ("per_s", "cpu_us", "other_cores")
+    return found | {f"{name}_of_runs": [run[name] for run in runs] for name in kept}
+
+
 def _price(before_s: float | None, after_s: float | None, answers: int) -> float | None:
     if before_s is None or after_s is None or not answers:
         return None

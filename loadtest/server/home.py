@@ -31,19 +31,22 @@ FEATURES = {
 CODE = f'def score(columns):\n    return columns["{NUMBERS[0]}"] * 0 + 0.5\n'
 
 
-def write_home(folder: Path, models: int, partitions: int, requests: int, *, exactly_once: bool) -> Endpoint:
+def write_home(
+    folder: Path, models: int, requests: int, *, partitions: int = 1, outputs: int = 1, exactly_once: bool = False
+) -> Endpoint:
     """Write models/ and schemas/ of an endpoint with so many models under `folder`, which must not have it yet.
 
-    requests: that the ring of each partition must hold.
+    requests: that the ring of each partition must hold. outputs: numbers in an answer.
     """
     names = [f"model_{number:02d}" for number in range(models)]
+    kind, answers = "binary" if outputs == 1 else "regression", [f"answer_{number}" for number in range(outputs)]
     name = f"decided_{models}{'_once' if exactly_once else ''}"
     document = f"""
 name = "{name}"
 description = "the endpoint of the server's load test"
 exactly_once = {str(exactly_once).lower()}
 request = {{ deadline_ms = {HOUR_MS}, max_deadline_ms = {HOUR_MS}, reply_margin_ms = 20 }}
-output = {{ kind = "binary", names = ["yes"], default = [0.5] }}
+output = {{ kind = "{kind}", names = {_quoted(answers)}, default = {[0.5] * outputs} }}
 topics = {{ partitions = {partitions} }}
 mailbox = {{ capacity = {_power_of_two(requests)}, close_ms = {HOUR_MS}, silent_ms = {HOUR_MS} }}
 schedule = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -21,12 +20,12 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     """Draw the report to `path`."""
     figure = Figure(figsize=INCHES, layout="constrained")
     rates, prices = figure.subplots(1, 2)
-    names = [f"{one['models']}" + ("\nonce" if one["exactly_once"] else "") for one in report["servers"]]
+    names = [f"{one['models']}" + ("\nexactly once" if one["exactly_once"] else "") for one in report["servers"]]
     _rates(rates, report, names)
     _prices(prices, report, names)
     machine = report["machine"]
     figure.suptitle(
-        f"one server process on full topics; partitions: {report['partitions']}, requests: {report['requests']:,}\n"
+        f"one server on full topics; {report['partitions']} partition(s), requests each: {report['requests']:,}\n"
         f"{machine['cores']} cores, {machine['processor']}, load average {machine['load_average_at_start'][0]}",
         fontsize="medium",
     )
@@ -35,7 +34,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
 
 def _rates(axes: Axes, report: Mapping[str, Any], names: list[str]) -> None:
     places = range(len(names))
-    relays = [mean(relay["per_s"] for relay in server["relay"]) for server in report["servers"]]
+    relays = [server["relay"]["per_s"] for server in report["servers"]]
     axes.bar(
         [place - 0.2 for place in places],
         [one["per_s"] for one in report["servers"]],

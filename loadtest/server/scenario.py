@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from loadtest.machine import machine, versions
 from loadtest.scenario import Say
-from loadtest.server.figures import MODELS, Run, figures, targets
-from loadtest.server.filling import Filling
+from loadtest.server.figures import MODELS, Run, best, figures, targets
+from loadtest.server.filling import BATCH, Filling, warm_up
+from loadtest.server.filling import write as write_records
 from loadtest.server.home import versions_of, write_home
 from loadtest.server.picture import draw
 from loadtest.server.relay import Way
@@ -37,8 +37,8 @@ from rendezvous.wire import encode
 
 WARM_UP = 5_000
 """Requests before those that count: the broker's and the server's first ones are their slowest."""
-BATCH = 32
-"""Rows of a micro-batch, as busy scorers write them."""
+TURNS = 2
+"""Of a server, and of a relay after each; the best of them counts, for other work can only make it slower."""
 ROOT = Path(__file__).parents[2]
 """Where the relay is started."""
 
@@ -47,7 +47,7 @@ ROOT = Path(__file__).parents[2]
 class Asked:
     """What is to be measured.
 
-    requests: of each run, beside the warm-up's. under: a command to start the server under.
+    requests: of each server, beside the warm-up's. under: a command to start the server under.
     """
 
     partitions: int
@@ -101,18 +101,15 @@ def run(  # noqa: PLR0913 - one for each option
     servers: list[dict[str, Any]] = []
     with running_stack(environment, report=say, fresh=True) as addresses:
         place = Place(addresses, home, say)
-        relays: list[dict[str, Any]] = []
         for number, once in _runs(models, mode):
-            endpoint = write_home(home, number, asked.partitions, asked.requests + WARM_UP, exactly_once=once)
+            endpoint = write_home(
+                home, number, asked.requests + WARM_UP, partitions=asked.partitions, exactly_once=once
+            )
             topics.create(addresses.kafka, endpoint)
             deploy(addresses.kafka, endpoint, report=lambda _: None)
-            found = _server(place, endpoint, asked)
-            relays.append(_relay(place, endpoint, asked, 0))
-            relays.append(_relay(place, endpoint, asked, 1))
-            servers.append({"models": number, "exactly_once": once, **found, "relay": relays[-2:]})
-    for server in servers:
-        server["share_of_relay"] = round(server["per_s"] / mean(relay["per_s"] for relay in server["relay"]), 3)
-    others = [one["other_cores"] for one in (*servers, *relays) if one["other_cores"] is not None]
+            found = _measure(place, endpoint, asked)
+            servers.append({"models": number, "exactly_once": once, **found})
+    others = [one["most_other_cores"] for one in servers if one["most_other_cores"] is not None]
     report = {
         "scenario": "server",
         "begun_utc": begun.isoformat(timespec="seconds"),
@@ -137,25 +134,33 @@ def _runs(models: Sequence[int], mode: Sequence[str]) -> list[tuple[int, bool]]:
     return [(number, False) for number in models if "default" in mode] + [(once, True)] * ("exactly_once" in mode)
 
 
-def _server(place: Place, endpoint: Endpoint, asked: Asked) -> dict[str, Any]:
-    filling = Filling(endpoint, place.addresses.kafka, versions_of(endpoint), asked.payload, BATCH)
-    warm_up, records = filling.make(WARM_UP), filling.make(asked.requests)
+def _measure(place: Place, endpoint: Endpoint, asked: Asked) -> dict[str, Any]:
+    """One server, and a relay after each of its turns, while it has nothing to do."""
+    filling, kafka, everybody = Filling(endpoint, asked.payload), place.addresses.kafka, versions_of(endpoint)
+    first, count = filling.make(WARM_UP, everybody), asked.requests // TURNS
+    turns, relays = [], []
     with _running_server(place, endpoint, asked.under) as service:
-        watcher = Watcher(place.addresses.kafka, endpoint.topic("responses"), service.process.pid, service.alive)
-        filling.write(warm_up)
+        watcher = Watcher(kafka, endpoint.topic("responses"), service.process.pid, service.alive)
+        warm_up(service, kafka, first)
         watcher.until(WARM_UP)
-        place.say(f"{endpoint.name}: process {service.process.pid}, {len(records)} records, log {service.log}")
-        filling.write(records)
-        looks = watcher.until(WARM_UP + asked.requests)
-        answers = watcher.answers()
+        place.say(f"{endpoint.name}: process {service.process.pid}, log {service.log}")
+        for number in range(TURNS):
+            records = filling.make(count, everybody)
+            write_records(kafka, records)
+            turns.append(Run(watcher.until(WARM_UP + count * (number + 1)), watcher.answers()))
+            relays.append(figures(_relay(place, endpoint, asked, number)))
         watcher.close()
-    found = figures(Run(looks, answers))
+    found, relay, answers = best([figures(turn) for turn in turns]), best(relays), turns[-1].answers
     place.say(
-        f"{endpoint.name}: {found['per_s']} decisions/s, {found['cpu_us']} us each, {found['loop_cpu_us']} in the loop"
+        f"{endpoint.name}: {found['per_s']} decisions/s, {found['cpu_us']} us each, {found['loop_cpu_us']} in the loop;"
+        f" relay {relay['per_s']}/s, {relay['cpu_us']} us each"
     )
     return {
         **found,
-        "lost": WARM_UP + asked.requests - answers.distinct,
+        "relay": relay,
+        "share_of_relay": round(found["per_s"] / relay["per_s"], 3),
+        "most_other_cores": max((o for o in found["other_cores_of_runs"] if o is not None), default=None),
+        "lost": WARM_UP + count * TURNS - answers.distinct,
         "twice": len(answers.at_ms) - answers.distinct,
     }
 
@@ -178,26 +183,22 @@ def _running_server(place: Place, endpoint: Endpoint, under: str) -> Iterator[Ru
         yield service
 
 
-def _relay(place: Place, endpoint: Endpoint, asked: Asked, number: int) -> dict[str, Any]:
+def _relay(place: Place, endpoint: Endpoint, asked: Asked, number: int) -> Run:
     """A relay on the same requests, from their first to their last; what it does of the warm-up does not count."""
     target = f"{endpoint.name}.relayed.{number}"
     own = {topic.name: topic for topic in topics_of(endpoint)}[endpoint.topic("responses")]
     create_topics(place.addresses.kafka, [Topic(target, own.partitions, own.config)])
-    way = Way(
-        place.addresses.kafka, target, endpoint.topic("requests"), target, len(encode(_usual_answer(endpoint, asked)))
-    )
+    value_bytes = len(encode(_usual_answer(endpoint, asked)))
+    way = Way(place.addresses.kafka, target, endpoint.topic("requests"), target, value_bytes)
     log = place.folder / f"{target}.log"
     command = [sys.executable, "-m", "loadtest.server.relay", way.argument()]
     with GuardedProcess.start(command, log=log, folder=ROOT) as process:
         service = RunningService("relay", process, 0, log)
         watcher = Watcher(place.addresses.kafka, target, process.pid, service.alive)
-        looks = watcher.until(WARM_UP + asked.requests)
+        looks = watcher.until(WARM_UP + asked.requests // TURNS * (number + 1))
         answers = watcher.answers()
         watcher.close()
-    warm = [look for look in looks if look.end >= WARM_UP]
-    found = figures(Run(warm, answers))
-    place.say(f"{target}: {found['per_s']} answers/s, {found['cpu_us']} us each")
-    return found
+    return Run([look for look in looks if look.end >= WARM_UP], answers)
 
 
 def _usual_answer(endpoint: Endpoint, asked: Asked) -> Response:

@@ -39,8 +39,8 @@ def over_time(axes: Axes, view: View) -> None:
             style = "--" if letter in limits else "-"
             axes.plot(*_broken(one, view.span.step), style, color=color, linewidth=1, label=name)
     lowest = min((float(np.nanmin(one.values)) for _, _, one in found), default=0.0)
-    if lowest >= 0 and not stacked:
-        axes.set_ylim(bottom=0)  # the soft minimum
+    if lowest >= 0 and "axisSoftMin" in view.panel["fieldConfig"]["defaults"]["custom"]:
+        axes.set_ylim(bottom=0)
     _time_axis(axes, view)
     axes.yaxis.set_major_formatter(lambda value, _: in_words(value, view.unit))
     axes.grid(visible=True, color="#ddd", linewidth=0.5)

@@ -56,6 +56,11 @@ class Codec:
                 raise ValueError(f"two released schemas share the fingerprint {head.hex()}: readers could not tell")
             self._writers[head] = fastavro.parse_schema(json.loads(text))
 
+    @property
+    def head(self) -> bytes:
+        """What everything that is written begins with: the marker and the newest schema's fingerprint."""
+        return self._head
+
     def knows(self, data: bytes) -> bool:
         """Whether the bytes name a schema that can be read."""
         return data[:HEAD_BYTES] in self._writers

@@ -77,8 +77,8 @@ class Ledger:
         """One past the newest request seen."""
         return self._position
 
-    def opened(self, offset: int, owes: Owes) -> None:
-        """A request was taken up; offsets come in increasing order, with gaps."""
+    def opened(self, offset: int, owes: int) -> None:
+        """A request was taken up that owes these (`Owes`); offsets come in increasing order, with gaps."""
         if self._first == self._position and offset > self._first:
             self._pass_gap(offset)
         self._grow(offset + 1)

@@ -68,6 +68,8 @@ class Mailbox:
         self._seen_us: Int64s = np.full(len(plan.models), -FAR_FUTURE, np.int64)
         self._immediate: list[tuple[Request, Reason]] = []
         self._touched: list[Int64s] = []
+        self._opened: list[int] = []
+        self._expected_at: tuple[int, int] | None = None
         self._step_masks = _step_masks(self._plans)
         self._next_due_us = FAR_FUTURE
 
@@ -79,7 +81,7 @@ class Mailbox:
     @property
     def next_due_us(self) -> int:
         """No answer falls due before this, unless something arrives; far in the future when nothing is open."""
-        return 0 if self._immediate or self._touched else self._next_due_us
+        return 0 if self._immediate or self._touched or self._opened else self._next_due_us
 
     def fits(self, offset: int) -> bool:
         """Whether the ring has a slot for this offset now: an empty one begins wherever its first request stands."""
@@ -111,6 +113,7 @@ class Mailbox:
         columns.plan[~flying] = 0
         self._step_masks = _step_masks(self._plans)
         self._touched.append(np.flatnonzero(columns.state == OPEN))
+        self._expected_at = None
 
     # ------------------------------------------------------------------------------------------------- what arrives
 
@@ -143,7 +146,7 @@ class Mailbox:
             self._answer_at_once(slot, request, Reason.EXPIRED)
         else:
             columns.state[slot] = OPEN
-            self._touched.append(np.array([slot]))
+            self._opened.append(slot)
         return True
 
     def _answer_at_once(self, slot: int, request: Request, reason: Reason) -> None:
@@ -162,13 +165,16 @@ class Mailbox:
 
     def _expected(self, now_us: int) -> int:
         """Bits of the models that decide when a mailbox closes: alive, and named by the rules if those name any."""
-        alive = sum(1 << column for column in np.flatnonzero(self._seen_us > now_us - self.plan.silent_us).tolist())
-        return alive & self.plan.expected if self.plan.expected else alive
+        if self._expected_at is None or self._expected_at[0] != now_us:  # once for all requests of a turn
+            alive = sum(1 << column for column in np.flatnonzero(self._seen_us > now_us - self.plan.silent_us).tolist())
+            self._expected_at = now_us, alive & self.plan.expected if self.plan.expected else alive
+        return self._expected_at[1]
 
     def scores(self, arrivals: Arrivals, now_us: int) -> Tally:
         """Keep what registered models said; the caller has checked names, versions and widths."""
         columns = self._columns
         self._seen_us[arrivals.columns] = now_us
+        self._expected_at = None
         late = arrivals.offsets < self._base
         inside = self.accepts(arrivals.offsets)
         at = np.flatnonzero(inside)
@@ -253,12 +259,15 @@ class Mailbox:
         columns = self._columns
         if full_scan:
             slots = np.flatnonzero(columns.state == OPEN)
-        elif self._touched:
+        elif self._touched or self._opened:
+            if self._opened:
+                self._touched.append(np.array(self._opened, np.int64))
             touched = self._touched[0] if len(self._touched) == 1 else np.unique(np.concatenate(self._touched))
             slots = touched[columns.state[touched] == OPEN]
         else:
             return NO_SLOTS
         self._touched.clear()
+        self._opened.clear()
         return slots[np.argsort(columns.offset[slots])] if len(slots) > 1 else slots
 
     def _held(self, slots: Int64s) -> list[Request]:

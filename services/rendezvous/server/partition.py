@@ -23,6 +23,8 @@ from rendezvous.server.watching import Judgement, Watch
 from rendezvous.settings import FallbackLimits
 
 FALLBACK = FallbackLimits()
+BOTH = int(Owes.DECISION | Owes.COMPARISON)
+"""A plain number: members of an enum are put together at the price of a microsecond each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +109,14 @@ class Partition:
     def request(self, request: Request, now_us: int, *, dead_letter: bool = False) -> None:
         """A request was read; `dead_letter`, its record is also being written to dead-letters."""
         offset = request.offset
-        if not self._mailbox.fits(offset):
+        fits = self._mailbox.fits(offset)
+        if not fits:
             self._squeezed += self._mailbox.close(now_us, squeeze=True)
-        known = self._decided.pop(offset, None)
-        overloaded = not self._mailbox.fits(offset)
+            fits = self._mailbox.fits(offset)
+        known = self._decided.pop(offset, None) if self._decided else None
         if not self._mailbox.request(request, now_us, None if known is None else known[0]):
             return
-        owes = Owes.DECISION if overloaded else Owes.DECISION | Owes.COMPARISON
+        owes = BOTH if fits else int(Owes.DECISION)
         self._ledger.opened(offset, owes | Owes.DEAD_LETTER if dead_letter else owes)
         if known is not None:
             self._ledger.decided(np.array([offset]), known[1])

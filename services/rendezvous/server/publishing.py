@@ -7,21 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source, Transactor
-from rendezvous.messages import Comparisons, DeadLetter, Request, Response
+from rendezvous.messages import Comparisons, DeadLetter, Request
+from rendezvous.server.answering import answers
 from rendezvous.server.outbox import position
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.outstanding import Address, Outstanding
 from rendezvous.server.partition import Partition
-from rendezvous.server.replies import (
-    FOREVER_US,
-    NEVER_US,
-    PARK_US,
-    Addressed,
-    Parking,
-    Refusal,
-    Replies,
-    responses,
-)
+from rendezvous.server.replies import FOREVER_US, NEVER_US, PARK_US, Addressed, Parking, Refusal, Replies
 from rendezvous.settings import Endpoint
 from rendezvous.wire import encode
 
@@ -93,16 +85,16 @@ class Publisher:
 
     def _send(self, ready: Addressed) -> None:
         partition, verdicts, addresses = ready
-        batch = _Batch(len(addresses), lambda: self._decide(partition, verdicts))
-        answers = responses(verdicts, partition.number)
-        for request, response, address in zip(verdicts.requests, answers, addresses, strict=True):
-            refusal = address if isinstance(address, Refusal) else self._answer(request, response, address, batch)
+        number, decided_us = partition.number, verdicts.decisions.decided_us
+        batch = _Batch(number, decided_us, len(addresses), lambda: self._decide(partition, verdicts))
+        for request, value, address in zip(verdicts.requests, answers(verdicts, number), addresses, strict=True):
+            refusal = address if isinstance(address, Refusal) else self._answer(request, value, address, batch)
             if refusal is not None:
-                self._refuse(request, response, refusal, batch)
+                self._refuse(request, refusal, batch)
 
-    def _answer(self, request: Request, response: Response, address: Address, batch: _Batch) -> Refusal | None:
-        value, headers = encode(response), self._replies.headers(request, response)
-        size = len(value) + sum(len(header) for _, header in headers)
+    def _answer(self, request: Request, value: bytes, address: Address, batch: _Batch) -> Refusal | None:
+        headers = self._replies.headers(request, batch.number)
+        size = len(value) + self._replies.size(headers)
         if full := self._outstanding.full(address, size):
             return Refusal(f"{address.topic}: {full}")
 
@@ -115,7 +107,7 @@ class Publisher:
                 # ours: the cluster is away, and a letter would not arrive either
                 self._fail(f"{address.topic}: {error}")
             else:
-                self._refuse(request, response, Refusal(f"{address.topic}: {error}"), batch)
+                self._refuse(request, Refusal(f"{address.topic}: {error}"), batch)
 
         self._reports += 1
         self._outstanding.add(address, size)
@@ -127,8 +119,9 @@ class Publisher:
             return Refusal(str(error))
         return None
 
-    def _refuse(self, request: Request, response: Response, refusal: Refusal, batch: _Batch) -> None:
-        self._letter_out(self._replies.letter(request, response, refusal), lambda _: batch.one_less())
+    def _refuse(self, request: Request, refusal: Refusal, batch: _Batch) -> None:
+        letter = self._replies.letter(request, batch.number, batch.decided_us, refusal)
+        self._letter_out(letter, lambda _: batch.one_less())
 
     def _decide(self, partition: Partition, verdicts: Verdicts) -> None:
         # of a partition that is gone too: the answers are there, and a successor that has not read decisions to their
@@ -222,11 +215,13 @@ class Publisher:
 
 
 class _Batch:
-    """Counts the answers of one tick down, and then acts once."""
+    """Counts the answers of one tick of a partition down, and then acts once."""
 
-    __slots__ = ("_done", "_left")
+    __slots__ = ("_done", "_left", "decided_us", "number")
 
-    def __init__(self, left: int, done: Callable[[], None]) -> None:
+    def __init__(self, number: int, decided_us: int, left: int, done: Callable[[], None]) -> None:
+        self.number = number
+        self.decided_us = decided_us
         self._left = left
         self._done = done
 

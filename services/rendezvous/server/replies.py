@@ -11,11 +11,10 @@ import numpy as np
 
 from rendezvous.envelope import CONTENT_TYPE
 from rendezvous.log.records import Headers
-from rendezvous.messages import DeadLetter, DeadLetterReason, Reason, Request, Response
+from rendezvous.messages import DeadLetter, DeadLetterReason, Request
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.outstanding import Address
 from rendezvous.server.partition import Partition
-from rendezvous.server.plan import MS_US, set_bits
 from rendezvous.settings import Endpoint
 
 PARK_US = 1_000_000
@@ -25,6 +24,8 @@ MAX_PARKED = 10_000
 """Answers that wait for that, all topics together: a second of 10,000 requests with a new topic each."""
 
 
+PLACE_BYTES = 16
+"""Of an answer's ce_id, about."""
 NEVER_US, FOREVER_US = 0, 1 << 62
 """Times by which nothing, and everything, has waited too long."""
 
@@ -33,35 +34,6 @@ class Refusal(NamedTuple):
     """Why the server does not write to a reply topic."""
 
     detail: str
-
-
-def responses(verdicts: Verdicts, partition: int) -> list[Response]:
-    """The answers of one tick, in the order of its requests."""
-    decisions = verdicts.decisions
-    rows = zip(
-        verdicts.requests,
-        decisions.winners.tolist(),
-        decisions.reasons.tolist(),
-        decisions.arrived.tolist(),
-        decisions.slacks_us.tolist(),
-        decisions.outputs.tolist(),
-        strict=True,
-    )
-    return [
-        Response(
-            request_id=request.request_id,
-            partition=partition,
-            offset=request.offset,
-            model=decisions.models[winner] if winner >= 0 else "",
-            version=decisions.versions[winner] if winner >= 0 else "",
-            reason=Reason(reason),
-            output=tuple(output),
-            missing=tuple(decisions.models[column] for column in set_bits(verdicts.scheduled & ~arrived)),
-            slack_ms=slack_us / MS_US,
-            decided_us=decisions.decided_us,
-        )
-        for request, winner, reason, arrived, slack_us, output in rows
-    ]
 
 
 def some(verdicts: Verdicts, rows: Sequence[int]) -> Verdicts:
@@ -89,6 +61,7 @@ class Replies:
             ("ce_source", f"rendezvous/{endpoint.name}".encode()),
             ("content-type", CONTENT_TYPE),
         ]
+        self._head_bytes = PLACE_BYTES + sum(len(value) for _, value in self._head)
 
     def topic(self, request: Request) -> str:
         """The topic that a request's answer is for."""
@@ -109,24 +82,28 @@ class Replies:
             return Refusal(f"reply topic {topic!r} has {partitions} partitions, the request asks for number {number}")
         return Address(topic, number)
 
-    def headers(self, request: Request, response: Response) -> Headers:
+    def headers(self, request: Request, partition: int) -> Headers:
         """An answer's headers: the application's correlation, then CloudEvents, named by the request's place."""
         return [
             ("kafka_correlationId", request.reply.correlation if request.reply else request.request_id.encode()),
-            ("ce_id", f"{response.partition}-{response.offset}".encode()),
+            ("ce_id", b"%d-%d" % (partition, request.offset)),
             *self._head,
         ]
 
-    def letter(self, request: Request, response: Response, refusal: Refusal) -> DeadLetter:
-        """What is written about an answer that could not be given."""
+    def size(self, headers: Headers) -> int:
+        """Bytes of an answer's headers, about: they count against what may be under way."""
+        return len(headers[0][1]) + self._head_bytes
+
+    def letter(self, request: Request, partition: int, now_us: int, refusal: Refusal) -> DeadLetter:
+        """What is written about an answer of a partition that could not be given."""
         return DeadLetter(
             reason=DeadLetterReason.REPLY_REFUSED,
             detail=refusal.detail,
             topic=self._requests_topic,
-            partition=response.partition,
+            partition=partition,
             offset=request.offset,
             appended_us=request.appended_us,
-            written_us=response.decided_us,
+            written_us=now_us,
             headers=(),
             key=None,
             value=b"",

@@ -195,9 +195,11 @@ class Service:
                     scores.append(record)
         if news or self._steering.behind:
             self._follow(news)
-        for record in records:
-            if record.topic == self._requests_topic and record.partition in self._partitions:
-                self._take_request(self._partitions[record.partition], record, now_us)
+        requests = [r for r in records if r.topic == self._requests_topic and r.partition in self._partitions]
+        if requests:
+            taken = [self._take_request(self._partitions[record.partition], record, now_us) for record in requests]
+            self._metrics.requests.inc(sum(taken))
+            self._metrics.append_age.set(now_us / 1e6 - requests[-1].timestamp_ms / 1e3)
         if scores:
             self._hear(scores, now_us)
 
@@ -207,16 +209,15 @@ class Service:
             self._outbox.letter(dead_letter(record, fault, now_us), None)
         count_scores(self._metrics, heard)
 
-    def _take_request(self, partition: Partition, record: Record, now_us: int) -> None:
+    def _take_request(self, partition: Partition, record: Record, now_us: int) -> bool:
         request, fault = self._intake.request(record, partition.plan)
         if request is None:
             partition.dead_letter(record.offset)
         else:
             partition.request(request, now_us, dead_letter=fault is not None)
-            self._metrics.requests.inc()
-            self._metrics.append_age.set((now_us - request.appended_us) / 1e6)
         if fault is not None:
             self._outbox.letter(dead_letter(record, fault, now_us), partition)
+        return request is not None
 
     def _note_progress(self) -> None:
         ends = self._source.ends()

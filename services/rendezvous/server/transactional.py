@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from rendezvous.log.records import Bundle, Committed, Outcome, Outgoing, Source, Start, Transactor
 from rendezvous.messages import Comparisons, DeadLetter, Message
+from rendezvous.server.answering import answers
 from rendezvous.server.outbox import committed, position
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.outstanding import Address
@@ -34,7 +35,6 @@ from rendezvous.server.replies import (
     Parking,
     Refusal,
     Replies,
-    responses,
 )
 from rendezvous.settings import Endpoint
 from rendezvous.wire import encode
@@ -133,15 +133,16 @@ class TransactionalOutbox:
 
     def _add_answers(self, ready: Addressed) -> None:
         partition, verdicts, addresses = ready
-        answers = responses(verdicts, partition.number)
-        for request, response, address in zip(verdicts.requests, answers, addresses, strict=True):
-            target = self._alive(address, verdicts.decisions.decided_us)
-            letter = partial(self._replies.letter, request, response)
+        decided_us = verdicts.decisions.decided_us
+        values = answers(verdicts, partition.number)
+        for request, value, address in zip(verdicts.requests, values, addresses, strict=True):
+            target = self._alive(address, decided_us)
+            letter = partial(self._replies.letter, request, partition.number, decided_us)
             if isinstance(target, Refusal):
                 self.letter(letter(target), None)
             else:
-                headers = self._replies.headers(request, response)
-                outgoing = Outgoing(target.topic, target.partition, encode(response), headers)
+                headers = self._replies.headers(request, partition.number)
+                outgoing = Outgoing(target.topic, target.partition, value, headers)
                 self._desks[partition.number].gathered.append(_Item(outgoing, letter))
         desk = self._own(partition, "decisions", verdicts.decisions)
         if desk.decisions < 0:

@@ -33,12 +33,12 @@ OUTER = (
 """What an outer make may hand down."""
 
 
-def test_rates_are_one_or_several() -> None:
+def test_saturation_is_given_or_looked_for() -> None:
     """And the rest has its defaults."""
-    options = command.parse(["steady", "--rate", "10", "20.5"])
-    assert options.rate == [10.0, 20.5]
-    assert options.seconds == 10.0
-    assert options.report == command.FOLDER
+    options = command.parse(["steady", "--rate", "800"])
+    assert (options.rate, options.models, options.partitions, options.payload) == (800.0, 5, 1, 0)
+    assert (options.seconds, options.report) == (10.0, command.FOLDER)
+    assert command.parse(["steady"]).rate is None
 
 
 def test_modes_are_one_or_several() -> None:
@@ -60,6 +60,8 @@ def test_a_handoff_is_measured_at_the_rate_that_is_promised() -> None:
         [],
         ["unheard"],
         ["steady", "--rate", "0"],
+        ["steady", "--rate", "1", "2"],
+        ["all", "--rate", "1"],
         ["steady", "--seconds", "nan"],
         ["failover", "--mode", "unheard"],
         ["failover", "--rate", "1", "2"],
@@ -77,7 +79,7 @@ def test_what_cannot_be_measured_is_refused(arguments: list[str], capsys: pytest
     ("arguments", "words"),
     [
         ([], "steady"),
-        (["RATE=100 250", "SECONDS=3", "REPORT=x"], "steady --rate 100 250 --seconds 3 --report x"),
+        (["RATE=250", "SECONDS=3", "REPORT=x"], "steady --rate 250 --seconds 3 --report x"),
         (["SCENARIO=steady"], "steady"),
         (["SCENARIO=failover", "RATE=50", "MODE=default"], "failover --rate 50 --mode default"),
         (["SCENARIO=handoff", "SECONDS=5"], "handoff --seconds 5"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.driving import home
+from loadtest.driving import home, timeline
 from loadtest.driving.books import CLOCKS, Answer, Asked, Case, Recovery, cases, counts, longest_gap_ms, within
 from loadtest.driving.stage import live_partitions
 from loadtest.failover import picture
@@ -259,7 +259,7 @@ def test_a_recognisable_duplicate_is_one_too_many_with_exactly_once(mode: str, m
 )
 def test_a_request_has_one_fate(found: Case, name: str) -> None:
     """By the broker's clock and by when it was due."""
-    assert picture.fate(found, DEADLINE_MS, "appended") == name
+    assert timeline.fate(found, DEADLINE_MS, "appended") == name
 
 
 def test_what_others_did_is_told_of_the_quiet_time() -> None:
@@ -272,10 +272,11 @@ def test_what_others_did_is_told_of_the_quiet_time() -> None:
 
 def test_every_request_is_drawn_once() -> None:
     """The stacked rates add up to what was sent."""
-    starts, rates = picture.rates(history(), "appended")
+    found = history()
+    starts, rates = timeline.rates(timeline.Line(found.cases, found.started_ms, found.deadline_ms, "appended"))
     assert len(starts) == len(rates["late"])
-    assert sum(map(sum, rates.values())) * picture.BIN_S == pytest.approx(80)
-    assert sum(rates["late"]) * picture.BIN_S == pytest.approx(5)
+    assert sum(map(sum, rates.values())) * timeline.BIN_S == pytest.approx(80)
+    assert sum(rates["late"]) * timeline.BIN_S == pytest.approx(5)
 
 
 def test_the_picture_is_drawn(tmp_path: Path) -> None:

@@ -13,12 +13,14 @@ from loadtest import picture
 from loadtest.bench import Bench
 from loadtest.floor import summary
 from loadtest.latency import HIGHEST_US, Run, figures, histogram, percentile_ms
-from loadtest.report import SIDES, Bare, Pair, lost, most_other_cores, rate_figures, targets
+from loadtest.report import HALF, IDLE, SIDES, Bare, Pair, lost, most_other_cores, rate_figures, targets
 from loadtest.system import batches
 from rendezvous.registry.state import Control
+from rendezvous.settings import load_endpoint
 from rendezvous.telemetry import ScorerMetrics, Telemetry
 
 NAN = float("nan")
+HOME = Path(__file__).parents[3]
 
 
 def run(*latencies_ms: float, unanswered: int = 0, batch_rows: float | None = None, others: float = 0.0) -> Run:
@@ -26,10 +28,10 @@ def run(*latencies_ms: float, unanswered: int = 0, batch_rows: float | None = No
     return Run(latencies_ms, [0.1] * len(latencies_ms), unanswered, 0, 0, others, batch_rows)
 
 
-def entry(system_ms: float, floor_ms: float, batch_ms: float = 0.5) -> dict[str, Any]:
+def entry(system_ms: float, floor_ms: float, batch_ms: float = 0.5, load: str = HALF) -> dict[str, Any]:
     """A rate's figures where every request of a side took the same time."""
     runs = [(side, run(*[ms] * 50)) for side, ms in zip(SIDES, (system_ms, floor_ms), strict=True)]
-    return rate_figures(Pair(100.0, runs, Bare("champion", 1, batch_ms)))
+    return rate_figures(Pair(load, 100.0, runs, Bare("champion", 1, batch_ms)))
 
 
 def test_percentiles_are_exact_to_a_thousandth() -> None:
@@ -68,27 +70,42 @@ def test_system_stands_beside_the_floor() -> None:
 def test_targets_are_a_multiple_of_the_floor_and_the_bare_batch(system_ms: float, met: list[bool]) -> None:
     """1.3 x 4 + 0.5 at the median, 2 x 4 + 0.5 at p99."""
     found = targets([entry(system_ms, floor_ms=4)])
-    assert [set(target) for target in found] == [{"name", "value", "limit", "met"}] * 2
+    assert [set(target) for target in found] == [{"name", "value", "limit", "met", "reason"}] * 2
+    assert ["4.00 ms" in (target["reason"] or "") for target in found] == [not one for one in met]
     assert [target["limit"] for target in found] == [pytest.approx(5.7, rel=1e-2), pytest.approx(8.5, rel=1e-2)]
     assert [target["met"] for target in found] == met
+
+
+@pytest.mark.parametrize(("system_ms", "met"), [(5.9, True), (6.2, False)])
+def test_an_idle_systems_median_is_held_against_the_floor_alone(system_ms: float, *, met: bool) -> None:
+    """1.5 x 4, and no batch on top."""
+    (found,) = targets([entry(system_ms, floor_ms=4, batch_ms=9, load=IDLE)])
+    assert found["limit"] == pytest.approx(6, rel=1e-2)
+    assert found["met"] is met
+
+
+@pytest.mark.parametrize("load", ["25 %", "75 %"])
+def test_other_loads_have_figures_and_no_targets(load: str) -> None:
+    """The targets are at half of saturation."""
+    assert targets([entry(99, floor_ms=4, load=load)]) == []
 
 
 def test_lost_requests_count_on_both_sides() -> None:
     """A floor that loses requests is no floor."""
     runs = [("system", run(1, unanswered=2)), ("floor", run(1, unanswered=3)), ("system", run(1, unanswered=4))]
-    assert lost([rate_figures(Pair(1.0, runs, Bare("champion", 1, 0.1)))]) == 9
+    assert lost([rate_figures(Pair(HALF, 1.0, runs, Bare("champion", 1, 0.1)))]) == 9
 
 
 def test_the_most_disturbed_run_is_named() -> None:
     """By the cores that others kept busy, on either side."""
     runs = [("system", run(1, others=0.1)), ("floor", run(1, others=1.4))]
-    assert most_other_cores([rate_figures(Pair(1.0, runs, Bare("champion", 1, 0.1)))]) == 1.4
+    assert most_other_cores([rate_figures(Pair(HALF, 1.0, runs, Bare("champion", 1, 0.1)))]) == 1.4
 
 
 def test_the_mean_batch_is_the_systems() -> None:
     """Of the runs that saw one."""
     runs = [("system", run(1, batch_rows=2.0)), ("floor", run(1)), ("system", run(1, batch_rows=4.0))]
-    assert rate_figures(Pair(1.0, runs, Bare("champion", 3, 0.1)))["champion"]["mean_batch_rows"] == 3.0
+    assert rate_figures(Pair(HALF, 1.0, runs, Bare("champion", 3, 0.1)))["champion"]["mean_batch_rows"] == 3.0
 
 
 def test_latency_counts_from_when_a_request_was_due() -> None:
@@ -110,7 +127,8 @@ def test_batches_are_read_from_a_scorers_page() -> None:
 def test_the_sample_is_repeated_for_as_long_as_a_run_lasts(tmp_path: Path) -> None:
     """Rows and ids in step."""
     rows = [{"x": 1}, {"x": 2}]
-    bench = Bench(None, Control(), tmp_path, "", tmp_path, rows, ["a", "b"], 1.0)  # type: ignore[arg-type] # not looked at
+    flights = load_endpoint("flights", HOME)
+    bench = Bench(flights, Control(), tmp_path, "", tmp_path, rows, ["a", "b"], 1.0, lambda *_: flights)
     assert bench.requests(10, 0.3) == ([{"x": 1}, {"x": 2}, {"x": 1}], ["a", "b", "a"])
 
 

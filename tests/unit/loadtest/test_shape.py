@@ -28,7 +28,7 @@ def hops() -> dict[str, Hop]:
     flights = load_endpoint("flights", HOME)
     control = first_deployment(flights, "0123456789ab")
     ids = ["EWR-UA-1545-2013-01-01T0515"]
-    return shape.hops(Bench(flights, control, HOME, "broker:1", Path("logs"), [{}], ids, 1.0))
+    return shape.hops(Bench(flights, control, HOME, "broker:1", Path("logs"), [{}], ids, 1.0, lambda *_: flights))
 
 
 def test_topics_are_configured_as_the_endpoints() -> None:

@@ -20,12 +20,13 @@ from rendezvous.messages import (
     Request,
     Response,
 )
+from rendezvous.server.answering import answers
 from rendezvous.server.intake import MAX_DEAD_BYTES, Fault, dead_letter
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.outstanding import Outstanding
 from rendezvous.server.partition import Partition, Takeover
 from rendezvous.server.publishing import LETTERS_BYTES, Publisher
-from rendezvous.server.replies import MAX_PARKED, PARK_US, responses
+from rendezvous.server.replies import MAX_PARKED, PARK_US
 from rendezvous.wire import decode
 
 NUMBER = 1
@@ -42,6 +43,11 @@ TOPICS = {
     "replies.shop": 4,
     "elsewhere": 1,
 }
+
+
+def said(verdicts: Verdicts) -> list[Response]:
+    """The answers of one tick."""
+    return [decode(value, Response) for value in answers(verdicts, NUMBER)]
 
 
 class Desk:
@@ -199,7 +205,7 @@ def test_an_answer_says_who_why_and_what_was_missing() -> None:
         propensities=np.ones(1, np.float32),
     )
     verdicts = Verdicts(decisions, (Request(7, 0, 3_500, "r7", None),), desk.plan.scheduled)
-    (answer,) = responses(verdicts, NUMBER)
+    (answer,) = said(verdicts)
     assert answer == Response(
         request_id="r7",
         partition=NUMBER,
@@ -219,7 +225,7 @@ def test_a_default_names_no_model() -> None:
     desk = Desk()
     desk.ask(5)
     desk.clock.advance_ms(10)
-    (answer,) = responses(desk.tick(), NUMBER)
+    (answer,) = said(desk.tick())
     assert (answer.model, answer.version, answer.reason) == ("", "", Reason.REJECTED)
     assert answer.output == (0.25,)
     assert answer.missing == ("champion", "challenger", "baseline")

@@ -1,0 +1,1 @@
+"""Hundreds of requests at the same moment."""

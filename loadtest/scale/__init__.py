@@ -1,0 +1,1 @@
+"""More partitions and more server processes: what two cores can show, and a model of the rest."""

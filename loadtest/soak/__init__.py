@@ -1,0 +1,1 @@
+"""Half an hour of the same load: nothing may grow."""

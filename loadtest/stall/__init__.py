@@ -1,0 +1,1 @@
+"""Deadlines at three quarters of saturation, with the champion frozen and without."""
