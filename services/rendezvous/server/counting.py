@@ -29,7 +29,7 @@ def count_answers(metrics: ServerMetrics, verdicts: Verdicts) -> None:
     metrics.slack.observe_all(decisions.slacks_us / 1e6)
     appended_us = np.array([request.appended_us for request in verdicts.requests], np.int64)
     metrics.latency.observe_all((decisions.decided_us - appended_us) / 1e6)
-    if late := np.count_nonzero(decisions.slacks_us < 0):
+    if late := int(np.count_nonzero(decisions.slacks_us < 0)):
         metrics.late.inc(late)
 
 
