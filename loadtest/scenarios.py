@@ -155,6 +155,7 @@ SCENARIOS = (
             # some seconds of a server
             Option("records", int, 100_000, "requests of each run"),
             Option("payload", int, 40, "bytes of text in each request, beside 15 numbers"),
+            Option("batch", int, 32, "rows of the scorers' micro-batches"),
             Option("under", str, "", "a command to start the server under, such as a profiler's"),
         ),
         shown=server_table,

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
+from grafana.asking import Series
 from grafana.tabular import table
 from grafana.telling import COLORS, SMALL, TINY, in_words, threshold_color
 from grafana.view import View
@@ -36,9 +37,10 @@ def over_time(axes: Axes, view: View) -> None:
         for letter, name, one in found:
             color = COLORS[limits[letter]] if letter in limits else next(colors)
             style = "--" if letter in limits else "-"
-            axes.plot(_dates(one.times), one.values, style, color=color, linewidth=1, label=name)
-    if not stacked:
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if view.unit != "none" else None)
+            axes.plot(*_broken(one, view.span.step), style, color=color, linewidth=1, label=name)
+    lowest = min((float(np.nanmin(one.values)) for _, _, one in found), default=0.0)
+    if lowest >= 0 and "axisSoftMin" in view.panel["fieldConfig"]["defaults"]["custom"]:
+        axes.set_ylim(bottom=0)
     _time_axis(axes, view)
     axes.yaxis.set_major_formatter(lambda value, _: in_words(value, view.unit))
     axes.grid(visible=True, color="#ddd", linewidth=0.5)
@@ -95,7 +97,7 @@ def bands(axes: Axes, view: View) -> None:
 def histogram(axes: Axes, view: View) -> None:
     """Buckets upwards, time to the right, counts as shades."""
     found = [(float(one.labels["le"]), one) for _, _, one in view.series()]
-    found = sorted((bound, one) for bound, one in found if np.isfinite(bound)) if found else []
+    found = sorted(((bound, one) for bound, one in found if np.isfinite(bound)), key=lambda pair: pair[0])
     _time_axis(axes, view)
     if not found:
         return
@@ -122,6 +124,12 @@ DRAWN: Mapping[str, Draw] = {
 
 def _palette(count: int) -> list[tuple[float, float, float, float]]:
     return [to_rgba(PALETTE[number % len(PALETTE)]) for number in range(count)]
+
+
+def _broken(one: Series, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Days and values, with a gap where there was nothing."""
+    gaps = np.flatnonzero(np.diff(one.times) > 2 * step) + 1
+    return np.insert(_dates(one.times), gaps, np.nan), np.insert(one.values, gaps, np.nan)
 
 
 def _dates(times: np.ndarray) -> np.ndarray:

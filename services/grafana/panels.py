@@ -68,10 +68,12 @@ def lines(
         .line_width(1)
         .fill_opacity(30 if stacked else 5)
         .show_points(common.VisibilityMode.NEVER)
-        .axis_soft_min(0)
+        .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
         .legend(_legend())
         .tooltip(made.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING))
     )
+    if unit != "none":  # a figure of quality is worth looking at closely
+        panel = panel.axis_soft_min(0)
     if stacked:
         panel = panel.stacking(made.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     for ref, query in _lettered(queries):

@@ -120,5 +120,6 @@ def _differences(one: Contest) -> Iterator[tuple[str, str, float]]:
     for metric, bounds in (
         ("brier", (one.brier, one.brier_low, one.brier_high)),
         ("auc", (one.auc, one.auc_low, one.auc_high)),
+        ("mae", (one.mae, one.mae_low, one.mae_high)),
     ):
         yield from zip((metric,) * len(bounds), ("value", "low", "high"), bounds, strict=True)

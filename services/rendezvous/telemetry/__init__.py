@@ -2,7 +2,7 @@
 
 One module a service. Base units (seconds, bytes), `_total` for counters, and no label whose values an outsider chooses:
 models and versions are the registry's, features the endpoint's, topics and brokers the cluster's. `listing` has them
-all, as docs/operating.md does.
+all, and writes docs/metrics.md.
 """
 
 from rendezvous.telemetry.archiver import ArchiverMetrics

@@ -1,4 +1,4 @@
-"""All metrics of all services, as docs/operating.md lists them: `python -m rendezvous.telemetry.listing`."""
+"""All metrics of all services, as docs/metrics.md lists them: `python -m rendezvous.telemetry.listing`."""
 
 from __future__ import annotations
 
