@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from rendezvous.envelope import EnvelopeError, draw_key, read_envelope
 from rendezvous.log.records import Record
-from rendezvous.messages import Bytes, Floats, Status
+from rendezvous.messages import Bytes, Envelope, Floats, Status
 from rendezvous.scoring.columns import Columns, Model, invalid_rows, take, to_columns
 from rendezvous.scoring.duty import Duty
+from rendezvous.scoring.pace import least_deadline_us
 from rendezvous.settings import Endpoint
 from rendezvous.wire import Codec, Row, WireError
 
@@ -26,24 +28,24 @@ class Batch:
     rows: tuple[Row, ...]
 
 
-def take_up(records: Sequence[Record], endpoint: Endpoint, codec: Codec, now_us: int, duty: Duty) -> Batch:
+def take_up(
+    records: Sequence[Record], endpoint: Endpoint, codec: Codec, now_us: int, duty: Duty, row_us: float = 0.0
+) -> Batch:
     """Decode what is worth scoring. Records that are no requests are left out: the server sends them to dead-letters.
 
-    A live model does not score what is past its deadline; a candidate does, for the sake of the comparison. What is to
-    be left out under load is not even decoded.
+    A live model does not score what is past its deadline, nor what would be by the time its batch is done (row_us: what
+    a row takes, see `pace`); a candidate does, for the sake of the comparison. What is to be left out under load is not
+    even decoded.
     """
     kept, statuses, rows = [], [], []
-    for record in records:
-        try:
-            envelope = read_envelope(record.headers)
-        except EnvelopeError:
-            continue
+    known = _requests(records)
+    from_us = _worth_us(known, endpoint, now_us, row_us) if duty.live and row_us else now_us + 1
+    for record, envelope in known:
         kept.append(record)
         if duty.shed and duty.leaves_out(record.partition, draw_key(record.key, envelope.request_id)):
             statuses.append(Status.SHED)
             continue
-        deadline_ms = envelope.deadline_ms
-        if duty.live and now_us >= _deadline_us(record, deadline_ms, endpoint):
+        if duty.live and _deadline_us(record, envelope.deadline_ms, endpoint) < from_us:
             statuses.append(Status.EXPIRED)
             continue
         try:
@@ -52,6 +54,23 @@ def take_up(records: Sequence[Record], endpoint: Endpoint, codec: Codec, now_us:
         except WireError:
             statuses.append(Status.UNREADABLE)
     return Batch(tuple(kept), np.array(statuses, np.uint8), tuple(row for row in rows if row))
+
+
+def _requests(records: Sequence[Record]) -> list[tuple[Record, Envelope]]:
+    """Those that are requests."""
+    found = []
+    for record in records:
+        with contextlib.suppress(EnvelopeError):
+            found.append((record, read_envelope(record.headers)))
+    return found
+
+
+def _worth_us(known: Sequence[tuple[Record, Envelope]], endpoint: Endpoint, now_us: int, row_us: float) -> int:
+    """The least deadline with which a row is worth scoring, if its answer is to leave in time."""
+    due = [_deadline_us(record, envelope.deadline_ms, endpoint) for record, envelope in known]
+    margin_us = endpoint.request.reply_margin_ms * 1_000
+    alive = [deadline_us - margin_us for deadline_us in due if deadline_us > now_us]
+    return max(now_us + 1, least_deadline_us(alive, now_us, row_us) + margin_us) if alive else now_us + 1
 
 
 def _deadline_us(record: Record, deadline_ms: int | None, endpoint: Endpoint) -> int:
