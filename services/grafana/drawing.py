@@ -97,7 +97,7 @@ def bands(axes: Axes, view: View) -> None:
 def histogram(axes: Axes, view: View) -> None:
     """Buckets upwards, time to the right, counts as shades."""
     found = [(float(one.labels["le"]), one) for _, _, one in view.series()]
-    found = sorted((bound, one) for bound, one in found if np.isfinite(bound)) if found else []
+    found = sorted(((bound, one) for bound, one in found if np.isfinite(bound)), key=lambda pair: pair[0])
     _time_axis(axes, view)
     if not found:
         return

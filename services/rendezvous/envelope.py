@@ -58,37 +58,33 @@ def read_envelope(headers: Sequence[tuple[str, bytes]]) -> Envelope:
         EnvelopeError: NO_ID without a usable ce_id, BAD_ENVELOPE when another header is malformed.
     """
     found = dict(headers)
-    request_id = _text(found, "ce_id", DeadLetterReason.NO_ID)
-    if not request_id or len(found["ce_id"]) > MAX_ID_BYTES:
+    name = found.get("ce_id", b"")
+    if not 0 < len(name) <= MAX_ID_BYTES:
         raise EnvelopeError(DeadLetterReason.NO_ID, f"ce_id must have 1 to {MAX_ID_BYTES} bytes")
+    reading = "ce_id"
+    try:
+        request_id = name.decode()
+        reading = "ce_source"
+        source = found.get("ce_source", b"").decode()
+        reading = "kafka_replyTopic"
+        topic = found.get("kafka_replyTopic", b"").decode()
+    except UnicodeDecodeError as error:
+        reason = DeadLetterReason.NO_ID if reading == "ce_id" else DeadLetterReason.BAD_ENVELOPE
+        raise EnvelopeError(reason, f"{reading} is not UTF-8: {found[reading][:40]!r}") from error
     digits = found.get("deadline_ms")
     if digits is not None and not (digits.isdigit() and len(digits) <= MAX_DEADLINE_DIGITS):
         raise EnvelopeError(DeadLetterReason.BAD_ENVELOPE, f"deadline_ms must be decimal digits, not {digits[:40]!r}")
-    return Envelope(
-        request_id=request_id,
-        source=_text(found, "ce_source"),
-        deadline_ms=None if digits is None else int(digits),
-        reply=_reply(found, found["ce_id"]),
-    )
+    reply = _reply(topic, found.get("kafka_replyPartition"), found.get("kafka_correlationId", name))
+    return Envelope(request_id, source, None if digits is None else int(digits), reply)
 
 
-def _text(found: dict[str, bytes], name: str, reason: str = DeadLetterReason.BAD_ENVELOPE) -> str:
-    try:
-        return found.get(name, b"").decode()
-    except UnicodeDecodeError as error:
-        raise EnvelopeError(reason, f"{name} is not UTF-8: {found[name][:40]!r}") from error
-
-
-def _reply(found: dict[str, bytes], request_id: bytes) -> ReplyAddress | None:
-    correlation = found.get("kafka_correlationId", request_id)
+def _reply(topic: str, partition: bytes | None, correlation: bytes) -> ReplyAddress:
     if len(correlation) > MAX_ID_BYTES:
         raise EnvelopeError(DeadLetterReason.BAD_ENVELOPE, f"kafka_correlationId exceeds {MAX_ID_BYTES} bytes")
-    topic = _text(found, "kafka_replyTopic")
     if len(topic) > MAX_TOPIC_CHARACTERS:
         raise EnvelopeError(
             DeadLetterReason.BAD_ENVELOPE, f"kafka_replyTopic exceeds {MAX_TOPIC_CHARACTERS} characters"
         )
-    partition = found.get("kafka_replyPartition")
     if partition is None:
         number = None
     elif len(partition) == _PARTITION.size:

@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
@@ -225,6 +226,15 @@ def test_what_the_dockerfile_copies_exists() -> None:
     copies = re.findall(r"^COPY (?!--from)(?:--\S+ )*(\S+) \S+$", DOCKERFILE, re.MULTILINE)
     assert len(copies) >= 5
     assert [source for source in copies if not (ROOT / source).exists()] == []
+
+
+def test_what_the_package_is_made_of_is_copied() -> None:
+    """A folder that pyproject.toml puts into the wheel and the build does not have ends it."""
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    copied = re.findall(r"^COPY (?!--from)(?:--\S+ )*(\S+) (\S+)$", DOCKERFILE.partition("FROM build")[0], re.MULTILINE)
+    folders = [PurePosixPath(source) for source, target in copied if source == target]
+    for part in map(PurePosixPath, (*wheel["packages"], *wheel["force-include"])):
+        assert any(part.is_relative_to(folder) for folder in folders), part
 
 
 def test_the_training_image_has_what_training_imports() -> None:

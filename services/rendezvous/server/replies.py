@@ -132,7 +132,7 @@ class Parking:
 
     def take(self, partition: Partition, verdicts: Verdicts) -> list[Addressed]:
         """What of a tick's verdicts can leave now."""
-        addresses = [self._address(request) for request in verdicts.requests]
+        addresses = self._addresses(verdicts.requests)
         if known := _all_known(addresses):
             return [Addressed(partition, verdicts, known)]
         unknown = [row for row, address in enumerate(addresses) if address is None]
@@ -146,6 +146,18 @@ class Parking:
             ready[row] = Refusal(f"{self._unknown(verdicts.requests[row])}, and {MAX_PARKED} answers wait already")
         rows = sorted(ready)  # a decision's offsets increase
         return [Addressed(partition, some(verdicts, rows), [ready[row] for row in rows])] if rows else []
+
+    def _addresses(self, requests: Sequence[Request]) -> list[Address | Refusal | None]:
+        """Of each request; nearly all of a tick ask for the same."""
+        found: dict[tuple[str, int | None] | None, Address | Refusal | None] = {}
+        addresses = []
+        for request in requests:
+            reply = request.reply
+            wanted = (reply.topic, reply.partition) if reply else None
+            if wanted not in found:
+                found[wanted] = self._address(request)
+            addresses.append(found[wanted])
+        return addresses
 
     def _address(self, request: Request) -> Address | Refusal | None:
         if self._waiting and self._replies.topic(request) in self._waiting:
