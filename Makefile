@@ -36,8 +36,8 @@ check: $(INSTALLED) ## formatting, lint and types, tests included
 up: $(INSTALLED) ## Kafka, Redis and the services of ENDPOINT=flights, until Ctrl-C
 	@$(BIN)/rendezvous up --endpoint $(or $(ENDPOINT),flights)
 
-loadtest: $(INSTALLED) ## latency against a floor, RATE="100 250" SECONDS=10; or SCENARIO=failover RATE=200 MODE=default; or SCENARIO=handoff RATE=1000; or SCENARIO=hostile RECORDS=100000; or SCENARIO=monitor SECONDS=40; REPORT=folder
-	@$(BIN)/python -m loadtest $(or $(SCENARIO),steady)$(if $(RATE), --rate $(RATE))$(if $(MODELS), --models $(MODELS))$(if $(PARTITIONS), --partitions $(PARTITIONS))$(if $(SECONDS), --seconds $(SECONDS))$(if $(PAYLOAD), --payload $(PAYLOAD))$(if $(MODE), --mode $(MODE))$(if $(RECORDS), --records $(RECORDS))$(if $(REPORT), --report $(REPORT))
+loadtest: $(INSTALLED) ## SCENARIO=all for the report, or one of loadtest/README.md; RATE=800 MODELS=5 PARTITIONS=1 SECONDS=10 PAYLOAD=0 MODE=default RECORDS=100000 REPORT=folder
+	@$(BIN)/python -m loadtest $(or $(SCENARIO),steady)$(if $(RATE), --rate $(RATE))$(if $(MODELS), --models $(MODELS))$(if $(PARTITIONS), --partitions $(PARTITIONS))$(if $(SECONDS), --seconds $(SECONDS))$(if $(PAYLOAD), --payload $(PAYLOAD))$(if $(BATCH), --batch $(BATCH))$(if $(MODE), --mode $(MODE))$(if $(RECORDS), --records $(RECORDS))$(if $(REPORT), --report $(REPORT))
 
 bench: $(INSTALLED) ## what the pure core costs, function by function; ARGS=--benchmark-autosave keeps it, ARGS=--benchmark-compare holds it against that
 	@$(BIN)/python -m pytest loadtest/benchmarks -q -o python_files='bench_*.py' -o python_functions='bench_*' --benchmark-only --benchmark-columns=min,median,iqr,rounds --benchmark-sort=fullname $(ARGS)

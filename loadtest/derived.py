@@ -95,11 +95,16 @@ def write_home(folder: Path, basis: Endpoint, name: str, shape: Shape) -> Endpoi
     (workbench / "endpoint.toml").write_text("\n".join(lines) + "\n")
     (schemas / "features.avsc").write_text(features(basis.features_schema, shape.payload))
     for model, source in chosen(known["models"], shape.models).items():
-        _copy(basis.folder / source, workbench / model, name, model)
+        copy_model(basis.folder / source, workbench / model, name, model)
     return load_endpoint(name, folder)
 
 
-def _copy(source: Path, target: Path, endpoint: str, model: str) -> None:
+def copy_model(source: Path, target: Path, endpoint: str, model: str) -> None:
+    """A trained model as one of another endpoint.
+
+    Raises:
+        CardError: it has no card.
+    """
     card = load_card(source)
     target.mkdir()
     shutil.copyfile(source / card.artefact, target / card.artefact)

@@ -21,9 +21,11 @@ from typing import Self
 from loadtest import raw
 from loadtest.bench import Bench
 from loadtest.latency import Run
+from loadtest.logged import floor_starts, of_floor
 from loadtest.noise import busy_cores, other_cores, spent
 from loadtest.relay import CORRELATION, READY, REPLY_PARTITION, number_of
 from loadtest.shape import NAME, hops, request_headers
+from loadtest.stages import Passed, middle
 from rendezvous.client import POLL_S
 from rendezvous.demo.traffic import STRAGGLERS_S
 from rendezvous.local.failure import LocalStackError, tail
@@ -77,6 +79,8 @@ class Driver:
         self._answered_s: dict[int, float] = {}
         self._duplicates = 0
         self._numbers = 0
+        self._last = 0, 1.0, 0.0, 0.0
+        self._starts = floor_starts(bench.kafka)
         raw.await_end(self._consumer, 1, READY_S)
         self._thread = threading.Thread(target=self._listen, name="floor", daemon=True)
         self._thread.start()
@@ -113,13 +117,26 @@ class Driver:
             request_headers(self._bench.endpoint, request_id, first + number)
             for number, request_id in enumerate(request_ids)
         ]
-        start = time.perf_counter()
+        start, started_ms = time.perf_counter(), time.time() * 1e3
         sent_late_s = self._send(values, headers, rate, start)
         self._await_answers(range(first, self._numbers))
         end = time.perf_counter()
         deadline_s = self._bench.endpoint.request.deadline_ms / 1e3
         answered_s = [self._answered_s.get(number, math.nan) for number in range(first, self._numbers)]
+        self._last = first, rate, start, started_ms
         return summary(answered_s, start, end, rate, deadline_s, sent_late_s, self._duplicates - duplicates)
+
+    def passed(self) -> list[Passed]:
+        """The requests of the last `drive`, by what stands on the topics."""
+        first, rate, start, started_ms = self._last
+        numbers = range(first, self._numbers)
+        due_ms = [started_ms + number * 1e3 / rate for number in range(len(numbers))]
+        in_hand_ms = {
+            number: started_ms + (self._answered_s[number] - start) * 1e3
+            for number in numbers
+            if number in self._answered_s
+        }
+        return of_floor(self._bench.kafka, self._starts, numbers, due_ms, in_hand_ms)
 
     def _send(
         self, values: Sequence[bytes], headers: Sequence[list[tuple[str, bytes]]], rate: float, start: float
@@ -173,4 +190,9 @@ def measure(bench: Bench, rate: float, seconds: float) -> Run:
         before = spent()
         measured = driver.drive(rate, seconds)
         after = spent()
-        return replace(measured, other_cores=other_cores(before, after), busy_cores=busy_cores(before, after))
+        return replace(
+            measured,
+            other_cores=other_cores(before, after),
+            busy_cores=busy_cores(before, after),
+            stages_ms=middle(driver.passed()),
+        )

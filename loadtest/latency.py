@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ class Run:
     waited for it. sent_late_ms: from due to handed to the Kafka client. late: answered after the deadline. other_cores:
     how many cores the machine's other work kept busy; None where nobody can say. batch_rows: mean rows in a
     micro-batch of the first model; None where there is no model. busy_cores: as other_cores, by anybody. left_out:
-    whether models were passed by or left out to save work when it ended.
+    whether models were passed by or left out to save work when it ended. stages_ms: see `stages`.
     """
 
     latencies_ms: Sequence[float]
@@ -37,6 +37,7 @@ class Run:
     batch_rows: float | None = None
     busy_cores: float | None = None
     left_out: bool = False
+    stages_ms: Mapping[str, float] | None = None
 
 
 def histogram(values_ms: Sequence[float]) -> Any:  # noqa: ANN401 - hdrh publishes no types
@@ -71,5 +72,12 @@ def figures(runs: Sequence[Run]) -> dict[str, Any]:
         "other_cores_of_runs": [run.other_cores for run in runs],
         "busy_cores_of_runs": [run.busy_cores for run in runs],
         "left_out_of_runs": [run.left_out for run in runs],
+        "stages_ms": mean_stages([run.stages_ms for run in runs]),
         "histogram": latency.encode().decode(),
     }
+
+
+def mean_stages(found: Sequence[Mapping[str, float] | None]) -> dict[str, float] | None:
+    """Of several runs; None where none is known."""
+    known = [stages for stages in found if stages is not None]
+    return {name: round(sum(one[name] for one in known) / len(known), 2) for name in known[0]} if known else None

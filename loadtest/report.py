@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtest.latency import PERCENTILES, Run, figures
+from loadtest.stages import told
 
 SIDES = ("system", "floor")
 FACTORS = {"p50": 1.3, "p99": 2.0}
@@ -117,6 +118,8 @@ def reason(rate: Mapping[str, Any], name: str) -> str:
     others = _mean([*system["other_cores_of_runs"], *floor["other_cores_of_runs"]])
     if others is not None:
         parts.append(f"by other work {others:.1f}")
+    if stages := told(system["stages_ms"], floor["stages_ms"]):
+        parts.append(f"the median request, ms (the floor's): {stages}")
     if any(system["left_out_of_runs"]):
         parts.append("models were left out to save work")
     return ", ".join(parts)

@@ -13,11 +13,23 @@ from loadtest import floor, shape, system
 from loadtest.bare import batch_ms
 from loadtest.bench import Bench, afresh, running_bench
 from loadtest.derived import Shape
+from loadtest.driving.stage import timed
 from loadtest.latency import Run
 from loadtest.machine import machine, versions
 from loadtest.picture import draw
-from loadtest.report import IDLE, SHARES, Bare, Pair, lost, mean_batch_rows, most_other_cores, rate_figures, targets
-from loadtest.saturation.scenario import STEP_S, find
+from loadtest.report import (
+    IDLE,
+    SHARES,
+    Bare,
+    Pair,
+    limits_of,
+    lost,
+    mean_batch_rows,
+    most_other_cores,
+    rate_figures,
+    targets,
+)
+from loadtest.saturation.scenario import known
 from loadtest.scenario import Measured, Say
 from rendezvous.demo.report import write
 from rendezvous.log import create_topics
@@ -30,7 +42,9 @@ BROKER_WARM_UP_S = 5.0
 MEASURES: dict[str, Callable[[Bench, float, float], Run]] = {"system": system.measure, "floor": floor.measure}
 
 ORDER = ("system", "floor", "floor", "system")
-"""At each rate, each for half the time: whatever grows or fades evenly meanwhile weighs on both sides alike."""
+"""At a rate that has targets, each for half the time: whatever grows or fades evenly meanwhile weighs on both alike."""
+SHORT_ORDER = ("system", "floor")
+"""At the others: half of a run's time goes into starting processes."""
 
 
 def run(
@@ -52,8 +66,8 @@ def run(
     """
     begun, where = datetime.now(UTC), machine()
     with running_bench(environment, say, Shape(models, partitions, payload), NAME) as bench:
-        saturation = rate or find(bench, STEP_S, say)[0]
-        create_topics(bench.kafka, shape.topics(bench.endpoint))
+        saturation = known(bench, rate, say)
+        create_topics(bench.kafka, timed(shape.topics(bench.endpoint)))
         loads = {IDLE: IDLE_RATE} | {name: share * saturation for name, share in SHARES.items()}
         pairs = measure(bench, loads, seconds, say)
     entries = [rate_figures(pair) for pair in pairs]
@@ -85,12 +99,13 @@ def measure(bench: Bench, loads: Mapping[str, float], seconds: float, say: Say) 
     gc.freeze()  # the table's thousands of objects live for ever: the collector must not walk them while we measure
     say(f"warming the broker up for {BROKER_WARM_UP_S:g} s")
     floor.measure(bench, max(loads.values()), BROKER_WARM_UP_S)
-    pairs, names = [], (f"{bench.endpoint.name}-{number}" for number in count(2))
+    pairs, names = [], (f"{bench.endpoint.name}-run-{number}" for number in count(1))
     for load, rate in loads.items():
         runs = []
-        for side in ORDER:
+        order = ORDER if limits_of(load, 0.0) else SHORT_ORDER
+        for side in order:
             place = afresh(bench, next(names)) if side == "system" else bench
-            runs.append((side, _run(place, side, rate, seconds / ORDER.count(side), say)))
+            runs.append((side, _run(place, side, rate, seconds / order.count(side), say)))
         pairs.append(Pair(load, rate, runs, _bare(bench, [run for side, run in runs if side == "system"])))
     return pairs
 

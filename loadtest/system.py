@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 import urllib.request
-from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtest.bench import SOURCE, Bench
 from loadtest.latency import Run
+from loadtest.logged import of_system
 from loadtest.noise import busy_cores, other_cores, spent
+from loadtest.stages import middle
 from rendezvous.client import Client
 from rendezvous.demo.traffic import Asked, drive
 from rendezvous.local.ports import LOOPBACK
@@ -33,16 +36,15 @@ def measure(bench: Bench, rate: float, seconds: float) -> Run:
         champion = services[active_names(bench.control)[bench.champion]]
         drive(client, *bench.requests(rate, bench.warm_up_s), rate, lambda *_: None)
         counted, scored = _counts(registry), _batches(champion)
-        sent_late_ms: list[float] = []
-        before = spent()
-        log = drive(client, *bench.requests(rate, seconds), rate, _note_sent(sent_late_ms))
+        sent, before = Sent(), spent()
+        log = drive(client, *bench.requests(rate, seconds), rate, sent.note)
         after = spent()
         too_late, duplicates = (now - then for now, then in zip(_counts(registry), counted, strict=True))
         rows, number = (now - then for now, then in zip(_batches(champion), scored, strict=True))
     deadline_ms = bench.endpoint.request.deadline_ms
     return Run(
         latencies_ms=[asked.latency_ms for asked in log],
-        sent_late_ms=sent_late_ms,
+        sent_late_ms=sent.late_ms,
         unanswered=sum(not asked.answered for asked in log) - too_late,
         late=sum(asked.answered and asked.latency_ms > deadline_ms for asked in log) + too_late,
         duplicates=duplicates,
@@ -50,6 +52,7 @@ def measure(bench: Bench, rate: float, seconds: float) -> Run:
         batch_rows=rows / number if number else None,
         busy_cores=busy_cores(before, after),
         left_out=left_out(ControlLog(bench.kafka, bench.endpoint).read()),
+        stages_ms=middle(of_system(bench, log, sent.started_ms)),
     )
 
 
@@ -60,11 +63,18 @@ def left_out(control: Control) -> bool:
     )
 
 
-def _note_sent(sent_late_ms: list[float]) -> Callable[[list[Asked], int, float], None]:
-    def on_turn(log: list[Asked], sent: int, seconds: float) -> None:
-        sent_late_ms.append((seconds - log[sent - 1].due_s) * 1e3)
+@dataclass(slots=True)
+class Sent:
+    """When the first request was due, by the wall clock, and how late each was handed over."""
 
-    return on_turn
+    started_ms: float = 0.0
+    late_ms: list[float] = field(default_factory=list)
+
+    def note(self, log: list[Asked], sent: int, seconds: float) -> None:
+        """One more was sent, so many seconds after the first was due."""
+        if sent == 1:
+            self.started_ms = (time.time() - seconds) * 1e3
+        self.late_ms.append((seconds - log[sent - 1].due_s) * 1e3)
 
 
 def _counts(registry: CollectorRegistry) -> tuple[int, int]:

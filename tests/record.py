@@ -356,8 +356,8 @@ def plain(value: object) -> object:
 def plain_envelope(envelope: Envelope) -> dict[str, object]:
     """An envelope's fields in JSON."""
     reply = envelope.reply
-    return {field.name: plain(getattr(envelope, field.name)) for field in fields(envelope) if field.name != "reply"} | {
-        "reply": None if reply is None else {field.name: plain(getattr(reply, field.name)) for field in fields(reply)}
+    return {name: plain(value) for name, value in envelope._replace(reply=None)._asdict().items()} | {
+        "reply": None if reply is None else {name: plain(value) for name, value in reply._asdict().items()}
     }
 
 

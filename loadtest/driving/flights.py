@@ -13,7 +13,7 @@ from loadtest.derived import Shape
 from loadtest.driving.fates import figures, sent_late_ms
 from loadtest.driving.phases import Played, Window
 from loadtest.machine import machine, versions
-from loadtest.saturation.scenario import STEP_S, find
+from loadtest.saturation.scenario import known
 from loadtest.scenario import Say
 from rendezvous.local.services import RunningService, running_services
 from rendezvous.registry.naming import active_names
@@ -51,7 +51,7 @@ def running_field(environment: Environment, say: Say, shape: Shape, name: str, r
         LocalStackError: something could not be started.
     """
     with running_bench(environment, say, shape, name) as bench:
-        saturation = rate or find(bench, STEP_S, say)[0]
+        saturation = known(bench, rate, say)
         place = bench if rate else afresh(bench, f"{name}-found")
         with serving(place, saturation) as field:
             yield field

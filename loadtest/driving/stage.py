@@ -7,7 +7,7 @@ import shutil
 import signal
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -170,10 +170,14 @@ def _scheduled(endpoint: Endpoint) -> list[str]:
 
 def create_timed_topics(kafka: str, endpoint: Endpoint) -> None:
     """The endpoint's topics; answers and control too have the broker's time on them."""
-    timed = {endpoint.topic(name) for name in ("responses", "control")}
-    own = [topic for topic in topics.topics_of(endpoint) if topic.name in timed]
-    create_topics(kafka, [Topic(topic.name, topic.partitions, {**topic.config, **BY_THE_BROKER}) for topic in own])
+    names = {endpoint.topic(name) for name in ("responses", "control")}
+    create_topics(kafka, timed(topic for topic in topics.topics_of(endpoint) if topic.name in names))
     topics.create(kafka, endpoint)
+
+
+def timed(found: Iterable[Topic]) -> list[Topic]:
+    """The same, with the broker's time on every record."""
+    return [Topic(topic.name, topic.partitions, {**topic.config, **BY_THE_BROKER}) for topic in found]
 
 
 def _await(services: Supervisor, logs: Path) -> None:

@@ -13,7 +13,7 @@ from loadtest.driving.flights import Field, begun, serving
 from loadtest.driving.phases import Phase, Played, play
 from loadtest.overload import home
 from loadtest.overload.report import AFTER, FULL, LEAD, PROCESSOR, SIMULATED, TWICE, figures, targets
-from loadtest.saturation.scenario import STEP_S, Prober, find
+from loadtest.saturation.scenario import STEP_S, Prober, known
 from loadtest.scenario import Measured, Say
 from rendezvous.demo.report import write
 from rendezvous.settings import Environment
@@ -46,7 +46,7 @@ def run(
     shape = Shape(models, partitions, payload)
     report = begun(environment, "overload", shape, rate)
     with running_bench(environment, say, shape, NAME) as bench:
-        full = rate or find(bench, STEP_S, say)[0]
+        full = known(bench, rate, say)
         places = {PROCESSOR: (bench, full, True)}
         simulated = deployed(bench.kafka, bench.home.parent / home.NAME, home.write_home, home.ROWS, ())
         places[SIMULATED] = simulated, *_saturation(simulated, say)

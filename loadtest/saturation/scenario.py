@@ -16,10 +16,11 @@ from loadtest.driving.phases import Phase, play
 from loadtest.machine import machine, versions
 from loadtest.saturation.criterion import growth, step
 from loadtest.saturation.picture import draw
-from loadtest.saturation.search import Search
+from loadtest.saturation.search import LEAST_RATE, Search
 from loadtest.scenario import Measured, Say
 from loadtest.system import left_out
 from rendezvous.demo.report import write
+from rendezvous.local.failure import LocalStackError
 from rendezvous.local.services import running_services
 from rendezvous.registry.control import ControlLog
 from rendezvous.settings import Environment
@@ -102,6 +103,20 @@ def find(bench: Bench, seconds: float, say: Say, first: float = FIRST_RATE) -> t
         while not search.done:
             search.tell(kept=prober.kept(search.rate))
     return search.kept or 0.0, prober
+
+
+def known(bench: Bench, rate: float | None, say: Say) -> float:
+    """`rate`, or the saturation that is found now.
+
+    Raises:
+        LocalStackError: no rate is kept.
+    """
+    found = rate or find(bench, STEP_S, say)[0]
+    if not found:
+        raise LocalStackError(
+            f"the system keeps not even {LEAST_RATE:g} requests/s: is the machine busy? RATE= says what to take instead"
+        )
+    return found
 
 
 def run(

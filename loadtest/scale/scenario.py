@@ -14,7 +14,7 @@ from loadtest.driving.fates import figures, sent_late_ms
 from loadtest.driving.flights import begun, encoded
 from loadtest.driving.phases import Phase, Played, play
 from loadtest.noise import cpu_s
-from loadtest.saturation.scenario import STEP_S, find
+from loadtest.saturation.scenario import known
 from loadtest.scale.model import service_times, table
 from loadtest.scale.picture import draw
 from loadtest.scenario import Measured, Say
@@ -68,7 +68,8 @@ def run(
     report = begun(environment, "scale", Shape(models, 1, payload), rate)
     with running_stack(environment, report=say, fresh=True) as addresses:
         shared = environment.model_copy(update={"kafka": addresses.kafka, "redis": addresses.redis})
-        saturation = rate or _found(shared, Shape(models, 1, payload), say)
+        with running_bench(shared, say, Shape(models, 1, payload), NAME) as bench:
+            saturation = known(bench, rate, say)
         entries, lost = [], 0
         for partitions, servers in SHAPES:
             name = f"{NAME}-{partitions}-{servers}"
@@ -93,11 +94,6 @@ def run(
     write(report, folder / "scale.json")
     draw(report, folder / "scale.png")
     return report, lost
-
-
-def _found(environment: Environment, shape: Shape, say: Say) -> float:
-    with running_bench(environment, say, shape, NAME) as bench:
-        return find(bench, STEP_S, say)[0]
 
 
 def _silent(_: str) -> None:

@@ -9,32 +9,38 @@ import json
 import shutil
 from pathlib import Path
 
+from loadtest.derived import copy_model
 from rendezvous.settings import Endpoint, load_endpoint
 
+NAME = "flights-scorer"
 HOUR_MS = 3_600_000
 """The longest deadline that an endpoint may have."""
 CHAMPION = "champion"
 
 
-def write_home(folder: Path, demo: Endpoint, max_batch: int) -> Endpoint:
-    """Write models/ and schemas/ under `folder`: the demo's name, features, output and trained champion."""
-    name = demo.aliases.get(CHAMPION, CHAMPION)
-    model = demo.models[name]
+def write_home(folder: Path, demo: Endpoint, max_batch: int, name: str = NAME) -> Endpoint:
+    """Write models/ and schemas/ of `name` under `folder`: the demo's features, output and trained champion.
+
+    Raises:
+        CardError: the champion is not trained.
+    """
+    champion = demo.aliases.get(CHAMPION, CHAMPION)
+    model = demo.models[champion]
     output = demo.output
     document = f"""
-name = "{demo.name}"
+name = "{name}"
 description = "the endpoint of the scorer's load test"
 request = {{ deadline_ms = {HOUR_MS}, max_deadline_ms = {HOUR_MS}, reply_margin_ms = 20 }}
 output = {{ kind = "{output.kind}", names = {json.dumps(output.names)}, default = {list(output.default)} }}
 mailbox = {{ close_ms = {HOUR_MS} }}
-schedule = [{{ models = ["{name}"] }}]
+schedule = [{{ models = ["{champion}"] }}]
 
 [models]
-{name} = {{ required = {json.dumps(model.required)}, threads = {model.threads}, max_batch = {max_batch} }}
+{champion} = {{ required = {json.dumps(model.required)}, threads = {model.threads}, max_batch = {max_batch} }}
 """
-    workbench = folder / "models" / demo.name
-    schemas = demo.folder.parents[1] / "schemas" / demo.name
-    shutil.copytree(schemas, folder / "schemas" / demo.name)
-    shutil.copytree(demo.folder / name, workbench / name)
+    workbench = folder / "models" / name
+    workbench.mkdir(parents=True)
+    shutil.copytree(demo.folder.parents[1] / "schemas" / demo.name, folder / "schemas" / name)
+    copy_model(demo.folder / champion, workbench / champion, name, champion)
     (workbench / "endpoint.toml").write_text(document)
-    return load_endpoint(demo.name, folder)
+    return load_endpoint(name, folder)

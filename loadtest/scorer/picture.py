@@ -9,10 +9,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLOURS = {"scorer": "#0072B2", "bare": "#E69F00"}
-"""Of Okabe and Ito's palette, which colour-blind readers can tell apart."""
-LOOP = "#004B75"
-NAMES = {"scorer": "scorer", "bare": "bare loop: decoding and model"}
+from loadtest.drawing import BLUE, DPI, ORANGE, SKY, head
+
+COLOURS = {"scorer": SKY, "bare": ORANGE}
+LEGEND = {"fontsize": "small", "loc": "upper center", "ncols": 3, "bbox_to_anchor": (0.5, 1.12), "frameon": False}
+NAMES = {"scorer": "scorer", "bare": "bare loop"}
 INCHES = (10.0, 4.2)
 WIDTH = 0.4
 
@@ -22,22 +23,18 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     figure = Figure(figsize=INCHES, layout="constrained")
     rates, prices = figure.subplots(1, 2)
     _bars(rates, report, "per_s", "rows a second", "{:,.0f}")
-    _bars(prices, report, "cpu_us", "processor time of a row, us (dark: the scorer's loop)", "{:.1f}")
+    _bars(prices, report, "cpu_us", "processor time of a row, us", "{:.1f}")
     loop = [one["scorer"]["loop_cpu_us"] or 0.0 for one in report["batches"]]
-    prices.bar([place - WIDTH / 2 for place in range(len(loop))], loop, WIDTH, color=LOOP)
+    prices.bar([place - WIDTH / 2 for place in range(len(loop))], loop, WIDTH, color=BLUE, label="the scorer's loop")
     for place, one in enumerate(report["batches"]):
         (target,) = (t for t in report["targets"] if f"batches of {one['most']}," in t["name"])
         line = target["limit"] * one["bare"]["per_s"]
         rates.hlines(line, place - WIDTH, place, color="black", linestyle="--", linewidth=0.9)
     rates.set_ylabel("rows a second (dashed: the target)")
-    rates.legend(fontsize="small", loc="lower right")
-    machine = report["machine"]
-    figure.suptitle(
-        f"one scorer on a full topic: {report['endpoint']}'s champion, {report['rows']:,} rows a run\n"
-        f"{machine['cores']} cores, {machine['processor']}, load average {machine['load_average_at_start'][0]}",
-        fontsize="medium",
-    )
-    figure.savefig(path, dpi=130)
+    rates.legend(**LEGEND)
+    prices.legend(**LEGEND)
+    head(figure, report, f"one on a full topic: the champion of {report['endpoint']}, {report['rows']:,} rows a run")
+    figure.savefig(path, dpi=DPI)
 
 
 def _bars(axes: Axes, report: Mapping[str, Any], what: str, label: str, written: str) -> None:

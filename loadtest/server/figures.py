@@ -84,6 +84,7 @@ def targets(servers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "value": server["share_of_relay"],
             "limit": LEAST_SHARE,
             "met": server["share_of_relay"] >= LEAST_SHARE,
+            "reason": None if server["share_of_relay"] >= LEAST_SHARE else reason(server),
         }
         for server in plain
         if server["models"] == MODELS
@@ -96,9 +97,20 @@ def targets(servers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "value": further,
                 "limit": MOST_FURTHER,
                 "met": further <= MOST_FURTHER,
+                "reason": None
+                if further <= MOST_FURTHER
+                else ", ".join(f"{one['models']} models: {one['cpu_us']} us" for one in plain),
             }
         )
     return found
+
+
+def reason(server: Mapping[str, Any]) -> str:
+    """Where the time goes, as far as it is measured from outside."""
+    took = "a decision takes {cpu_us} us of processor time, {loop_cpu_us} of it the loop's, which is one thread".format(
+        **server
+    )
+    return f"{took}; the relay {server['relay']['cpu_us']} and {server['relay']['loop_cpu_us']}"
 
 
 def further_model(servers: Sequence[Mapping[str, Any]]) -> float | None:

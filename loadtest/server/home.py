@@ -7,6 +7,7 @@ topic is read some thousand records ahead of the other.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from loadtest import plain
@@ -32,7 +33,14 @@ CODE = f'def score(columns):\n    return columns["{NUMBERS[0]}"] * 0 + 0.5\n'
 
 
 def write_home(
-    folder: Path, models: int, requests: int, *, partitions: int = 1, outputs: int = 1, exactly_once: bool = False
+    folder: Path,
+    name: str,
+    models: int,
+    requests: int,
+    *,
+    partitions: int = 1,
+    outputs: int = 1,
+    exactly_once: bool = False,
 ) -> Endpoint:
     """Write models/ and schemas/ of an endpoint with so many models under `folder`, which must not have it yet.
 
@@ -40,7 +48,6 @@ def write_home(
     """
     names = [f"model_{number:02d}" for number in range(models)]
     kind, answers = "binary" if outputs == 1 else "regression", [f"answer_{number}" for number in range(outputs)]
-    name = f"decided_{models}{'_once' if exactly_once else ''}"
     document = f"""
 name = "{name}"
 description = "the endpoint of the server's load test"
@@ -59,6 +66,11 @@ schedule = [
 """
     code = {model: f"{CODE}# {model}\n" for model in names}
     return plain.write_home(folder, name, document, code, FEATURES)
+
+
+def new_name(name: str) -> str:
+    """One that no endpoint on this broker has had: requests are counted from the first offset on."""
+    return f"{name}-{time.time_ns() // 1_000_000:x}"
 
 
 def versions_of(endpoint: Endpoint) -> list[Pair]:

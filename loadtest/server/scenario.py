@@ -16,9 +16,9 @@ from typing import Any
 from loadtest.machine import machine, versions
 from loadtest.scenario import Say
 from loadtest.server.figures import MODELS, Run, best, figures, targets
-from loadtest.server.filling import BATCH, Filling, warm_up
+from loadtest.server.filling import Filling, warm_up
 from loadtest.server.filling import write as write_records
-from loadtest.server.home import versions_of, write_home
+from loadtest.server.home import new_name, versions_of, write_home
 from loadtest.server.picture import draw
 from loadtest.server.relay import Way
 from loadtest.server.watching import Watcher
@@ -53,6 +53,7 @@ class Asked:
     partitions: int
     requests: int
     payload: int
+    batch: int
     under: str
 
 
@@ -73,6 +74,7 @@ def run(  # noqa: PLR0913 - one for each option
     partitions: int,
     records: int,
     payload: int,
+    batch: int,
     under: str,
     folder: Path,
     say: Say,
@@ -86,6 +88,7 @@ def run(  # noqa: PLR0913 - one for each option
         partitions: of the endpoint.
         records: requests of each run, beside the warm-up's.
         payload: bytes of text in each, beside its numbers.
+        batch: rows of the scorers' micro-batches.
         under: a command to start the server under, such as a profiler's; none when empty.
         folder: for the report.
         say: told what goes on.
@@ -93,7 +96,7 @@ def run(  # noqa: PLR0913 - one for each option
     Raises:
         LocalStackError: something could not be started, ended, or stands still.
     """
-    asked = Asked(partitions, records, payload, under)
+    asked = Asked(partitions, records, payload, batch, under)
     begun, where = datetime.now(UTC), machine()
     home = environment.data / "loadtest" / "server"
     shutil.rmtree(home, ignore_errors=True)
@@ -101,9 +104,14 @@ def run(  # noqa: PLR0913 - one for each option
     servers: list[dict[str, Any]] = []
     with running_stack(environment, report=say, fresh=True) as addresses:
         place = Place(addresses, home, say)
-        for number, once in _runs(models, mode):
+        for number, once in runs(models, mode):
             endpoint = write_home(
-                home, number, asked.requests + WARM_UP, partitions=asked.partitions, exactly_once=once
+                home,
+                new_name(f"decided-{number}{'-once' if once else ''}"),
+                number,
+                asked.requests + WARM_UP,
+                partitions=asked.partitions,
+                exactly_once=once,
             )
             topics.create(addresses.kafka, endpoint)
             deploy(addresses.kafka, endpoint, report=lambda _: None)
@@ -119,7 +127,7 @@ def run(  # noqa: PLR0913 - one for each option
         "partitions": asked.partitions,
         "requests": asked.requests,
         "payload_bytes": asked.payload,
-        "batch_rows": BATCH,
+        "batch_rows": asked.batch,
         "servers": servers,
         "targets": targets(servers),
     }
@@ -128,7 +136,7 @@ def run(  # noqa: PLR0913 - one for each option
     return report, sum(server["lost"] for server in servers)
 
 
-def _runs(models: Sequence[int], mode: Sequence[str]) -> list[tuple[int, bool]]:
+def runs(models: Sequence[int], mode: Sequence[str]) -> list[tuple[int, bool]]:
     """How many models, and whether exactly once."""
     once = MODELS if MODELS in models else max(models)
     return [(number, False) for number in models if "default" in mode] + [(once, True)] * ("exactly_once" in mode)
@@ -136,16 +144,20 @@ def _runs(models: Sequence[int], mode: Sequence[str]) -> list[tuple[int, bool]]:
 
 def _measure(place: Place, endpoint: Endpoint, asked: Asked) -> dict[str, Any]:
     """One server, and a relay after each of its turns, while it has nothing to do."""
-    filling, kafka, everybody = Filling(endpoint, asked.payload), place.addresses.kafka, versions_of(endpoint)
+    filling, kafka, everybody = (
+        Filling(endpoint, asked.payload, asked.batch),
+        place.addresses.kafka,
+        versions_of(endpoint),
+    )
     first, count = filling.make(WARM_UP, everybody), asked.requests // TURNS
+    parts = [filling.make(count, everybody) for _ in range(TURNS)]
     turns, relays = [], []
     with _running_server(place, endpoint, asked.under) as service:
         watcher = Watcher(kafka, endpoint.topic("responses"), service.process.pid, service.alive)
         warm_up(service, kafka, first)
         watcher.until(WARM_UP)
         place.say(f"{endpoint.name}: process {service.process.pid}, log {service.log}")
-        for number in range(TURNS):
-            records = filling.make(count, everybody)
+        for number, records in enumerate(parts):
             write_records(kafka, records)
             turns.append(Run(watcher.until(WARM_UP + count * (number + 1)), watcher.answers()))
             relays.append(figures(_relay(place, endpoint, asked, number)))
@@ -188,7 +200,7 @@ def _relay(place: Place, endpoint: Endpoint, asked: Asked, number: int) -> Run:
     target = f"{endpoint.name}.relayed.{number}"
     own = {topic.name: topic for topic in topics_of(endpoint)}[endpoint.topic("responses")]
     create_topics(place.addresses.kafka, [Topic(target, own.partitions, own.config)])
-    value_bytes = len(encode(_usual_answer(endpoint, asked)))
+    value_bytes = len(encode(usual_answer(endpoint, asked.requests)))
     way = Way(place.addresses.kafka, target, endpoint.topic("requests"), target, value_bytes)
     log = place.folder / f"{target}.log"
     command = [sys.executable, "-m", "loadtest.server.relay", way.argument()]
@@ -201,12 +213,13 @@ def _relay(place: Place, endpoint: Endpoint, asked: Asked, number: int) -> Run:
     return Run([look for look in looks if look.end >= WARM_UP], answers)
 
 
-def _usual_answer(endpoint: Endpoint, asked: Asked) -> Response:
+def usual_answer(endpoint: Endpoint, requests: int) -> Response:
+    """As the server answers here: by the champion, with everybody's scores in hand."""
     model, version = versions_of(endpoint)[0]
     return Response(
         request_id="0" * 36,
         partition=0,
-        offset=asked.requests,
+        offset=requests,
         model=model,
         version=version,
         reason=Reason.PREFERRED,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,8 +68,7 @@ class Reason(IntEnum):
     """Said by the client alone: no answer had arrived by the deadline. Never on the wire."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyAddress:
+class ReplyAddress(NamedTuple):
     """Where an application wants its answer: Spring's request/reply headers.
 
     `partition` is None when any partition will do; `correlation` is opaque.
@@ -80,8 +79,7 @@ class ReplyAddress:
     correlation: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What a request's headers say: CloudEvents in binary mode, the deadline, and where to reply."""
 
     request_id: str
@@ -90,8 +88,7 @@ class Envelope:
     reply: ReplyAddress | None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request as the server holds it: its envelope and its place in the log, not its features.
 
     `appended_us` is the broker's LogAppendTime: the deadline's budget starts there. `rejected` says why the value

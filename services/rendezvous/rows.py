@@ -6,7 +6,7 @@ Columns are little-endian, row-major bytes, which NumPy reads without touching a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from math import prod
 from typing import Any, TypeAlias, get_args
@@ -54,11 +54,17 @@ class Column:
     axes: tuple[str, ...] = ()
     """After the rows: `width`, or a field whose length it has."""
     codes: int = 0
-    """The values stop before this; 0 when any value will do."""
+    """The values, single bytes, stop before this; 0 when any value will do."""
     later: bool = False
     """Not in the first release: absent from older records, which then have zeros."""
+    size: int = field(init=False)
+    """Bytes of an item."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", self.dtype.itemsize)
 
 
+_CODES = bytes(range(256))
 _OFFSETS = Column(np.dtype("<i8"))
 _WINNERS = Column(np.dtype("<i2"))
 _REASON_CODES = Column(np.dtype("u1"), codes=len(Reason) - 1)
@@ -136,16 +142,15 @@ def unpack(kind: type, row: Row) -> None:
     Raises:
         WireError: its columns do not fit together.
     """
+    if kind in COLUMNS:
+        _unpack_columns(row, COLUMNS[kind])
     for name, enum in _ENUMS.get(kind, {}).items():
         row[name] = enum(row[name])
-    columns = COLUMNS.get(kind)
-    if columns is not None:
-        _unpack_columns(row, columns)
     for name in _TUPLES.get(kind, ()):
         row[name] = tuple(row[name])
     if kind in _REST:
         _REST[kind](row)
-    if not len({len(row[name]) for name in _SIDE_BY_SIDE.get(kind, ())}) <= 1:
+    if kind in _SIDE_BY_SIDE and len({len(row[name]) for name in _SIDE_BY_SIDE[kind]}) > 1:
         raise WireError(DeadLetterReason.UNREADABLE, f"{', '.join(_SIDE_BY_SIDE[kind])} do not run side by side")
 
 
@@ -159,26 +164,28 @@ def _unpack_columns(row: Row, columns: Mapping[str, Column]) -> None:
             f"{len(row['offsets'])} bytes of offsets, width {sizes['width']}: not 1..{MAX_ROWS} rows",
         )
     for name, column in columns.items():
-        shape = (rows, *(sizes[axis] if axis in sizes else len(row[axis]) for axis in column.axes))
+        shape: tuple[int, ...] = (rows,)
+        for axis in column.axes:
+            shape += (sizes[axis] if axis in sizes else len(row[axis]),)
         row[name] = _unpack_column(name, column, row[name], shape)
     offsets = row["offsets"]
-    if offsets[0] < 0 or (rows > 1 and not bool((offsets[1:] > offsets[:-1]).all())):
+    if offsets[0] < 0 or (rows > 1 and not np.logical_and.reduce(offsets[1:] > offsets[:-1])):
         raise WireError(DeadLetterReason.UNREADABLE, "offsets must be positive and increase from row to row")
 
 
 def _unpack_column(name: str, column: Column, data: bytes, shape: tuple[int, ...]) -> NDArray[Any]:
     if column.later and not data:
         return np.zeros(shape, column.dtype)
-    if len(data) != prod(shape) * column.dtype.itemsize:
+    if len(data) != prod(shape) * column.size:
         raise WireError(DeadLetterReason.UNREADABLE, f"{name} has {len(data)} bytes for {prod(shape)} x {column.dtype}")
+    if column.codes and (unknown := data.translate(None, _CODES[: column.codes])):
+        raise WireError(DeadLetterReason.UNREADABLE, f"{name} has the unknown code {max(unknown)}")
     array = np.frombuffer(data, column.dtype)
-    if column.codes and int(array.max(initial=0)) >= column.codes:
-        raise WireError(DeadLetterReason.UNREADABLE, f"{name} has the unknown code {int(array.max())}")
-    return array.reshape(shape)
+    return array.reshape(shape) if column.axes else array
 
 
 def _unpack_scores(row: Row) -> None:
-    if not row["statuses"].all():
+    if not np.logical_and.reduce(row["statuses"]):
         raise WireError(DeadLetterReason.UNREADABLE, "statuses has the code 0: a score says something of each row")
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from operator import methodcaller
-from typing import Any
+from typing import Any, cast
 
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
@@ -78,9 +78,9 @@ def record_of(message: Message) -> Record:
         message.partition() or 0,
         message.offset() or 0,
         -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
-        _bytes(message.key()),
-        _bytes(message.value()) or b"",
-        [(name, _bytes(value) or b"") for name, value in _headers(message)],
+        message.key(),
+        message.value() or b"",
+        [(name, value or b"") for name, value in _headers(message)],
     )
 
 
@@ -89,17 +89,12 @@ _read_headers = methodcaller("headers")
 for a name that is no UTF-8: CPython's specialised calls do not look, and the result then ends the process."""
 
 
-def _headers(message: Message) -> Sequence[tuple[str, str | bytes | None]]:
-    # typed as a dict too, which only `produce` takes
+def _headers(message: Message) -> Sequence[tuple[str, bytes | None]]:
+    # typed as a dict and as strings too, which only `produce` takes
     try:
-        headers = _read_headers(message)
+        return cast("Sequence[tuple[str, bytes | None]] | None", _read_headers(message)) or ()
     except (SystemError, UnicodeDecodeError):
         return ()  # a name that is no UTF-8: without its headers the record is no request, and is said to be none
-    return list(headers.items()) if isinstance(headers, dict) else headers or ()
-
-
-def _bytes(value: str | bytes | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value
 
 
 def waiting(consumer: Consumer, max_records: int, timeout_s: float) -> list[Message]:

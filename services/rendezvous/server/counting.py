@@ -26,11 +26,11 @@ def count_answers(metrics: ServerMetrics, verdicts: Verdicts) -> None:
     for (winner, reason), count in counts.items():
         nobody = "several" if reason == Reason.COMBINED else "default"
         metrics.answered(decisions.models[winner] if winner >= 0 else nobody, reason, count)
-    for request, slack_us in zip(verdicts.requests, decisions.slacks_us.tolist(), strict=True):
-        metrics.slack.observe(slack_us / 1e6)
-        metrics.latency.observe((decisions.decided_us - request.appended_us) / 1e6)
-        if slack_us < 0:
-            metrics.late.inc()
+    metrics.slack.observe_all(decisions.slacks_us / 1e6)
+    appended_us = np.array([request.appended_us for request in verdicts.requests], np.int64)
+    metrics.latency.observe_all((decisions.decided_us - appended_us) / 1e6)
+    if late := int(np.count_nonzero(decisions.slacks_us < 0)):
+        metrics.late.inc(late)
 
 
 def count_comparisons(metrics: ServerMetrics, partition: Partition, comparisons: Comparisons) -> None:

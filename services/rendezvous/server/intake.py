@@ -48,16 +48,17 @@ class Intake:
         fault = self.fault_of_value(record.value)
         budget_us = plan.deadline_us if envelope.deadline_ms is None else envelope.deadline_ms * MS_US
         appended_us = record.timestamp_ms * MS_US
-        return Request(
-            offset=record.offset,
-            appended_us=appended_us,
-            deadline_us=appended_us + min(budget_us, plan.max_deadline_us),
-            request_id=envelope.request_id,
-            reply=envelope.reply,
-            rejected=None if fault is None else fault.reason,
-            draw=draw_of(draw_key(record.key, envelope.request_id)),
-            told_us=told_at_us(record.headers) if self.told else None,
-        ), fault
+        request = Request(  # by place: names would double the price
+            record.offset,
+            appended_us,
+            appended_us + min(budget_us, plan.max_deadline_us),
+            envelope.request_id,
+            envelope.reply,
+            None if fault is None else fault.reason,
+            draw_of(draw_key(record.key, envelope.request_id)),
+            told_at_us(record.headers) if self.told else None,
+        )
+        return request, fault
 
     def fault_of_value(self, value: bytes) -> Fault | None:
         """Why a request with this value cannot be scored, or None."""

@@ -29,6 +29,9 @@ SLACK_BUCKETS_S = (
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 FILE_BUCKETS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
+FEW = 16
+"""Values that are counted faster one by one."""
+
 Labels = tuple[str, ...]
 
 
@@ -128,6 +131,10 @@ class Distribution(Collector):
 
     def observe_all(self, values: NDArray[np.float64], labels: Labels = ()) -> None:
         """Count many: float64 [values], seconds or whatever the name says."""
+        if len(values) < FEW:
+            for value in values.tolist():
+                self.observe(value, labels)
+            return
         counts = self._counts.get(labels)
         counts = self._begin(labels) if counts is None else counts
         places = self._edges.searchsorted(values)

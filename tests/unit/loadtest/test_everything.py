@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("hdrh", reason="hdrhistogram has no wheel for Linux on arm64")
 
-from loadtest import __main__ as command
 from loadtest.everything.page import page
 from loadtest.everything.scenario import Round
 from loadtest.scenario import Measured, Option, Scenario
+from loadtest.scenarios import SCENARIOS
 from rendezvous.local.failure import LocalStackError
 from rendezvous.settings import environment
 
@@ -99,7 +99,7 @@ def test_a_scenario_that_fails_does_not_end_the_round(tmp_path: Path) -> None:
 
 def test_all_has_what_belongs_to_the_report() -> None:
     """Soak takes half an hour and is left out; what kills its broker has one of its own."""
-    chosen = {scenario.name: scenario for scenario in command.SCENARIOS if scenario.in_all is not None}
+    chosen = {scenario.name: scenario for scenario in SCENARIOS if scenario.in_all is not None}
     assert {"saturation", "steady", "stall", "overload", "burst", "scale", "monitor", "server", "failover"} <= set(
         chosen
     )
