@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,8 @@ from rendezvous.scoring.duty import Duty
 from rendezvous.scoring.pace import least_deadline_us
 from rendezvous.settings import Endpoint
 from rendezvous.wire import Codec, Row, WireError
+
+NONE, SHED, EXPIRED, UNREADABLE = int(Status.NONE), int(Status.SHED), int(Status.EXPIRED), int(Status.UNREADABLE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,46 +38,47 @@ def take_up(
     a row takes, see `pace`); a candidate does, for the sake of the comparison. What is to be left out under load is not
     even decoded.
     """
+    known = _requests(records, endpoint)
+    from_us = _worth_us([due_us for _, _, due_us in known], endpoint, now_us, row_us) if duty.live else 0
+    max_bytes, shed = endpoint.request.max_bytes, duty.shed
     kept, statuses, rows = [], [], []
-    known = _requests(records)
-    from_us = _worth_us(known, endpoint, now_us, row_us) if duty.live and row_us else now_us + 1
-    for record, envelope in known:
+    for record, envelope, due_us in known:
         kept.append(record)
-        if duty.shed and duty.leaves_out(record.partition, draw_key(record.key, envelope.request_id)):
-            statuses.append(Status.SHED)
+        if shed and duty.leaves_out(record.partition, draw_key(record.key, envelope.request_id)):
+            statuses.append(SHED)
             continue
-        if duty.live and _deadline_us(record, envelope.deadline_ms, endpoint) < from_us:
-            statuses.append(Status.EXPIRED)
+        if due_us < from_us:
+            statuses.append(EXPIRED)
             continue
         try:
-            rows.append(codec.decode(record.value) if len(record.value) <= endpoint.request.max_bytes else {})
-            statuses.append(Status.NONE if rows[-1] else Status.UNREADABLE)
+            row = codec.decode(record.value) if len(record.value) <= max_bytes else {}
         except WireError:
-            statuses.append(Status.UNREADABLE)
-    return Batch(tuple(kept), np.array(statuses, np.uint8), tuple(row for row in rows if row))
+            row = {}
+        if row:
+            rows.append(row)
+        statuses.append(NONE if row else UNREADABLE)
+    return Batch(tuple(kept), np.array(statuses, np.uint8), tuple(rows))
 
 
-def _requests(records: Sequence[Record]) -> list[tuple[Record, Envelope]]:
-    """Those that are requests."""
+def _requests(records: Sequence[Record], endpoint: Endpoint) -> list[tuple[Record, Envelope, int]]:
+    """Those that are requests, and when they are due, microseconds."""
+    usual_ms, longest_ms = endpoint.request.deadline_ms, endpoint.request.max_deadline_ms
     found = []
     for record in records:
-        with contextlib.suppress(EnvelopeError):
-            found.append((record, read_envelope(record.headers)))
+        try:
+            envelope = read_envelope(record.headers)
+        except EnvelopeError:
+            continue
+        budget_ms = usual_ms if envelope.deadline_ms is None else min(envelope.deadline_ms, longest_ms)
+        found.append((record, envelope, (record.timestamp_ms + budget_ms) * 1_000))
     return found
 
 
-def _worth_us(known: Sequence[tuple[Record, Envelope]], endpoint: Endpoint, now_us: int, row_us: float) -> int:
+def _worth_us(due_us: Sequence[int], endpoint: Endpoint, now_us: int, row_us: float) -> int:
     """The least deadline with which a row is worth scoring, if its answer is to leave in time."""
-    due = [_deadline_us(record, envelope.deadline_ms, endpoint) for record, envelope in known]
     margin_us = endpoint.request.reply_margin_ms * 1_000
-    alive = [deadline_us - margin_us for deadline_us in due if deadline_us > now_us]
+    alive = [deadline_us - margin_us for deadline_us in due_us if deadline_us > now_us] if row_us else []
     return max(now_us + 1, least_deadline_us(alive, now_us, row_us) + margin_us) if alive else now_us + 1
-
-
-def _deadline_us(record: Record, deadline_ms: int | None, endpoint: Endpoint) -> int:
-    limits = endpoint.request
-    budget_ms = limits.deadline_ms if deadline_ms is None else min(deadline_ms, limits.max_deadline_ms)
-    return (record.timestamp_ms + budget_ms) * 1_000
 
 
 def score(batch: Batch, model: Model, endpoint: Endpoint, required: Sequence[str]) -> tuple[Bytes, Floats]:
