@@ -29,6 +29,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
         below.plot(at_s, [sample["lag_ms"][name] for sample in samples], color=colour, label=name)
     middle.set_ylabel("memory, MB")
     middle.set_ylim(0)
+    below.set_ylim(0)
     below.set_ylabel("age of what is worked on, ms")
     below.set_xlabel("seconds")
     for axes in (above, middle, below):
