@@ -67,6 +67,7 @@ cool_down = "30m"
 per_day = 1
 per_month = 1
 promotion = "proposal"
+data = {{ last = "18h" }}
 [retraining.triggers]
 code = false
 [[retraining.triggers.floors]]

@@ -21,7 +21,7 @@ WHO: dict[str, Callable[[CollectorRegistry], object]] = {
     "archiver": telemetry.ArchiverMetrics,
     "monitor": telemetry.MonitorMetrics,
     "retrainer": telemetry.RetrainerMetrics,
-    "every service: its Kafka clients": telemetry.KafkaMetrics,
+    "server, scorer, archiver, retrainer: their Kafka clients (monitor: lag and brokers)": telemetry.KafkaMetrics,
     "server, monitor: Redis": telemetry.RedisMetrics,
     "client": telemetry.ClientMetrics,
 }
