@@ -61,9 +61,17 @@ class Round:
     def _take(self, name: str, report: Mapping[str, Any]) -> None:
         if name == FIRST:
             self._saturation = report["saturation"] or None
-        self.targets += [{"scenario": name} | target for target in report["targets"]]
-        if report["most_other_cores"] is not None:
-            self.others.append(report["most_other_cores"])
+        others = report["most_other_cores"]
+        for target in report["targets"]:
+            reason = target.get("reason") or (None if target["met"] else _noise(others))
+            self.targets.append({"scenario": name} | target | {"reason": reason})
+        if others is not None:
+            self.others.append(others)
+
+
+def _noise(others: float | None) -> str | None:
+    """All that is known of a target that is not met where its scenario gives no reason."""
+    return None if others is None else f"other work on up to {others:.1f} cores meanwhile"
 
 
 def run(environment: Environment, *, scenarios: Sequence[Scenario], folder: Path, say: Say) -> Measured:

@@ -16,6 +16,8 @@ from grafana.telling import COLORS, SMALL, TINY, in_words, threshold_color
 from grafana.view import View
 
 PALETTE = ("#56a64b", "#f2cc0c", "#3274d9", "#ff780a", "#e02f44", "#8ab8ff", "#a352cc", "#96d98d", "#705da0", "#447ebc")
+JUST_BELOW = 0.03
+"""Of the largest value: a line at zero is to be seen."""
 MOST = 8
 """Series that a legend names."""
 
@@ -40,7 +42,7 @@ def over_time(axes: Axes, view: View) -> None:
             axes.plot(*_broken(one, view.span.step), style, color=color, linewidth=1, label=name)
     lowest = min((float(np.nanmin(one.values)) for _, _, one in found), default=0.0)
     if lowest >= 0 and "axisSoftMin" in view.panel["fieldConfig"]["defaults"]["custom"]:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=-JUST_BELOW * axes.get_ylim()[1])
     _time_axis(axes, view)
     axes.yaxis.set_major_formatter(lambda value, _: in_words(value, view.unit))
     axes.grid(visible=True, color="#ddd", linewidth=0.5)

@@ -121,7 +121,7 @@ def test_the_demo_beside_running_services(stack: Addresses, tmp_path: Path) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(report.read_text())
     assert (told["requests"], told["unanswered"]) == (REQUESTS // 3, 0)
-    assert told["answered_by"]["trees"] > 0
+    assert sum(told["answered_by"].values()) == REQUESTS // 3  # by whom, and how fast, is the machine's to say
 
 
 def check_report(report: dict[str, Any], kafka: str) -> None:

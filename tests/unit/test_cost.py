@@ -152,11 +152,11 @@ def reading_requests(rows: int) -> Callable[[], object]:
 @pytest.mark.parametrize(
     ("make", "one", "more"),
     [
-        (server_turn, Cost(5_600, 320), Cost(1_880, 88)),
+        (server_turn, Cost(6_100, 320), Cost(1_400, 52)),
         (scorer_turn, Cost(2_100, 140), Cost(480, 35)),
         (taking_scores, Cost(1_200, 56), Cost(1, 1)),
         (looking, Cost(1_210, 86), Cost(1, 1)),
-        (reading_scores, Cost(560, 38), Cost(1, 1)),
+        (reading_scores, Cost(490, 29), Cost(1, 1)),
         (reading_requests, Cost(72, 5), Cost(72, 5)),
     ],
     ids=lambda value: getattr(value, "__name__", None),

@@ -98,6 +98,7 @@ CORE = (
     "server/intake.py",
     "scoring/columns.py",
     "scoring/batch.py",
+    "scoring/pace.py",
     "scoring/duty.py",
     "registry/fold.py",
     "server/following.py",

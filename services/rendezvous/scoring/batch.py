@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from rendezvous.envelope import EnvelopeError, draw_key, read_envelope
 from rendezvous.log.records import Record
-from rendezvous.messages import Bytes, Floats, Status
+from rendezvous.messages import Bytes, Envelope, Floats, Status
 from rendezvous.scoring.columns import Columns, Model, invalid_rows, take, to_columns
 from rendezvous.scoring.duty import Duty
+from rendezvous.scoring.pace import least_deadline_us
 from rendezvous.settings import Endpoint
 from rendezvous.wire import Codec, Row, WireError
+
+NONE, SHED, EXPIRED, UNREADABLE = int(Status.NONE), int(Status.SHED), int(Status.EXPIRED), int(Status.UNREADABLE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,38 +29,56 @@ class Batch:
     rows: tuple[Row, ...]
 
 
-def take_up(records: Sequence[Record], endpoint: Endpoint, codec: Codec, now_us: int, duty: Duty) -> Batch:
+def take_up(
+    records: Sequence[Record], endpoint: Endpoint, codec: Codec, now_us: int, duty: Duty, row_us: float = 0.0
+) -> Batch:
     """Decode what is worth scoring. Records that are no requests are left out: the server sends them to dead-letters.
 
-    A live model does not score what is past its deadline; a candidate does, for the sake of the comparison. What is to
-    be left out under load is not even decoded.
+    A live model does not score what is past its deadline, nor what would be by the time its batch is done (row_us: what
+    a row takes, see `pace`); a candidate does, for the sake of the comparison. What is to be left out under load is not
+    even decoded.
     """
+    known = _requests(records, endpoint)
+    from_us = _worth_us([due_us for _, _, due_us in known], endpoint, now_us, row_us) if duty.live else 0
+    max_bytes, shed = endpoint.request.max_bytes, duty.shed
     kept, statuses, rows = [], [], []
+    for record, envelope, due_us in known:
+        kept.append(record)
+        if shed and duty.leaves_out(record.partition, draw_key(record.key, envelope.request_id)):
+            statuses.append(SHED)
+            continue
+        if due_us < from_us:
+            statuses.append(EXPIRED)
+            continue
+        try:
+            row = codec.decode(record.value) if len(record.value) <= max_bytes else {}
+        except WireError:
+            row = {}
+        if row:
+            rows.append(row)
+        statuses.append(NONE if row else UNREADABLE)
+    return Batch(tuple(kept), np.array(statuses, np.uint8), tuple(rows))
+
+
+def _requests(records: Sequence[Record], endpoint: Endpoint) -> list[tuple[Record, Envelope, int]]:
+    """Those that are requests, and when they are due, microseconds."""
+    usual_ms, longest_ms = endpoint.request.deadline_ms, endpoint.request.max_deadline_ms
+    found = []
     for record in records:
         try:
             envelope = read_envelope(record.headers)
         except EnvelopeError:
             continue
-        kept.append(record)
-        if duty.shed and duty.leaves_out(record.partition, draw_key(record.key, envelope.request_id)):
-            statuses.append(Status.SHED)
-            continue
-        deadline_ms = envelope.deadline_ms
-        if duty.live and now_us >= _deadline_us(record, deadline_ms, endpoint):
-            statuses.append(Status.EXPIRED)
-            continue
-        try:
-            rows.append(codec.decode(record.value) if len(record.value) <= endpoint.request.max_bytes else {})
-            statuses.append(Status.NONE if rows[-1] else Status.UNREADABLE)
-        except WireError:
-            statuses.append(Status.UNREADABLE)
-    return Batch(tuple(kept), np.array(statuses, np.uint8), tuple(row for row in rows if row))
+        budget_ms = usual_ms if envelope.deadline_ms is None else min(envelope.deadline_ms, longest_ms)
+        found.append((record, envelope, (record.timestamp_ms + budget_ms) * 1_000))
+    return found
 
 
-def _deadline_us(record: Record, deadline_ms: int | None, endpoint: Endpoint) -> int:
-    limits = endpoint.request
-    budget_ms = limits.deadline_ms if deadline_ms is None else min(deadline_ms, limits.max_deadline_ms)
-    return (record.timestamp_ms + budget_ms) * 1_000
+def _worth_us(due_us: Sequence[int], endpoint: Endpoint, now_us: int, row_us: float) -> int:
+    """The least deadline with which a row is worth scoring, if its answer is to leave in time."""
+    margin_us = endpoint.request.reply_margin_ms * 1_000
+    alive = [deadline_us - margin_us for deadline_us in due_us if deadline_us > now_us] if row_us else []
+    return max(now_us + 1, least_deadline_us(alive, now_us, row_us) + margin_us) if alive else now_us + 1
 
 
 def score(batch: Batch, model: Model, endpoint: Endpoint, required: Sequence[str]) -> tuple[Bytes, Floats]:

@@ -15,6 +15,7 @@ from rendezvous.registry.state import Control
 from rendezvous.scoring.batch import Batch, score, take_up
 from rendezvous.scoring.duty import duty_of
 from rendezvous.scoring.models import LoadedModel
+from rendezvous.scoring.pace import Pace
 from rendezvous.scoring.seat import Seat
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ScorerMetrics
@@ -76,6 +77,7 @@ class Scorer:
         self._scores_topic = endpoint.topic("scores")
         self._control_topic = endpoint.topic("control")
         self._key = "/".join(self._pair).encode()
+        self._pace = Pace()
         self._undelivered = 0
         self._failed: str | None = None
         self._commit_at_us = 0
@@ -197,9 +199,10 @@ class Scorer:
 
     def _score(self, records: Sequence[Record]) -> None:
         taken_us = self._clock_us()
-        batch = take_up(records, self._endpoint, self._codec, taken_us, self._duty)
+        batch = take_up(records, self._endpoint, self._codec, taken_us, self._duty, self._pace.row_us)
         statuses, outputs = score(batch, self._loaded.model, self._endpoint, self._settings.required)
         scored_us = self._clock_us()
+        self._pace.saw(len(batch.rows), scored_us - taken_us)
         numbers = np.array([record.partition for record in batch.records])
         passed = {record.partition: record.offset + 1 for record in records}
         for number, position in passed.items():

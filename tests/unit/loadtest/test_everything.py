@@ -70,7 +70,8 @@ def test_what_saturation_finds_is_what_the_others_are_given(tmp_path: Path) -> N
 
     def other(_: object, **options: object) -> Measured:
         given.update(options)
-        return {"targets": [target("x", met=True)], "most_other_cores": 0.5}, 3
+        bare = {"name": "y", "value": 3.0, "limit": 2.0, "met": False}
+        return {"targets": [target("x", met=True), bare], "most_other_cores": 0.5}, 3
 
     rate = Option("rate", float, None, "")
     done = Round(tmp_path, lambda _: None)
@@ -83,7 +84,8 @@ def test_what_saturation_finds_is_what_the_others_are_given(tmp_path: Path) -> N
     )
     assert (given["rate"], given["seconds"]) == (640.0, 1.0)
     assert (done.lost, done.others) == (3, [0.5])
-    assert done.targets == [{"scenario": "other"} | target("x", met=True)]
+    assert done.targets[0] == {"scenario": "other"} | target("x", met=True)
+    assert done.targets[1]["reason"] == "other work on up to 0.5 cores meanwhile"
 
 
 def test_a_scenario_that_fails_does_not_end_the_round(tmp_path: Path) -> None:

@@ -105,6 +105,23 @@ def test_a_candidate_scores_what_is_past_its_deadline() -> None:
     assert run(request(deadline_ms=0, age_ms=5_000), live=False) == ([Status.OK], [2.0])
 
 
+def test_a_live_model_leaves_alone_what_it_cannot_finish_in_time() -> None:
+    """The oldest of three that take as long as two have; a candidate scores them all."""
+    records = [request(offset=number, age_ms=20 - 10 * number) for number in range(3)]
+    left_us = DEADLINE_MS * 1_000 - ENDPOINT.request.reply_margin_ms * 1_000 - 10_000
+    row_us = (left_us - 10_000) / 2
+    assert taken(records, LIVE, row_us) == [Status.EXPIRED, Status.NONE, Status.NONE]
+    assert taken(records, CANDIDATE, row_us) == [Status.NONE] * 3
+    assert taken(records, LIVE, 0.0) == [Status.NONE] * 3
+    assert taken(records, LIVE, 1e9) == [Status.EXPIRED, Status.EXPIRED, Status.NONE]
+
+
+def taken(records: list[Record], duty: Duty, row_us: float) -> list[int]:
+    """The statuses of a batch before it is scored."""
+    found: list[int] = take_up(records, ENDPOINT, CODEC, NOW_US, duty, row_us).statuses.tolist()
+    return found
+
+
 def test_an_expired_row_costs_no_decoding() -> None:
     """It is expired even when nobody could have read it."""
     expired = request(deadline_ms=0)._replace(value=b"garbage")
