@@ -5,7 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.frame import HAND_OFFS, OF, THE_ENDPOINT, build
-from grafana.panels import NEAR, Panel, Query, heat, lines, numbers, states
+from grafana.panels import Panel, heat, lines, numbers, states
+from grafana.parts import NEAR, Query
 from grafana.promql import DEADLINE, LATE, P99, most, quantile, rate, share, total
 
 ANSWERS = "rendezvous_server_answers_total"

@@ -9,7 +9,8 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
 
-from grafana.panels import DATASOURCE, Panel
+from grafana.panels import Panel
+from grafana.parts import DATASOURCE
 
 DASHBOARDS = {
     "rendezvous-overview": "Rendezvous: overview",

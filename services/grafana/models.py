@@ -5,7 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.frame import HAND_OFFS, MODELS, OF, THE_ENDPOINT, build, choice
-from grafana.panels import Panel, Query, lines, rows
+from grafana.panels import Panel, lines, rows
+from grafana.parts import Query
 from grafana.promql import most, quantile, rate
 
 THESE = f'{OF},model=~"$model"'

@@ -5,7 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.frame import RUNBOOK, build, choice
-from grafana.panels import NEAR, Panel, Query, lines, numbers, rows, states
+from grafana.panels import Panel, lines, numbers, rows, states
+from grafana.parts import NEAR, Query
 from grafana.promql import DEADLINE, DEFAULTED, LATE, P99, most, quantile, rate, total
 
 OF = 'endpoint=~"$endpoint"'

@@ -7,14 +7,12 @@ them dashed and red; what is coloured by a limit (numbers, cells) is divided by 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from grafana_foundation_sdk.builders import common as made
 from grafana_foundation_sdk.builders import (
     dashboard,
     heatmap,
-    prometheus,
     stat,
     statetimeline,
     statushistory,
@@ -26,31 +24,26 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from grafana.parts import (
+    BAD,
+    DATASOURCE,
+    GOOD,
+    NEAR,
+    NEUTRAL,
+    WARNING,
+    Query,
+    dashed,
+    legend,
+    lettered,
+    letters,
+    mapping_of,
+    target,
+    thresholds_of,
+)
+
 Panel: TypeAlias = (
     timeseries.Panel | stat.Panel | statetimeline.Panel | statushistory.Panel | heatmap.Panel | table.Panel
 )
-
-DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="rendezvous-prometheus")
-"""As provisioning/datasources/prometheus.yml names it."""
-WIDTH = 24
-"""Of the grid."""
-GOOD, WARNING, BAD, NEUTRAL = "green", "orange", "red", "blue"
-NEAR = 0.8
-"""Of a limit: orange from there on, red from the limit on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One expression and what its series are called.
-
-    limit: it is what others should stay below, or above: drawn dashed, in `color`. newest: its newest values alone.
-    """
-
-    expr: str
-    legend: str = ""
-    limit: bool = False
-    color: str = "red"
-    newest: bool = False
 
 
 def lines(
@@ -69,17 +62,17 @@ def lines(
         .fill_opacity(30 if stacked else 5)
         .show_points(common.VisibilityMode.NEVER)
         .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
-        .legend(_legend())
+        .legend(legend())
         .tooltip(made.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING))
     )
     if unit != "none":  # a figure of quality is worth looking at closely
         panel = panel.axis_soft_min(0)
     if stacked:
         panel = panel.stacking(made.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
-    for ref, query in _lettered(queries):
-        panel = panel.with_target(_target(ref, query))
+    for ref, query in lettered(queries):
+        panel = panel.with_target(target(ref, query))
         if query.limit:
-            panel = panel.override_by_query(ref, _dashed(query.color))
+            panel = panel.override_by_query(ref, dashed(query.color))
     return panel
 
 
@@ -110,13 +103,13 @@ def numbers(
         .graph_mode(common.BigValueGraphMode.AREA)
         .text_mode(common.BigValueTextMode.VALUE_AND_NAME)
         .reduce_options(made.ReduceDataOptions().calcs(["lastNotNull"]))
-        .thresholds(_thresholds(steps))
+        .thresholds(thresholds_of(steps))
         .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
     )
     if decimals is not None:
         panel = panel.decimals(decimals)
-    for ref, query in _lettered(queries):
-        panel = panel.with_target(_target(ref, query))
+    for ref, query in lettered(queries):
+        panel = panel.with_target(target(ref, query))
     return panel
 
 
@@ -134,13 +127,13 @@ def states(
         .show_value(common.VisibilityMode.NEVER)
         .merge_values(merge_values=True)
         .row_height(0.8)
-        .legend(_legend())
-        .mappings([_mapping(mapping)])
+        .legend(legend())
+        .mappings([mapping_of(mapping)])
         .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
-        .thresholds(_thresholds([model.Threshold(None, NEUTRAL)]))
+        .thresholds(thresholds_of([model.Threshold(None, NEUTRAL)]))
     )
-    for ref, query in _lettered(queries):
-        panel = panel.with_target(_target(ref, query))
+    for ref, query in lettered(queries):
+        panel = panel.with_target(target(ref, query))
     return panel
 
 
@@ -159,12 +152,12 @@ def cells(title: str, says: str, *queries: Query, width: int = 24, height: int =
         .show_value(common.VisibilityMode.NEVER)
         .row_height(0.95)
         .col_width(0.95)
-        .legend(_legend())
+        .legend(legend())
         .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
-        .thresholds(_thresholds([*steps, model.Threshold(1, BAD)]))
+        .thresholds(thresholds_of([*steps, model.Threshold(1, BAD)]))
     )
-    for ref, query in _lettered(queries):
-        panel = panel.with_target(_target(ref, query))
+    for ref, query in lettered(queries):
+        panel = panel.with_target(target(ref, query))
     return panel
 
 
@@ -180,7 +173,7 @@ def heat(title: str, says: str, unit: str, query: Query, width: int = 12, height
         .calculate(calculate=False)
         .color(heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Blues").steps(32))
         .y_axis(heatmap.YAxisConfig().unit(unit))
-        .with_target(_target("A", query).format(PromQueryFormat.HEATMAP))
+        .with_target(target("A", query).format(PromQueryFormat.HEATMAP))
     )
 
 
@@ -205,7 +198,7 @@ def rows(
         width: in 24ths.
         height: in rows of the grid.
     """
-    headings = {f"Value #{ref}": columns[place][0] for place, ref in enumerate(_letters(len(columns)))}
+    headings = {f"Value #{ref}": columns[place][0] for place, ref in enumerate(letters(len(columns)))}
     panel = (
         table.Panel()
         .title(title)
@@ -222,55 +215,10 @@ def rows(
             )
         )
     )
-    for ref, (heading, unit, query) in zip(_letters(len(columns)), columns, strict=True):
-        panel = panel.with_target(_target(ref, query).format(PromQueryFormat.TABLE).instant())
+    for ref, (heading, unit, query) in zip(letters(len(columns)), columns, strict=True):
+        panel = panel.with_target(target(ref, query).format(PromQueryFormat.TABLE).instant())
         panel = panel.override_by_name(heading, [model.DynamicConfigValue("unit", unit)])
     for column, leads in (links or {}).items():
         led = [{"title": name, "url": url} for name, url in leads]
         panel = panel.override_by_name(column, [model.DynamicConfigValue("links", led)])
     return panel
-
-
-def _letters(count: int) -> list[str]:
-    return [chr(ord("A") + number) for number in range(count)]
-
-
-def _lettered(queries: Sequence[Query]) -> list[tuple[str, Query]]:
-    return list(zip(_letters(len(queries)), queries, strict=True))
-
-
-def _target(ref: str, query: Query) -> prometheus.Dataquery:
-    target = prometheus.Dataquery().datasource(DATASOURCE).ref_id(ref).expr(query.expr)
-    target = target.instant() if query.newest else target.range()
-    return target.legend_format(query.legend) if query.legend else target
-
-
-def _legend() -> made.VizLegendOptions:
-    return (
-        made.VizLegendOptions()
-        .show_legend(show_legend=True)
-        .display_mode(common.LegendDisplayMode.LIST)
-        .placement(common.LegendPlacement.BOTTOM)
-    )
-
-
-def _thresholds(steps: list[model.Threshold]) -> dashboard.ThresholdsConfig:
-    return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(steps)
-
-
-def _mapping(mapping: Sequence[tuple[float, str, str]]) -> model.ValueMap:
-    return model.ValueMap(
-        options={
-            f"{value:g}": model.ValueMappingResult(text=text, color=color, index=place)
-            for place, (value, text, color) in enumerate(mapping)
-        }
-    )
-
-
-def _dashed(color: str) -> list[model.DynamicConfigValue]:
-    return [
-        model.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color}),
-        model.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}),
-        model.DynamicConfigValue("custom.fillOpacity", 0),
-        model.DynamicConfigValue("custom.stacking", {"mode": "none"}),
-    ]

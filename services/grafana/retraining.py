@@ -5,7 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.frame import HAND_OFFS, MODELS, OF, RETRAINED, THE_ENDPOINT, build
-from grafana.panels import NEAR, Panel, Query, lines, numbers, rows, states
+from grafana.panels import Panel, lines, numbers, rows, states
+from grafana.parts import NEAR, Query
 from grafana.promql import most
 
 HOLDS = ((0, "no", "green"), (1, "holds", "orange"))

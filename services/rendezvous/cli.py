@@ -149,6 +149,7 @@ def _up(options: argparse.Namespace, environs: Environment) -> int:
             services = stack.enter_context(all_of(endpoint, commands, surroundings, logs, _say))
             _say(f"services' logs: {logs}")
             write_targets(targets, endpoint.name, services)
+            stack.callback(write_targets, targets, endpoint.name, {})  # or the next Prometheus would miss them
             _watch(stack, environs, targets)
             for name, service in services.items():
                 _say(f"{name}: http://{LOOPBACK}:{service.port}/metrics")

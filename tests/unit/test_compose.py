@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from grafana.panels import DATASOURCE
+from grafana.parts import DATASOURCE
 from grafana.queries import DASHBOARDS
 from rendezvous.cli import MENDABLE, main
 from rendezvous.local.kafka_settings import JVM_OPTIONS, server_properties

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from grafana.frame import DASHBOARDS, RUNBOOK
-from grafana.panels import DATASOURCE, WIDTH
+from grafana.parts import DATASOURCE, WIDTH
 from grafana.queries import DASHBOARDS as FOLDER
 from grafana.queries import every_query, queries_of, substituted
 from grafana.written import written
