@@ -6,11 +6,16 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rendezvous.local.stack import Addresses, running_stack
 from rendezvous.settings import environment
 
 _logger = logging.getLogger("tests.stack")
+
+# a busy machine is slow, and no test says how fast anything is
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

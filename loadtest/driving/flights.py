@@ -12,6 +12,7 @@ from loadtest.bench import Bench, afresh, running_bench
 from loadtest.derived import Shape
 from loadtest.driving.fates import figures, sent_late_ms
 from loadtest.driving.phases import Played, Window
+from loadtest.driving.settling import settle
 from loadtest.machine import machine, versions
 from loadtest.saturation.scenario import known
 from loadtest.scenario import Say
@@ -59,9 +60,11 @@ def running_field(environment: Environment, say: Say, shape: Shape, name: str, r
 
 @contextmanager
 def serving(bench: Bench, saturation: float) -> Iterator[Field]:
-    """The services of an endpoint."""
+    """The services of an endpoint, at ease."""
     with running_services(bench.endpoint, bench.home, bench.kafka, bench.logs, lambda _: None) as services:
-        yield Field(bench, services, encoded(bench), saturation)
+        values = encoded(bench)
+        settle(bench, values)
+        yield Field(bench, services, values, saturation)
 
 
 def begun(environment: Environment, scenario: str, shape: Shape, rate: float | None) -> dict[str, Any]:

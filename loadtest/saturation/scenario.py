@@ -13,6 +13,7 @@ from loadtest.bench import Bench, afresh, running_bench
 from loadtest.derived import Shape
 from loadtest.driving.fates import figures, sent_late_ms
 from loadtest.driving.phases import Phase, play
+from loadtest.driving.settling import settle
 from loadtest.machine import machine, versions
 from loadtest.saturation.criterion import growth, step
 from loadtest.saturation.picture import draw
@@ -32,8 +33,6 @@ FIRST_RATE = 200.0
 STEP_S = 4.0
 LEAD_S = 1.0
 """At the start of each step, not counted: queues find their level."""
-FRESH_S = 3.0
-"""The same where processes have just been started: as long as the warm-up of `steady`."""
 SETTLE_S = 3.0
 
 
@@ -65,17 +64,18 @@ class Prober:
 
     def kept(self, rate: float) -> bool:
         """Try a rate."""
-        bench, lead_s = self._bench, LEAD_S if self._running else FRESH_S
+        bench = self._bench
         if not self._running:
             self._stack.enter_context(
                 running_services(bench.endpoint, bench.home, bench.kafka, bench.logs, lambda _: None)
             )
+            settle(bench, self._values)
             self._running = True
         played = play(
             bench.endpoint,
             bench.kafka,
             self._values,
-            [Phase("lead-in", rate, lead_s), Phase("step", rate, self._seconds)],
+            [Phase("lead-in", rate, LEAD_S), Phase("step", rate, self._seconds)],
             settle_s=SETTLE_S,
         )
         window = played.window("step")

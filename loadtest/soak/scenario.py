@@ -106,9 +106,10 @@ def soak(field: Field, rate: float, seconds: float, say: Say) -> list[Sample]:
     with Client(bench.endpoint, bench.kafka, source=SOURCE) as client:
         drive(client, *bench.requests(rate, bench.warm_up_s), rate, lambda *_: None)
         begun_s = time.monotonic()
-        while (at_s := time.monotonic() - begun_s) < seconds:
+        while time.monotonic() - begun_s < seconds:
             before = spent()
             log = drive(client, *bench.requests(rate, window_s), rate, lambda *_: None)
+            at_s = time.monotonic() - begun_s
             made = histogram([asked.latency_ms for asked in log])
             pages = {name: _page(service) for name, service in field.services.items()}
             samples.append(

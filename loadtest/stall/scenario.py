@@ -71,7 +71,6 @@ def freeze(field: Field, seconds: float) -> Played:
     """Load it, stop the champion's process midway, and let it go again whatever happens."""
     rate, pid = SHARE * field.saturation, field.champion.process.pid
     phases = [
-        Phase("ramp", rate / 2, field.bench.warm_up_s),
         Phase("lead-in", rate, field.bench.warm_up_s),
         Phase(CALM, rate, seconds),
         Phase(FROZEN, rate, seconds),

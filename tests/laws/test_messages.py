@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -55,8 +55,8 @@ TEXT = st.text(max_size=8)
 REASONS = [reason for reason in Reason if reason is not Reason.NO_ANSWER]
 REPORTED = [status for status in Status if status is not Status.NONE]
 
-some = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-few = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+some = settings(max_examples=60)
+few = settings(max_examples=25)
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=name_of)
 
 

@@ -25,7 +25,7 @@ each_policy = pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 patient_policy = pytest.mark.parametrize(
     "policy", [found for found in POLICIES.values() if found.patient], ids=lambda found: found.choose.__name__
 )
-some = settings(deadline=None, max_examples=50)
+some = settings(max_examples=50)
 
 
 Draw: TypeAlias = Callable[[st.SearchStrategy[bytes]], bytes]

@@ -7,7 +7,7 @@ import inspect
 import textwrap
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rendezvous.client import REMEMBERED, Ask, Asked
@@ -144,7 +144,6 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(STEPS)
 def test_every_request_ends_exactly_once(steps: list[tuple[str, int, float]]) -> None:
     """Answered or given up, never both, never twice, never before its deadline, and none is left at the end."""

@@ -169,7 +169,6 @@ ENVELOPES = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(ENVELOPES)
 @example(FULL)
 def test_what_is_written_is_read(envelope: Envelope) -> None:
@@ -177,7 +176,6 @@ def test_what_is_written_is_read(envelope: Envelope) -> None:
     assert read_envelope(write_envelope(envelope)) == envelope
 
 
-@settings(deadline=None)
 @given(IDS)
 def test_without_a_reply_address_the_id_is_the_correlation(request_id: str) -> None:
     """An application that says nothing about its reply can still tell whose answer it has."""
@@ -186,7 +184,7 @@ def test_without_a_reply_address_the_id_is_the_correlation(request_id: str) -> N
     assert read_envelope(written).reply == ReplyAddress("", None, request_id.encode())
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.sampled_from(HEADERS) | st.text(max_size=6), st.binary(max_size=12)), max_size=12))
 def test_any_headers_give_an_envelope_or_an_envelope_error(headers: list[tuple[str, bytes]]) -> None:
     """No header's bytes let another exception out, and what is accepted is within the limits."""

@@ -156,7 +156,7 @@ VALUES = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from(["", "[t{}]", "[[a]]"]), VALUES), min_size=1, max_size=8))
 def test_every_key_is_found_where_it_was_written(parts: list[tuple[str, str]]) -> None:
     """Documents of all these pieces: each key is on the line where it was put."""

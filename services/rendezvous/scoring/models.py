@@ -24,6 +24,8 @@ NUMBER_TENSOR = "tensor(float)"
 WARM_UP_ROUNDS = 3
 """Batches of each size before the model counts as warm; the first one allocates, later ones only compute."""
 
+onnxruntime.disable_telemetry_events()  # nothing about a model leaves the machine that it runs on
+
 
 class ModelError(SettingsError):
     """A model cannot serve its endpoint; the message names model, what was expected and found, and what to do."""

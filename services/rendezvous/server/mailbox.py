@@ -40,6 +40,7 @@ OK = int(Status.OK)
 """NumPy compares with an int in a third of the time that it takes with an enum's member."""
 ONE = np.uint64(1)
 NO_SLOTS: Int64s = np.empty(0, np.int64)
+np.unique(NO_SLOTS)  # the first call imports numpy.ma, which takes 100 ms: not while somebody waits for an answer
 FREE, EARLY, OPEN, ANSWERED = range(4)
 """States of a slot; see the table above."""
 

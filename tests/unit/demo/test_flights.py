@@ -191,7 +191,7 @@ def test_no_feature_knows_the_future(few: Sources, disturb: Callable[..., Source
     published = few[0]
     ids = flights._request_ids(published, instants(published)[0])  # noqa: SLF001 - in the file's order
 
-    @settings(max_examples=12, deadline=None)
+    @settings(max_examples=12)
     @given(row=st.integers(0, len(published) - 1), seed=st.integers(0, 2**32))
     def holds(row: int, seed: int) -> None:
         disturbed = disturb(few, row, np.random.default_rng(seed))

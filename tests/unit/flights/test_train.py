@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto
 
@@ -123,7 +123,7 @@ def test_a_graph_answers_what_scikit_learn_answers(
         for feature in endpoint.features
     }
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=25)
     @given(st.lists(st.fixed_dictionaries(values), min_size=1, max_size=8))
     def agrees(rows: list[dict[str, Any]]) -> None:
         columns = to_columns(rows, endpoint.features)

@@ -80,7 +80,7 @@ def counted(kind: Kind, outputs: Floats, labels: Float64s) -> Any:  # noqa: ANN4
 
 @each_kind
 @given(seed=seeds, rows=sizes, cuts=st.lists(st.integers(0, 400), max_size=6))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_order_and_batches_do_not_matter(kind: Kind, seed: int, rows: int, cuts: list[int]) -> None:
     """Bit for bit: added whole, or shuffled and in parts, of which some come by way of another tally and its JSON."""
     outputs, labels = of_kind(kind, seed, rows)
@@ -100,7 +100,7 @@ def test_order_and_batches_do_not_matter(kind: Kind, seed: int, rows: int, cuts:
 
 @each_kind
 @given(seed=seeds, rows=sizes)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_what_is_taken_back_was_never_counted(kind: Kind, seed: int, rows: int) -> None:
     """Bit for bit: nothing of the rows is left, whatever their size beside the others."""
     outputs, labels = of_kind(kind, seed, rows)
@@ -158,7 +158,7 @@ def precision_bounds(scores: NDArray[Any], labels: Float64s) -> tuple[float, flo
 
 
 @given(seed=seeds, rows=sizes, rate=st.sampled_from([1e-5, 1e-3, 0.05, 0.5, 0.97]), digits=st.integers(1, 9))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_ranking_is_scikit_learns_within_the_stated_bound(seed: int, rows: int, rate: float, digits: int) -> None:
     """AUC is off by no more than `auc_error`, average precision lies between its bins' bounds; also at 1e-5."""
     outputs, labels = binary(seed, rows, rate, digits)
@@ -191,7 +191,7 @@ def test_a_bin_is_less_than_a_hundredth_of_the_odds() -> None:
 
 
 @given(seed=seeds, rows=sizes, rate=st.sampled_from([1e-5, 0.05, 0.5]))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_losses_are_scikit_learns(seed: int, rows: int, rate: float) -> None:
     """Log loss (of probabilities kept 1e-7 from 0 and 1), Brier score and what holds at the threshold."""
     outputs, labels = binary(seed, rows, rate)
@@ -215,7 +215,7 @@ def test_losses_are_scikit_learns(seed: int, rows: int, rate: float) -> None:
 
 
 @given(seed=seeds, rows=sizes)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_calibration_error_is_its_definition(seed: int, rows: int) -> None:
     """The mean gap between what was said and what came true, by fifteenths of the score, weighted by rows."""
     outputs, labels = binary(seed, rows)
@@ -259,7 +259,7 @@ def test_a_tally_is_small() -> None:
 
 
 @given(seed=seeds, rows=sizes)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_classes_are_scikit_learns(seed: int, rows: int) -> None:
     """Accuracy and log loss."""
     outputs, labels = of_kind("multiclass", seed, rows)
@@ -277,7 +277,7 @@ def test_classes_are_scikit_learns(seed: int, rows: int) -> None:
 
 
 @given(seed=seeds, rows=sizes, scale=st.sampled_from([1e-9, 1.0, 1e9]), mean=st.sampled_from([0.0, 100.0]))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_regression_is_scikit_learns(seed: int, rows: int, scale: float, mean: float) -> None:
     """Whatever the scale of the target: sums are exact."""
     chance = np.random.default_rng(seed)
@@ -301,7 +301,6 @@ def test_labels_that_are_all_equal_have_no_share_explained() -> None:
 
 
 @given(st.lists(st.floats(-1e100, 1e100).map(lambda value: value if abs(value) > 1e-100 else 0.0), max_size=20))
-@settings(deadline=None)
 def test_exact_squares_are_exact(values: list[float]) -> None:
     """Against fractions."""
     found = exact_squares(np.array(values, np.float64))
@@ -309,7 +308,6 @@ def test_exact_squares_are_exact(values: list[float]) -> None:
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=50))
-@settings(deadline=None)
 def test_exact_sums_are_exact(values: list[float]) -> None:
     """Of any float64, from the smallest to the largest, against fractions; and JSON keeps them."""
     expected = 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rendezvous.monitoring.histograms import MAX_CATEGORIES, Bins, CategoryBins, Histogram, NumberBins
@@ -18,7 +18,6 @@ words = st.lists(st.sampled_from(["", "a", "b", "c", "d", None]), max_size=60)
 
 
 @given(known=numbers.filter(lambda values: bool(np.isfinite(values).any())), seen=numbers, cut=st.integers(0, 60))
-@settings(deadline=None)
 def test_numbers_are_counted_once(known: list[float], seen: list[float], cut: int) -> None:
     """In one bin each, or as missing; what is beyond the reference's range is strange, besides."""
     bins = NumberBins.of(np.array(known))
@@ -31,7 +30,6 @@ def test_numbers_are_counted_once(known: list[float], seen: list[float], cut: in
 
 
 @given(known=words, seen=words, cut=st.integers(0, 60))
-@settings(deadline=None)
 def test_categories_are_counted_once(known: list[str | None], seen: list[str | None], cut: int) -> None:
     """In one bin each, or as missing; what the reference does not know shares the last bin and is strange."""
     bins = CategoryBins.of(known)

@@ -386,7 +386,7 @@ LIKELY = DEPLOYMENTS | HAND_OFFS | SUSPENSIONS | SHEDDINGS | WEIGHTS | RULES_CHA
 ANY: st.SearchStrategy[Any] = LIKELY | st.one_of([ARBITRARY[kind] for kind in get_args(ControlEvent)])
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(ANY, max_size=12))
 def test_the_fold_is_total_and_the_same_for_every_reader(events: list[ControlEvent]) -> None:
     """No event raises; two readers agree at each position; what one holds never changes."""
@@ -402,7 +402,7 @@ def test_the_fold_is_total_and_the_same_for_every_reader(events: list[ControlEve
             assert facts(one) == facts(held)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(LIKELY, max_size=12))
 def test_what_control_says_holds_together(events: list[ControlEvent]) -> None:
     """Whatever happened: aliases name versions that are not retired, and no model; the axis has its bound."""
@@ -521,7 +521,7 @@ class Naive(RuleBasedStateMachine):
 
 def test_control_is_what_a_naive_model_says() -> None:
     """Over thousands of sequences of deployments, hand-offs and suspensions."""
-    run_state_machine_as_test(Naive, settings=settings(deadline=None, max_examples=150, stateful_step_count=25))
+    run_state_machine_as_test(Naive, settings=settings(max_examples=150, stateful_step_count=25))
 
 
 LONG = "m" * 900_000

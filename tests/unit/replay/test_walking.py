@@ -105,7 +105,7 @@ def walked(plan: Plan, told: list[Any]) -> Walked:
     return walk(plan, appended_us, deadlines_us, draws, cells)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(plans(), rows)
 def test_the_walk_is_the_mailbox_ticked_at_every_moment(plan: Plan, told: list[Any]) -> None:
     """Who, what and when, row by row, for any steps and policies, deadlines and arrivals, ties included."""

@@ -397,7 +397,7 @@ def played(
     return events
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000))
 def test_order_within_a_block_and_repeats_do_not_matter(seed: int) -> None:
     """The same events, bit for bit."""
@@ -405,7 +405,7 @@ def test_order_within_a_block_and_repeats_do_not_matter(seed: int) -> None:
     assert played(of, said) == played(of, said, Random(seed))  # noqa: S311
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000), st.integers(1, DAYS), st.integers(0, 6))
 def test_a_restart_from_the_beginning_gives_the_same(seed: int, day: int, away: int) -> None:
     """Whatever stood on the topics when it died, up to six closings ago: those it missed are made up for, in turn."""
@@ -415,7 +415,7 @@ def test_a_restart_from_the_beginning_gives_the_same(seed: int, day: int, away: 
     assert played(of, said[:day], known=before) == whole
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 6))
 def test_never_more_than_the_budget(seed: int, per_day: int, per_month: int) -> None:
     """In any 24 hours, and in any 31 days; nor sooner than the cool-down after one another."""

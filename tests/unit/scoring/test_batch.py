@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from endpoints import DEADLINE_MS, FEATURES, endpoint
@@ -284,7 +284,6 @@ KINDS: dict[str, tuple[Callable[[float], Record], Status | None]] = {
 }
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(list(KINDS)), st.integers(-1_000, 1_000)), max_size=24))
 def test_in_any_mixture_each_row_has_its_own_fate(drawn: list[tuple[str, int]]) -> None:
     """A row's status and score are what they are alone, whatever stands beside it; none says NONE."""

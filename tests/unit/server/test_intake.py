@@ -232,7 +232,7 @@ def test_a_long_record_is_cut_and_its_length_told() -> None:
     assert {(len(name), len(value)) for name, value in letter.headers} == {(MAX_DEAD_HEADER_BYTES,) * 2}
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow])
 @given(
     name=st.text(min_size=1, max_size=4),
     count=st.integers(0, 2_000),

@@ -13,7 +13,7 @@ from rendezvous.server.learning import FLOOR, hedged
 RATE = 0.5
 SLEEPS = np.nan
 
-some = settings(deadline=None, max_examples=60)
+some = settings(max_examples=60)
 
 
 @st.composite

@@ -322,7 +322,7 @@ class LedgerAndBook(RuleBasedStateMachine):
 
 
 TestLedgerAndBook = LedgerAndBook.TestCase
-TestLedgerAndBook.settings = settings(deadline=None, max_examples=150, stateful_step_count=50)
+TestLedgerAndBook.settings = settings(max_examples=150, stateful_step_count=50)
 
 
 # ---------------------------------------------------------------------------------------------- commit metadata

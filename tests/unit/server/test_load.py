@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rendezvous.messages import Decisions, Reason
@@ -113,7 +113,6 @@ def test_rejected_requests_are_no_pressure() -> None:
     assert gauge.levels == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from([Reason.PREFERRED, Reason.DEFAULT])), max_size=30))
 def test_it_never_goes_to_and_fro(spells: list[tuple[int, Reason]]) -> None:
     """Whatever happens: changes are a window apart, downward ones ten seconds, each by one level, within bounds."""

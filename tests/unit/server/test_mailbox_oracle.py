@@ -411,9 +411,7 @@ def play(stories: range) -> None:
 
 def test_anything_at_all() -> None:
     """Rules in any order, by Hypothesis, which then finds the shortest story."""
-    run_state_machine_as_test(
-        MailboxAndOracle, settings=settings(deadline=None, max_examples=60, stateful_step_count=30)
-    )
+    run_state_machine_as_test(MailboxAndOracle, settings=settings(max_examples=60, stateful_step_count=30))
 
 
 def test_busy_stories() -> None:
