@@ -38,10 +38,8 @@ def count_comparisons(metrics: ServerMetrics, partition: Partition, comparisons:
     chance = np.isin(comparisons.reasons, ANSWERED_BY_SCHEDULE)
     if not chance.any():
         return
-    statuses, latencies_us = comparisons.statuses[chance], comparisons.latencies_us[chance]
-    due_us = partition.plan.watched
-    for column, pair in enumerate(zip(comparisons.models, comparisons.versions, strict=True)):
-        metrics.scored(pair, statuses[:, column], latencies_us[:, column], due_us.get(pair))
+    pairs = tuple(zip(comparisons.models, comparisons.versions, strict=True))
+    metrics.judged(pairs, comparisons.statuses[chance], comparisons.latencies_us[chance], partition.plan.watched)
 
 
 def count_scores(metrics: ServerMetrics, heard: Heard) -> None:

@@ -141,6 +141,19 @@ class Distribution(Collector):
         counts += np.bincount(places, minlength=len(counts))
         self._sums[labels] += float(values.sum())
 
+    def observe_columns(self, values: NDArray[np.float64], labels: Sequence[Labels]) -> None:
+        """Count float64 [rows, columns], each column under its own labels; what is below 0 is none."""
+        width = len(self._bounds) + 1
+        there = values >= 0
+        places = (self._edges.searchsorted(values) + width * np.arange(len(labels)))[there]
+        counts = np.bincount(places, minlength=width * len(labels)).reshape(len(labels), width)
+        sums = np.where(there, values, 0).sum(axis=0).tolist()
+        for column in np.flatnonzero(counts.any(axis=1)).tolist():
+            known = self._counts.get(labels[column])
+            known = self._begin(labels[column]) if known is None else known
+            known += counts[column]
+            self._sums[labels[column]] += sums[column]
+
     def retain(self, labels: Collection[Labels]) -> None:
         """Forget all others."""
         for gone in [known for known in self._counts if known not in labels]:

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rendezvous import telemetry
+from rendezvous.messages import Status
 from rendezvous.telemetry import STALLED_AFTER_S, Telemetry
 from rendezvous.telemetry.families import Families
 from rendezvous.telemetry.listing import WHO, listed
@@ -240,6 +241,44 @@ def test_a_distribution_counts_as_a_histogram_does() -> None:
     assert len(rows["theirs"]) == len(bounds) + 2
     assert rows["ours"] == rows["theirs"] == rows["many"]
     assert registry.get_sample_value("tests_many_seconds_sum") == pytest.approx(sum(values))
+
+
+def test_columns_of_a_distribution_are_counted_each_under_its_own_labels() -> None:
+    """As if one by one; what is below 0 is none, and who has none has no series."""
+    registry = CollectorRegistry()
+    made = Families("tests", registry)
+    one, many = (made.distribution(f"{name}_seconds", name, (0.1, 1.0), "model", "version") for name in ("one", "many"))
+    values = np.array([[0.05, -1.0, 0.5], [0.1, -1.0, -1.0], [7.0, -1.0, 0.2]])
+    labels = [("a", "1"), ("b", "1"), ("c", "1")]
+    many.observe_columns(values, labels)
+    for column, pair in enumerate(labels):
+        for value in values[:, column].tolist():
+            if value >= 0:
+                one.observe(value, pair)
+    shown = [
+        re.findall(rf"^tests_{name}_seconds(_\S+ \S+)$", generate_latest(registry).decode(), re.MULTILINE)
+        for name in ("one", "many")
+    ]
+    assert shown[0] == shown[1]
+    assert len(shown[0]) == 2 * 5
+
+
+def test_outcomes_are_counted_by_version() -> None:
+    """A score after the end of a version's first step is late; one that is not scheduled has no such end."""
+    registry = CollectorRegistry()
+    metrics = telemetry.ServerMetrics(registry)
+    statuses = np.array([[Status.OK, Status.OK], [Status.OK, Status.ERROR], [Status.NONE, Status.INVALID]], np.uint8)
+    latencies_us = np.array([[79_999, 90_000], [80_000, 1_000], [-1, 1_000]], np.int32)
+    metrics.judged((("trees", "t1"), ("rule", "r1")), statuses, latencies_us, {("trees", "t1"): 80_000})
+
+    def count(model: str, version: str, outcome: str) -> float | None:
+        labels = {"model": model, "version": version, "outcome": outcome}
+        return registry.get_sample_value("rendezvous_server_compared_total", labels)
+
+    assert [count("trees", "t1", outcome) for outcome in ("in_time", "late", "none")] == [1, 1, 1]
+    assert [count("rule", "r1", outcome) for outcome in ("in_time", "failed", "other")] == [1, 1, 1]
+    who = {"model": "trees", "version": "t1"}
+    assert registry.get_sample_value("rendezvous_server_model_latency_seconds_count", who) == 2
 
 
 def test_a_distribution_forgets_whom_it_is_told_to() -> None:

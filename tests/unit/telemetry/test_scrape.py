@@ -42,8 +42,9 @@ def server() -> Telemetry:
     telemetry = Telemetry()
     metrics = ServerMetrics(telemetry.registry)
     metrics.retain(VERSIONS)
+    shape = 10, len(VERSIONS)
+    metrics.judged(VERSIONS, np.full(shape, Status.OK, np.uint8), np.full(shape, 30_000, np.int32), {CHAMPION: 80_000})
     for pair in VERSIONS:
-        metrics.scored(pair, np.full(10, Status.OK, np.uint8), np.full(10, 30_000, np.int32), 80_000)
         for reason in (0, 1):
             metrics.answered(pair[0], reason, 1)
         metrics.suspended.labels(pair[0]).set(0)
