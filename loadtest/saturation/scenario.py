@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from loadtest.bench import Bench, afresh, running_bench
 from loadtest.derived import Shape
+from loadtest.driving.costs import Costs
 from loadtest.driving.fates import figures, sent_late_ms
 from loadtest.driving.phases import Phase, play
 from loadtest.driving.settling import settle
@@ -33,6 +34,8 @@ FIRST_RATE = 200.0
 STEP_S = 4.0
 LEAD_S = 1.0
 """At the start of each step, not counted: queues find their level."""
+OVER_S = 0.2
+"""After a step, not counted: until processor times have been read."""
 SETTLE_S = 3.0
 
 
@@ -50,7 +53,7 @@ class Prober:
         self._values = [codec.encode(row) for row in bench.rows]
         self._names = (f"{bench.endpoint.name}-{number}" for number in count(2))
         self._stack = ExitStack()
-        self._running = False
+        self._costs: Costs | None = None
         self.steps: list[dict[str, Any]] = []
         self.lost = 0
 
@@ -65,17 +68,16 @@ class Prober:
     def kept(self, rate: float) -> bool:
         """Try a rate."""
         bench = self._bench
-        if not self._running:
-            self._stack.enter_context(
-                running_services(bench.endpoint, bench.home, bench.kafka, bench.logs, lambda _: None)
-            )
+        if self._costs is None:
+            services = running_services(bench.endpoint, bench.home, bench.kafka, bench.logs, lambda _: None)
+            self._costs = Costs(self._stack.enter_context(services))
             settle(bench, self._values)
-            self._running = True
         played = play(
             bench.endpoint,
             bench.kafka,
             self._values,
-            [Phase("lead-in", rate, LEAD_S), Phase("step", rate, self._seconds)],
+            [Phase("lead-in", rate, LEAD_S), Phase("step", rate, self._seconds), Phase("over", rate, OVER_S)],
+            acts={"step": self._costs.note, "over": self._costs.note},
             settle_s=SETTLE_S,
         )
         window = played.window("step")
@@ -84,13 +86,20 @@ class Prober:
         tried = step(rate, entry, grown, left_out=left_out(control))
         faults = tried.faults()
         self.steps.append(
-            entry | {"rate": rate, "growth": grown, "faults": faults, "sent_late_ms": sent_late_ms(played)}
+            entry
+            | {
+                "rate": rate,
+                "growth": grown,
+                "faults": faults,
+                "cores": self._costs.cores(),
+                "sent_late_ms": sent_late_ms(played),
+            }
         )
         self.lost += played.lost
         self._say(f"{rate:.0f}/s: {'; '.join(faults) or 'kept'}")
         if faults:
             self._stack.close()
-            self._running = False
+            self._costs = None
             self._bench = afresh(bench, next(self._names))
         return not faults
 

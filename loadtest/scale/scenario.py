@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from loadtest.bench import Bench, running_bench
 from loadtest.derived import Shape
+from loadtest.driving.costs import Costs
 from loadtest.driving.fates import figures, sent_late_ms
 from loadtest.driving.flights import begun, encoded
 from loadtest.driving.phases import Phase, Played, play
-from loadtest.noise import cpu_s
 from loadtest.saturation.scenario import known
 from loadtest.scale.model import service_times, table
 from loadtest.scale.picture import draw
@@ -32,28 +31,6 @@ SHAPES = ((1, 1), (2, 1), (2, 2), (4, 1), (4, 2))
 """Partitions, and server processes."""
 MEASURED, OVER = "measured", "over"
 OVER_S = 0.5
-US = 1e6
-
-
-@dataclass(slots=True)
-class Costs:
-    """Processor seconds of each process, when the measurement began and when it ended."""
-
-    services: Mapping[str, RunningService]
-    marks: list[dict[str, float | None]] = field(default_factory=list)
-
-    def note(self) -> None:
-        """As it is now."""
-        self.marks.append({name: cpu_s(service.process.pid) for name, service in self.services.items()})
-
-    def us_per_request(self, requests: int) -> dict[str, float | None]:
-        """Of each process, spread over all requests."""
-        before, after = self.marks
-        return {name: _us(before[name], after[name], requests) for name in before}
-
-
-def _us(before: float | None, after: float | None, requests: int) -> float | None:
-    return None if before is None or after is None else round((after - before) / max(requests, 1) * US, 1)
 
 
 def run(

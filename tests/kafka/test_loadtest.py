@@ -73,4 +73,5 @@ def test_a_rate_that_models_cannot_do_is_not_kept(bench: Bench) -> None:
     (step,) = prober.steps
     assert step["faults"]
     assert step["sent"] == 3 * home.RATE
+    assert {"server", "first", "second", "third", "driver"} == set(step["cores"])
     assert prober.lost == 0
