@@ -23,8 +23,6 @@ from rendezvous.wire import Codec, encode
 
 IDLE_US = 50_000
 """The longest wait for a record: how late a commit may be."""
-REPORT_US = 5_000
-"""The longest wait while scores are under way: their reports release commits."""
 COMMIT_EVERY_US = 500_000
 """A restart scores again at most this much; the server drops what it knows."""
 FLUSH_S = 10.0
@@ -106,8 +104,7 @@ class Scorer:
         Raises:
             LogError: scores could not be delivered; a restart scores them again.
         """
-        patience_us = min(longest_us, REPORT_US) if self._undelivered else longest_us
-        self._take(self._seat.poll(self._settings.max_batch, patience_us / 1e6))
+        self._take(self._seat.poll(self._settings.max_batch, longest_us / 1e6))
         if self._next is not None:  # for itself: both may read the same requests, and a batch has none twice
             self._take(self._next[0].poll(self._settings.max_batch, 0))
         self._sink.serve()

@@ -13,7 +13,7 @@ from rendezvous.registry.state import Control
 from rendezvous.server.hearing import Heard
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
-from rendezvous.server.watching import ANSWERED_BY_SCHEDULE
+from rendezvous.server.watching import BY_SCHEDULE
 from rendezvous.telemetry import ServerMetrics
 
 _logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def count_answers(metrics: ServerMetrics, verdicts: Verdicts) -> None:
 
 def count_comparisons(metrics: ServerMetrics, partition: Partition, comparisons: Comparisons) -> None:
     """What became of each version's scores, and when they came: of requests that models had their chance with."""
-    chance = np.isin(comparisons.reasons, ANSWERED_BY_SCHEDULE)
+    chance = BY_SCHEDULE[comparisons.reasons]
     if not chance.any():
         return
     pairs = tuple(zip(comparisons.models, comparisons.versions, strict=True))

@@ -29,7 +29,7 @@ CALM_US = 10_000_000
 """So long hardly anybody was pressed before one level less rests: longer than work takes to pile up again."""
 LAST_PART = 0.1
 """Of a deadline: an answer that is decided so close before its last moment was nearly late."""
-UNANSWERED = (Reason.DEFAULT, Reason.EXPIRED, Reason.OVERLOADED)
+UNANSWERED = np.isin(np.arange(len(Reason)), (Reason.DEFAULT, Reason.EXPIRED, Reason.OVERLOADED))
 
 
 class Load:
@@ -45,7 +45,7 @@ class Load:
         """Take in what was decided; the margin before a deadline, and the usual deadline, are the plan's."""
         counted = decisions.reasons != Reason.REJECTED
         close = decisions.slacks_us < margin_us + round(LAST_PART * deadline_us)
-        pressed = counted & (close | np.isin(decisions.reasons, UNANSWERED))
+        pressed = counted & (close | UNANSWERED[decisions.reasons])
         self._answers.append((decisions.decided_us, int(counted.sum()), int(pressed.sum())))
 
     def change(self, now_us: int) -> int | None:

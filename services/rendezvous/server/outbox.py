@@ -18,6 +18,10 @@ class Outbox(Protocol):
     def undelivered(self) -> int:
         """Records that were handed over and whose fate is not known."""
 
+    @property
+    def patience_us(self) -> int:
+        """How long `turn` may wait for its next call: what is under way goes on in it."""
+
     def fence(self, number: int) -> Transactor | None:
         """A partition was assigned; called beside the loop, before anything of it is read.
 

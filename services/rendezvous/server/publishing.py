@@ -20,6 +20,10 @@ from rendezvous.wire import encode
 LETTERS_BYTES = 64 * 1024 * 1024
 """Of dead letters under way, a quarter of the producer's queue: later ones go without the record that they are about,
 since a full queue makes the server stand still, and no answer leaves."""
+PARKED_US = 2_000
+REPORT_US = 10_000
+"""The longest wait for what comes, while reports are under way. Each look between requests is a turn for nothing: with
+2 ms, eight processes on two cores had a median of 36 ms at 400 requests/s, and of 21 ms with 10."""
 PARKED_LOOK_S = 0.01
 """Between two looks, while a flush waits for a cluster to say which topics are there."""
 
@@ -74,6 +78,13 @@ class Publisher:
     def undelivered(self) -> int:
         """See `Outbox.undelivered`."""
         return self._reports + self._parking.parked
+
+    @property
+    def patience_us(self) -> int:
+        """See `Outbox.patience_us`: answers that wait for their topic are late soon, reports release only decisions."""
+        if self._parking.parked:
+            return PARKED_US
+        return REPORT_US if self._reports else FOREVER_US
 
     def answer(self, partition: Partition, verdicts: Verdicts) -> None:
         """See `Outbox.answer`; the decision is sent when the last of the answers is delivered.

@@ -27,8 +27,8 @@ MAX_RECORDS = 250
 ms a request with its dead letter; what NumPy costs a turn is by then spread over enough."""
 IDLE_US = 50_000
 """The longest wait for a record: how late a close or a commit may be."""
-REPORT_US = 2_000
-"""The longest wait while deliveries or take-overs are under way: their reports release decisions and commits."""
+TAKE_UP_US = 2_000
+"""The longest wait while take-overs are under way."""
 CLOSE_EVERY_US = 50_000
 """Comparisons are for the monitor, which is in no hurry: larger records cost less."""
 COMMIT_EVERY_US = 500_000
@@ -168,8 +168,9 @@ class Service:
             return DOUBT_US
         if self._steering.behind:
             return 0
-        if self._outbox.undelivered or self._successions.under_way:
-            longest_us = min(longest_us, REPORT_US)
+        longest_us = min(longest_us, self._outbox.patience_us)
+        if self._successions.under_way:
+            longest_us = min(longest_us, TAKE_UP_US)
         due_us = min((p.next_due_us for p in self._partitions.values() if p.live), default=None)
         if due_us is not None:
             longest_us = min(longest_us, due_us - self._clock_us())

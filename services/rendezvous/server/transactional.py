@@ -67,6 +67,10 @@ class _Desk:
         self.offered: Committed | None = None
 
 
+OUTCOME_US = 2_000
+"""The longest wait for what comes, while a bundle is under way."""
+
+
 class TransactionalOutbox:
     """See `Outbox`.
 
@@ -104,6 +108,11 @@ class TransactionalOutbox:
     def undelivered(self) -> int:
         """See `Outbox.undelivered`."""
         return self._parking.parked + sum(len(desk.handed) + len(desk.gathered) for desk in self._desks.values())
+
+    @property
+    def patience_us(self) -> int:
+        """See `Outbox.patience_us`: no answer can be read before its bundle's outcome, nor is the next one sent."""
+        return OUTCOME_US if self.undelivered else FOREVER_US
 
     def fence(self, number: int) -> Transactor:
         """See `Outbox.fence`: what the predecessor left open is aborted; this waits for the cluster."""

@@ -28,7 +28,7 @@ BUCKETS = 10
 """Parts of a window: how coarsely time is counted."""
 MAX_WINDOWS = 12
 MAX_DOUBLINGS = 10
-ANSWERED_BY_SCHEDULE = (Reason.PREFERRED, Reason.FALLBACK, Reason.DEFAULT, Reason.COMBINED)
+BY_SCHEDULE = np.isin(np.arange(len(Reason)), (Reason.PREFERRED, Reason.FALLBACK, Reason.DEFAULT, Reason.COMBINED))
 """Requests that models had their chance with."""
 
 
@@ -77,7 +77,7 @@ class Watch:
 
     def saw(self, comparisons: Comparisons, ends_us: Mapping[Pair, int], now_us: int) -> None:
         """Take in what closed; ends_us: for each version to watch, its time from a request's append."""
-        counted = np.isin(comparisons.reasons, ANSWERED_BY_SCHEDULE)
+        counted = BY_SCHEDULE[comparisons.reasons]
         for pair in [pair for pair in self._records if pair not in ends_us]:
             del self._records[pair]
         for pair in ends_us:
