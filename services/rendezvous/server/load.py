@@ -1,7 +1,8 @@
 """How hard one partition is pressed, and who therefore rests: candidates first, then challengers; the others never.
 
 Pressed is an answer that nobody could give in time, or that was given in the last part of its time. Levels go up one by
-one while many are, and down again when hardly any was for a while, so that they do not go to and fro::
+one while many are, and to the end of a kind while most are; down again one by one when hardly any was for a while, so
+that they do not go to and fro::
 
     level           0     1     2     3     4
     candidates      0    1/2    1     1     1
@@ -24,6 +25,8 @@ FEWEST = 50
 """Answers in the window before anything is concluded."""
 PRESSED = 0.05
 """Share at which one more level rests. A choice: a twentieth is far above what a pause of a runtime does."""
+HARD = 0.5
+"""Share at which all of the next kind rest together: what piles up meanwhile would be late for as long as it lasts."""
 CALM = 0.01
 CALM_US = 10_000_000
 """So long hardly anybody was pressed before one level less rests: longer than work takes to pile up again."""
@@ -59,7 +62,7 @@ class Load:
         if self._changed_us is not None and now_us - self._changed_us < WINDOW_US:
             return None  # what the last change does is not to be seen yet
         if count >= FEWEST and share > PRESSED and self.level < len(LEVELS) - 1:
-            return self._to(self.level + 1, now_us)
+            return self._to(self.level + (2 - self.level % 2 if share > HARD else 1), now_us)
         since_us = max(self._pressed_us or 0, self._changed_us or 0)
         if self.level and now_us - since_us >= CALM_US:
             return self._to(self.level - 1, now_us)
