@@ -8,7 +8,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +174,11 @@ class Process:
         assert code is not None
         return code
 
+    def supervise(self) -> None:
+        """Start it anew if it has ended by itself."""
+        if self.service.process.poll() is not None:
+            self.again()
+
     def again(self) -> None:
         """Start it anew."""
         self.service.process.stop()
@@ -234,11 +239,16 @@ def found(home: Home) -> dict[str, list[bytes]]:
     return {topic: [record.value for record in read_to_end(home.kafka, topic, 0, 0)] for topic in topics}
 
 
-def same(home: Home, redis_url: str) -> None:
+def same(home: Home, redis_url: str, supervise: Callable[[], None] = lambda: None) -> None:
     """The output topics hold what an undisturbed monitor writes, in its order, nothing twice."""
     wanted = undisturbed(home, redis_url)
     assert all(len(records) > 5 for records in wanted.values())
-    until(lambda: sum(map(len, found(home).values())) >= sum(map(len, wanted.values())), "all is written")
+
+    def is_written() -> bool:
+        supervise()
+        return sum(map(len, found(home).values())) >= sum(map(len, wanted.values()))
+
+    until(is_written, "all is written")
     time.sleep(0.5)
     assert found(home) == wanted
 
@@ -344,7 +354,10 @@ def test_an_older_redis_is_found_out(home: Home, stack: Addresses, monitor: Proc
 
 
 def test_frozen_for_longer_than_its_session_it_goes_on(home: Home, stack: Addresses, monitor: Process) -> None:
-    """Its partitions are taken away and given back, and what was fetched before comes again: nothing counts twice."""
+    """Its partitions are taken away and given back, and what was fetched before comes again: nothing counts twice.
+
+    Now and then Faust loses a fetch in this: the monitor finds that out and ends, and goes on from its checkpoint.
+    """
     stream = Stream(home, 6)
     stream.write(30)
     monitor.ready()
@@ -353,7 +366,8 @@ def test_frozen_for_longer_than_its_session_it_goes_on(home: Home, stack: Addres
     time.sleep(SESSION_S + 2.0)
     os.kill(monitor.service.process.pid, signal.SIGCONT)
     stream.write(30)
-    same(home, stack.redis)
+    same(home, stack.redis, monitor.supervise)
+    monitor.ready()
     assert monitor.end(signal.SIGTERM) == 0
 
 
