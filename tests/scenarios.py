@@ -542,7 +542,7 @@ def split_by_key(world: World) -> None:
 
 
 def pressed(world: World) -> None:
-    """When nobody answers in time, control is told that candidates leave out half, then all, then challengers too."""
+    """When nobody is answered in time, control is told that candidates leave out all, then challengers too."""
     world.start()
     for spell in range(2):
         for number in range(60):
@@ -552,7 +552,7 @@ def pressed(world: World) -> None:
     events = [decode_any(value, KINDS) for value in world.read("control")]
     shares = [(event.candidates, event.challengers) for event in events if isinstance(event, Shedding)]
     assert shares
-    assert shares == [(0.5, 0.0), (1.0, 0.0)][: len(shares)]
+    assert shares == [(1.0, 0.0), (1.0, 1.0)][: len(shares)]
 
 
 SCENARIOS: list[Callable[[World], None]] = [

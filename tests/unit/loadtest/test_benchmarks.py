@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,10 @@ ROOT = Path(__file__).parents[3]
 
 def made(*arguments: str) -> list[str]:
     """The last line of what make would run."""
-    make = shutil.which("make") or "make"
-    done = subprocess.run([make, "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
+    command = [shutil.which("make") or "make", "-n", "--no-print-directory", *arguments]
+    # what `make test` passes on to a make below it would change what that says
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=True)  # noqa: S603
     return done.stdout.splitlines()[-1].replace("'", "").split()
 
 
