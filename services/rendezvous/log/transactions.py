@@ -25,6 +25,7 @@ AGAIN_S = 0.05
 """Before a bundle that was aborted is reported: a group that is changing hands has often done so by then."""
 ROOM_S = 0.01
 LISTEN_S = 2.0
+"""Between two looks for what the client has to say, while there is no bundle: its statistics would pile up."""
 STUCK_S = 30.0
 """How long a bundle may be under way, which is how long the other mode's records wait for a broker that is away."""
 

@@ -22,8 +22,6 @@ PARK_US = 1_000_000
 with a usual deadline has given up by then."""
 MAX_PARKED = 10_000
 """Answers that wait for that, all topics together: a second of 10,000 requests with a new topic each."""
-
-
 PLACE_BYTES = 16
 """Of an answer's ce_id, about."""
 NEVER_US, FOREVER_US = 0, 1 << 62

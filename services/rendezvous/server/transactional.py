@@ -43,6 +43,8 @@ DEAD_US = 30_000_000
 """How long a reply topic that aborted a transaction is believed dead; as long as the other mode's client tries."""
 LOOK_S = 0.002
 """Between two looks, while a stop waits for bundles."""
+OUTCOME_US = 2_000
+"""The longest wait for what comes, while a bundle is under way."""
 
 _logger = logging.getLogger(__name__)
 
@@ -65,10 +67,6 @@ class _Desk:
         self.gathered: list[_Item] = []
         self.sent: Bundle | None = None
         self.offered: Committed | None = None
-
-
-OUTCOME_US = 2_000
-"""The longest wait for what comes, while a bundle is under way."""
 
 
 class TransactionalOutbox:
