@@ -11,9 +11,9 @@ from rendezvous.log import Topic
 from rendezvous.messages import Envelope, Reason, ReplyAddress, Response, Scores
 from rendezvous.registry.naming import active_names, is_live
 from rendezvous.registry.state import Pair
-from rendezvous.running import CANDIDATE_GATHER_MS
 from rendezvous.server.service import MAX_RECORDS
 from rendezvous.settings import Endpoint
+from rendezvous.starting import CANDIDATE_GATHER_MS
 from rendezvous.topics import topics_of
 from rendezvous.wire import encode
 

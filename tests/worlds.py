@@ -31,7 +31,7 @@ from rendezvous.messages import (
     Status,
 )
 from rendezvous.registry.events import Cause, ControlEvent, HandOff, Move, RulesChange
-from rendezvous.running import clock_us, kafka_outbox, steady_us
+from rendezvous.running import clock_us, steady_us
 from rendezvous.server.counting import count_letter
 from rendezvous.server.outbox import Outbox
 from rendezvous.server.podium import Podium
@@ -40,6 +40,7 @@ from rendezvous.server.service import Service
 from rendezvous.server.succession import Successions
 from rendezvous.server.transactional import TransactionalOutbox
 from rendezvous.settings import Endpoint
+from rendezvous.starting import kafka_outbox
 from rendezvous.telemetry import ServerMetrics
 from rendezvous.topics import check, create, topics_of
 from rendezvous.wire import Codec, decode, encode

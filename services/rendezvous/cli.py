@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from rendezvous import running, topics
+from rendezvous import running, starting, topics
 from rendezvous.archive.command_line import add_dataset
 from rendezvous.archive.names import ArchiveError
 from rendezvous.local.failure import LocalStackError
@@ -221,29 +221,29 @@ def _backtest(options: argparse.Namespace, environs: Environment) -> int:
 
 
 def _run_server(options: argparse.Namespace, environs: Environment) -> int:
-    running.run_server(environs, options.endpoint, options.http_host, options.http_port)
+    starting.run_server(environs, options.endpoint, options.http_host, options.http_port)
     return 0
 
 
 def _run_scorer(options: argparse.Namespace, environs: Environment) -> int:
     name = options.model if options.version is None else f"{options.model}/{options.version}"
-    running.run_scorer(environs, options.endpoint, name, options.http_host, options.http_port)
+    starting.run_scorer(environs, options.endpoint, name, options.http_host, options.http_port)
     return 0
 
 
 def _run_scorers(options: argparse.Namespace, environs: Environment) -> int:
-    shown = running.Shown(options.logs, options.targets)
-    running.run_scorers(environs, options.endpoint, options.http_host, options.http_port, shown)
+    shown = starting.Shown(options.logs, options.targets)
+    starting.run_scorers(environs, options.endpoint, options.http_host, options.http_port, shown)
     return 0
 
 
 def _run_monitor(options: argparse.Namespace, environs: Environment) -> int:
-    running.run_monitor(environs, options.endpoint, options.http_host, options.http_port)
+    starting.run_monitor(environs, options.endpoint, options.http_host, options.http_port)
     return 0
 
 
 def _run_retrainer(options: argparse.Namespace, environs: Environment) -> int:
-    running.run_retrainer(environs, options.endpoint, options.http_host, options.http_port)
+    starting.run_retrainer(environs, options.endpoint, options.http_host, options.http_port)
     return 0
 
 
@@ -273,7 +273,7 @@ def _retrain(options: argparse.Namespace, environs: Environment) -> int:
 
 
 def _run_archiver(options: argparse.Namespace, environs: Environment) -> int:
-    running.run_archiver(
+    starting.run_archiver(
         environs, options.endpoint, options.http_host, options.http_port, accept_loss=options.accept_loss
     )
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import sys
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Self
 from rendezvous.local.ports import LOOPBACK, free_port
 from rendezvous.local.process import GuardedProcess
 from rendezvous.local.services import shows_ready
+from rendezvous.local.targets import write_groups
 from rendezvous.registry.naming import written
 from rendezvous.registry.state import Pair
 
@@ -60,18 +60,12 @@ class ScorerProcess:
 
 
 def write_targets(path: Path | None, endpoint: str, host: str, ports: Mapping[Pair, int]) -> None:
-    """Say to Prometheus (file_sd) where the pages of each version's scorer are; whole or not at all."""
+    """Say to Prometheus (file_sd) where the pages of each version's scorer are."""
     if path is None:
         return
     name = socket.gethostname() if host == EVERYWHERE else host
-    groups = [
-        {
-            "targets": [f"{name}:{port}"],
-            "labels": {"endpoint": endpoint, "service": "scorer", "model": model, "version": version},
-        }
+    groups = {
+        f"{name}:{port}": {"endpoint": endpoint, "service": "scorer", "model": model, "version": version}
         for (model, version), port in ports.items()
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(groups, indent=2) + "\n")
-    part.replace(path)
+    }
+    write_groups(path, groups)

@@ -15,6 +15,7 @@ from rendezvous.local.failure import LocalStackError, tail
 from rendezvous.local.ports import LOOPBACK, free_port
 from rendezvous.local.process import GuardedProcess
 from rendezvous.local.services import RunningService
+from rendezvous.local.targets import write_groups
 
 INSTALL = "install it: apt-get install prometheus (Debian), brew install prometheus (macOS)"
 RETENTION = {"time": "2d", "size": "512MB"}
@@ -46,15 +47,10 @@ def rules_folder() -> Path:
 
 def write_targets(folder: Path, endpoint: str, services: Mapping[str, RunningService]) -> None:
     """Say to Prometheus (file_sd) where the pages of these services are; scorers have a file of their own."""
-    groups = [
-        {"targets": [f"{LOOPBACK}:{service.port}"], "labels": {"endpoint": endpoint, "service": name}}
-        for name, service in services.items()
-    ]
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{endpoint}.services.json"
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(groups, indent=2) + "\n")
-    part.replace(path)
+    groups = {
+        f"{LOOPBACK}:{service.port}": {"endpoint": endpoint, "service": name} for name, service in services.items()
+    }
+    write_groups(folder / f"{endpoint}.services.json", groups)
 
 
 def configuration(targets: Path, interval_s: float = INTERVAL_S) -> str:

@@ -14,8 +14,8 @@ from loadtest.relay import Hop, number_of
 from registers import first_deployment
 from rendezvous.envelope import read_envelope
 from rendezvous.messages import Scores
-from rendezvous.running import CANDIDATE_GATHER_MS
 from rendezvous.settings import load_endpoint
+from rendezvous.starting import CANDIDATE_GATHER_MS
 from rendezvous.topics import topics_of
 from rendezvous.wire import encode
 
