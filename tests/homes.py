@@ -100,11 +100,11 @@ def score(columns):
 }
 
 
-def until(condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
+def until(condition: Callable[[], object], what: str | Callable[[], str], timeout_s: float = PATIENCE_S) -> None:
     """Wait for something that others do; fails naming it."""
     give_up = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < give_up, f"not within {timeout_s:g} s: {what}"
+        assert time.monotonic() < give_up, f"not within {timeout_s:g} s: {what if isinstance(what, str) else what()}"
         time.sleep(LOOK_EVERY_S)
 
 

@@ -28,13 +28,14 @@ from rendezvous.local.prometheus import find_prometheus, rules_folder, running_p
 from rendezvous.local.services import RunningService, all_of, lasting, surroundings_of
 from rendezvous.local.stack import Addresses
 from rendezvous.log import read_to_end
+from rendezvous.monitoring.findings import Accuracy
 from rendezvous.registry.control import ControlLog
 from rendezvous.registry.deploy import deploy
 from rendezvous.registry.events import Verdict
 from rendezvous.retraining.events import Retrained
 from rendezvous.settings import Endpoint
 from rendezvous.wire import WireError, decode_any
-from watched import Town, rows, write_home
+from watched import HOUR_US, START_US, Town, rows, write_home
 
 pytestmark = pytest.mark.kafka
 
@@ -84,6 +85,11 @@ class Watched:
             except WireError:
                 continue
         return found
+
+    def judged(self, hour: int) -> bool:
+        """Whether the block that ends with this hour has closed."""
+        blocks = [one for one in self.said("accuracy", Accuracy) if one.span == "block" and one.stage != "provisional"]
+        return any(one.end_us >= START_US + hour * HOUR_US for one in blocks)
 
     def made(self) -> str:
         """The version that a job has made; empty while none has."""
@@ -141,8 +147,9 @@ def happen(watched: Watched) -> None:
     town.rubbish()
     town.live(rows(range(20, 42), changed=True), RATE)
     until(lambda: watched.said("retrain", Retrained), "the first job has ended", PATIENCE_S)
+    until(lambda: watched.judged(41), "the last block that is whole has closed", PATIENCE_S)
     assert main(["retrain", "request", "--model", "first", "--reason", "the world changed", *where]) == 0
-    until(watched.made, "a job has made a version", PATIENCE_S)
+    until(watched.made, lambda: f"a job has made a version; said: {watched.said('retrain', Retrained)}", PATIENCE_S)
     candidate = f"first/{watched.made()}"
     until(
         lambda: watched.answers(f'rendezvous_service_ready{{version="{watched.made()}"}} == 1'),
