@@ -9,9 +9,14 @@ from rendezvous.envelope import draw_of
 from rendezvous.registry.events import State
 from rendezvous.registry.naming import is_live
 from rendezvous.registry.state import Control, Pair
+from rendezvous.server.plan import MS_US
 
 SHED_PERSON = b"shedding"
 """Of the hash: who is left out has nothing to do with who is drawn by a policy."""
+BACK_SHARE = 4
+BACK_MOST_US = 20_000
+"""Whoever is asked from some moment on stands back for a quarter of the time until then, at most for so long: those
+that are asked first have the cores to themselves, and three quarters are left to be in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +24,18 @@ class Duty:
     """What a version does.
 
     state: RETIRED when control does not know it. live: it may answer users. shed: the share of its requests that it
-    leaves out, by partition; none where that is absent.
+    leaves out, by partition; none where that is absent. back_us: how long a request waits here, from its append, while
+    those that are asked before score it.
     """
 
     state: State
     live: bool
     shed: Mapping[int, float]
+    back_us: int = 0
+
+    def stands_back_us(self, appended_us: int, now_us: int) -> int:
+        """How long from now on the oldest request that waits shall wait; clocks may differ."""
+        return max(0, min(self.back_us, appended_us + self.back_us - now_us))
 
     def leaves_out(self, partition: int, key: bytes) -> bool:
         """Whether requests with this key are not scored now; the same keys by all versions of one kind."""
@@ -51,4 +62,24 @@ def duty_of(control: Control, pair: Pair) -> Duty:
         if pair not in kept
     }
     state = State.RETIRED if version is None else version.state
-    return Duty(state, live, {number: share for number, share in shares.items() if share > 0})
+    shed = {number: share for number, share in shares.items() if share > 0}
+    return Duty(state, live, shed, min(_asked_us(control, pair) // BACK_SHARE, BACK_MOST_US) if live else 0)
+
+
+def _asked_us(control: Control, pair: Pair) -> int:
+    """From when on after a request's append a step may take what this version says; the earliest of all partitions.
+
+    Before that it may be asked all the same, when nobody of the steps before can score a request.
+    """
+    found = []
+    for suspended in {frozenset[Pair](), *control.suspended.values()}:
+        from_ms = 0
+        for step in control.rules.schedule if control.rules is not None else ():
+            named = {control.resolve(name) for name in step.models} - suspended
+            asked = {one for one in named if one and control.versions[one].state is State.ACTIVE}
+            if pair in asked:
+                found.append(from_ms)
+                break
+            if asked:  # else the step is passed by
+                from_ms = step.until_ms or from_ms
+    return min(found, default=0) * MS_US

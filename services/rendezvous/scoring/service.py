@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from rendezvous.scoring.duty import duty_of
 from rendezvous.scoring.models import LoadedModel
 from rendezvous.scoring.pace import Pace
 from rendezvous.scoring.seat import Seat
+from rendezvous.server.plan import MS_US
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ScorerMetrics
 from rendezvous.wire import Codec, encode
@@ -43,7 +45,7 @@ def group_of(endpoint: Endpoint, model: str, version: str) -> str:
 
 
 class Scorer:
-    """Reads requests, scores whatever is waiting, up to `max_batch`; never waits to fill a batch.
+    """Reads requests, scores whatever is waiting, up to `max_batch`; waits only for those that are asked before it.
 
     control: as it was read before; it is followed from there. sources: a member of the version's group for each role
     (live or not), since how long the broker gathers records is a setting of the member: when control changes the role,
@@ -60,6 +62,7 @@ class Scorer:
         sink: Sink,
         clock_us: Callable[[], int],
         metrics: ScorerMetrics,
+        rest: Callable[[float], None] = time.sleep,
     ) -> None:
         self._endpoint = endpoint
         self._pair = loaded.card.model, loaded.card.version
@@ -70,6 +73,7 @@ class Scorer:
         self._sink = sink
         self._clock_us = clock_us
         self._metrics = metrics
+        self._rest = rest
         self._codec = Codec(endpoint.features_schema, endpoint.older_features_schemas)
         self._requests_topic = endpoint.topic("requests")
         self._scores_topic = endpoint.topic("scores")
@@ -104,7 +108,7 @@ class Scorer:
         Raises:
             LogError: scores could not be delivered; a restart scores them again.
         """
-        self._take(self._seat.poll(self._settings.max_batch, longest_us / 1e6))
+        self._take(self._gather(longest_us))
         if self._next is not None:  # for itself: both may read the same requests, and a batch has none twice
             self._take(self._next[0].poll(self._settings.max_batch, 0))
         self._sink.serve()
@@ -118,6 +122,17 @@ class Scorer:
         if now_us >= self._commit_at_us:
             self._commit_at_us = now_us + COMMIT_EVERY_US
             self._seat.commit(wait=False)
+
+    def _gather(self, longest_us: int) -> list[Record]:
+        """What waits; when others are asked first, what comes while this one stands back, too."""
+        most = self._settings.max_batch
+        records = self._seat.poll(most, longest_us / 1e6)
+        if self._duty.back_us and records and len(records) < most:
+            oldest_us = min(record.timestamp_ms for record in records) * MS_US
+            if back_us := self._duty.stands_back_us(oldest_us, self._clock_us()):
+                self._rest(back_us / 1e6)
+                records += self._seat.poll(most - len(records), 0)
+        return records
 
     def _take(self, records: Sequence[Record]) -> None:
         """Follow control, and score requests, in this order."""
