@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,7 @@ FAR_FUTURE = np.iinfo(np.int64).max
 PREFERRED, FALLBACK = np.uint8(Reason.PREFERRED), np.uint8(Reason.FALLBACK)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Chosen:
+class Chosen(NamedTuple):
     """For each slot looked at: who answers, what, by which step, and whether that is final.
 
     winners: int64, the column, COMBINED, or NOBODY (the default, once settled); steps: the step that decided; arrived:
@@ -36,7 +35,9 @@ class Chosen:
     due_us: int
 
     def of(self, rows: Int64s) -> Chosen:
-        """The same for some of the slots."""
+        """The same for some of the slots, in their order."""
+        if len(rows) == len(self.winners):
+            return self
         return Chosen(
             self.winners[rows],
             self.outputs[rows],
@@ -55,23 +56,22 @@ def choose(columns: Columns, plan: Plan, slots: Int64s, now_us: int | Int64s) ->
     take can still report. The last step takes all that is in hand when it ends, so that no score is thrown away for the
     default. now_us: one for all slots, or int64 [slots].
     """
-    rows = len(slots)
-    now = np.broadcast_to(np.asarray(now_us, np.int64), rows)
+    rows, last = len(slots), len(plan.steps) - 1
     winners = np.full(rows, NOBODY, np.int64)
-    outputs = np.repeat(plan.default[None, :], rows, axis=0)
+    outputs = plan.default[None, :].repeat(rows, axis=0)
     settled = np.zeros(rows, np.bool_)
     arrived = columns.usable[slots]
     propensities = np.ones(rows, np.float32)
     due_us = FAR_FUTURE
     for number, step in enumerate(plan.steps):
-        at = np.flatnonzero(~settled & (columns.step[slots] == number))
+        at = (~settled & (columns.step[slots] == number)).nonzero()[0]
         if not len(at):
             continue
-        here, final = slots[at], number == len(plan.steps) - 1
+        here = slots[at]
         ends = ends_of(columns, step, here)
-        over = now[at] >= ends
+        over = (now_us if isinstance(now_us, int) else now_us[at]) >= ends
         # a row alone gets what it gets among others, also when the clock was set back
-        until = np.where(over, ends, FAR_FUTURE) if not final and over.any() else None
+        until = np.where(over, ends, FAR_FUTURE) if number < last and np.count_nonzero(over) else None
         if len(step.columns):
             choice = step.policy.choose(_ballot(columns, step, here, over, until))
             found = choice.winners != NOBODY
@@ -86,11 +86,12 @@ def choose(columns: Columns, plan: Plan, slots: Int64s, now_us: int | Int64s) ->
                 arrived[won] = _in_time(columns, here[found], until[found])
         else:
             found, gone = np.zeros(len(at), np.bool_), np.ones(len(at), np.bool_)
-        if final:
+        if number == last:
             settled[at[gone]] = True
         else:
             columns.step[here[gone]] = number + 1
-        due_us = min(due_us, int(ends[~(found | gone)].min(initial=FAR_FUTURE)))
+        if len(left := ends[~(found | gone)]):
+            due_us = min(due_us, int(left.min()))
     return Chosen(winners, outputs, settled, columns.step[slots], arrived, propensities, due_us)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rendezvous.messages import Bytes, Floats, Int64s, Status
 
 OK = int(Status.OK)
+ONE = np.uint64(1)
 NONFINITE = np.uint8(Status.NONFINITE)
 
 
@@ -53,6 +54,18 @@ class Columns:
         self.status[slots, columns] = statuses
         self.arrival_us[slots, columns] = now_us
         self.output[slots[usable], columns[usable]] = outputs[usable]
+
+    def keep_one(self, slot: int, column: int, status: int, output: Floats, now_us: int) -> None:
+        """The same for a row alone; output: float32 [width]."""
+        if status == OK:
+            if np.isfinite(output).all():
+                self.usable[slot] |= ONE << np.uint64(column)
+                self.output[slot, column] = output
+            else:
+                status = int(NONFINITE)
+        self.reported[slot] |= ONE << np.uint64(column)
+        self.status[slot, column] = status
+        self.arrival_us[slot, column] = now_us
 
     def rearrange(self, places: Sequence[int]) -> None:
         """Another model axis: column i of it was at places[i] before, or is new where that is -1."""

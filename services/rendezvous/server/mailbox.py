@@ -147,7 +147,13 @@ class Mailbox:
             self._answer_at_once(slot, request, Reason.EXPIRED)
         else:
             columns.state[slot] = OPEN
-            self._opened.append(slot)
+            due_us = request.deadline_us - plan.margin_us
+            if plan.waits_us is not None:
+                due_us = min(due_us, request.appended_us + plan.waits_us)
+            if plan.waits_us is None or now_us >= due_us or columns.reported[slot]:
+                self._opened.append(slot)
+            else:  # nobody can answer before
+                self._next_due_us = min(self._next_due_us, due_us)
         return True
 
     def _answer_at_once(self, slot: int, request: Request, reason: Reason) -> None:
@@ -173,6 +179,8 @@ class Mailbox:
 
     def scores(self, arrivals: Arrivals, now_us: int) -> Tally:
         """Keep what registered models said; the caller has checked names, versions and widths."""
+        if len(arrivals.offsets) == 1:
+            return self._score(arrivals, now_us)
         columns = self._columns
         self._seen_us[arrivals.columns] = now_us
         self._expected_at = None
@@ -198,6 +206,32 @@ class Mailbox:
             late=self._by_column(arrivals.columns[late]),
             unknown=self._by_column(arrivals.columns[~inside & ~late]),
         )
+
+    def _score(self, arrivals: Arrivals, now_us: int) -> Tally:
+        """The same for a row alone, as it comes while little happens: NumPy takes five times as long for one as this.
+
+        Tests hold both to the same oracle.
+        """
+        columns, offset, column = self._columns, arrivals.offsets.item(), arrivals.columns.item()
+        self._seen_us[column] = now_us
+        self._expected_at = None
+        row = [0] * len(self.plan.models)
+        row[column] = 1
+        if not 0 <= offset - self._base < self.plan.capacity:
+            return Tally([], [], row, []) if offset < self._base else Tally([], [], [], row)
+        slot = offset & columns.mask
+        if offset >= self._position and columns.state[slot] == FREE:  # before its request
+            columns.state[slot], columns.offset[slot] = EARLY, offset
+        if columns.offset[slot] != offset:
+            return Tally([], [], row, [])
+        if int(columns.reported[slot]) >> column & 1:
+            return Tally([], row, [], [])
+        columns.keep_one(slot, column, arrivals.statuses.item(), arrivals.outputs[0], now_us)
+        if columns.state[slot] == OPEN:
+            awaited = int(self._step_masks[columns.plan[slot], columns.step[slot]])
+            if awaited >> column & 1:
+                self._touched.append(np.array([slot]))
+        return Tally(row, [], [], [])
 
     def _touch(self, slots: Int64s, columns: Int64s) -> None:
         """Look again at open slots whose current step waits for one of these models; the others change nothing yet."""
@@ -246,7 +280,7 @@ class Mailbox:
 
     def _answer(self, plan: Plan, slots: Int64s, chosen: Chosen, now_us: int) -> list[Verdicts]:
         """Close the question of what is settled."""
-        settled = np.flatnonzero(chosen.settled)
+        settled = chosen.settled.nonzero()[0]
         if not len(settled):
             return []
         columns, slots, chosen = self._columns, slots[settled], chosen.of(settled)

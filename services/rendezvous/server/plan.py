@@ -20,6 +20,8 @@ from rendezvous.server.policies import POLICIES, Policy, fault_of
 from rendezvous.settings import Endpoint, SettingsError
 
 MS_US = 1_000
+FAR_US = 1 << 62
+"""Later than any deadline."""
 Axis: TypeAlias = tuple[Pair, ...]
 """The model axis of a mailbox: column i speaks of pair i."""
 
@@ -93,6 +95,14 @@ class Plan:
     def scheduled(self) -> int:
         """Bits of all the models that may answer."""
         return int(np.bitwise_or.reduce([step.mask for step in self.steps]))
+
+    @cached_property
+    def waits_us(self) -> int | None:
+        """How long after its append a request that nobody has scored cannot be answered; None where that depends."""
+        step = self.steps[0]
+        if not len(step.columns) or step.policy.weights not in {"none", "best"}:
+            return None  # a policy with weights passes on who has none, whether they can still come or not
+        return FAR_US if step.until_us is None else step.until_us
 
     @cached_property
     def first_choice(self) -> int | None:
