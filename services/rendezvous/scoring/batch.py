@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from rendezvous.envelope import EnvelopeError, draw_key, read_envelope
 from rendezvous.log.records import Record
 from rendezvous.messages import Bytes, Envelope, Floats, Status
-from rendezvous.scoring.columns import Columns, Model, invalid_rows, take, to_columns
+from rendezvous.scoring.columns import Columns, Layout, Model, take
 from rendezvous.scoring.duty import Duty
 from rendezvous.scoring.pace import least_deadline_us
 from rendezvous.settings import Endpoint
 from rendezvous.wire import Codec, Row, WireError
 
-NONE, SHED, EXPIRED, UNREADABLE = int(Status.NONE), int(Status.SHED), int(Status.EXPIRED), int(Status.UNREADABLE)
+NONE, OK = int(Status.NONE), int(Status.OK)
+SHED, EXPIRED, UNREADABLE = int(Status.SHED), int(Status.EXPIRED), int(Status.UNREADABLE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,18 +82,21 @@ def _worth_us(due_us: Sequence[int], endpoint: Endpoint, now_us: int, row_us: fl
     return max(now_us + 1, least_deadline_us(alive, now_us, row_us) + margin_us) if alive else now_us + 1
 
 
-def score(batch: Batch, model: Model, endpoint: Endpoint, required: Sequence[str]) -> tuple[Bytes, Floats]:
+def score(batch: Batch, model: Model, layout: Layout, width: int) -> tuple[Bytes, Floats]:
     """(statuses uint8 [rows], outputs float32 [rows, width]); outputs are 0 where the status is not OK."""
     statuses = batch.statuses.copy()
-    outputs: Floats = np.zeros((len(statuses), len(endpoint.output.names)), np.float32)
-    todo = np.flatnonzero(statuses == Status.NONE)
+    outputs: Floats = np.zeros((len(statuses), width), np.float32)
+    todo = (statuses == NONE).nonzero()[0]
     if len(todo):
-        columns = to_columns(batch.rows, endpoint.features)
-        invalid = invalid_rows(columns, endpoint.features, required)
-        statuses[todo[invalid]] = Status.INVALID
-        if not invalid.all():
-            good = columns if not invalid.any() else take(columns, ~invalid)
-            statuses[todo[~invalid]], outputs[todo[~invalid]] = _score_rows(model, good, outputs.shape[1])
+        columns = layout.columns(batch.rows)
+        invalid = layout.invalid(columns)
+        if not np.count_nonzero(invalid):
+            statuses[todo], outputs[todo] = _score_rows(model, columns, width)
+        else:
+            statuses[todo[invalid]] = Status.INVALID
+            good = todo[~invalid]
+            if len(good):
+                statuses[good], outputs[good] = _score_rows(model, take(columns, ~invalid), width)
     return statuses, outputs
 
 
@@ -107,8 +111,11 @@ def _score_rows(model: Model, columns: Columns, width: int) -> tuple[Bytes, Floa
         first = np.arange(rows) < rows // 2
         parts = [_score_rows(model, take(columns, half), width) for half in (first, ~first)]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-    finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(answers), axis=1)
+    finite = np.isfinite(answers)
+    if np.count_nonzero(finite) == finite.size:
+        return np.full(rows, OK, np.uint8), answers.astype(np.float32, copy=False)
+    whole: NDArray[np.bool_] = np.logical_and.reduce(finite, axis=1)
     return (
-        np.where(finite, np.uint8(Status.OK), np.uint8(Status.NONFINITE)),
-        np.where(finite[:, None], answers, np.float32(0)).astype(np.float32, copy=False),
+        np.where(whole, np.uint8(OK), np.uint8(Status.NONFINITE)),
+        np.where(whole[:, None], answers, np.float32(0)).astype(np.float32, copy=False),
     )

@@ -30,6 +30,39 @@ class Model(Protocol):
         """
 
 
+class Layout:
+    """How rows become columns, and what a row must have: of an endpoint's features and one model, worked out once."""
+
+    def __init__(self, features: Sequence[Feature], required: Collection[str] = ()) -> None:
+        self._names = [feature.name for feature in features]
+        self._numbers = [feature.name for feature in features if not feature.is_text]
+        self._texts = [feature.name for feature in features if feature.is_text]
+        self._needed_numbers = [
+            feature.name
+            for feature in features
+            if not feature.is_text and (feature.name in required or not feature.nullable)
+        ]
+        self._needed_texts = [name for name in self._texts if name in required]
+
+    def columns(self, rows: Sequence[Row]) -> dict[str, Column]:
+        """See `to_columns`."""
+        with np.errstate(over="ignore"):
+            block = np.array([[row.get(name) for row in rows] for name in self._numbers], dtype=np.float32)
+        columns: dict[str, Column] = dict(zip(self._numbers, block, strict=True))
+        for name in self._texts:
+            columns[name] = _text(rows, name)
+        return {name: columns[name] for name in self._names}
+
+    def invalid(self, columns: Columns) -> NDArray[np.bool_]:
+        """See `invalid_rows`."""
+        mask = np.zeros(len(columns[self._names[0]]), dtype=np.bool_)
+        for name in self._needed_numbers:
+            mask |= np.isnan(columns[name])
+        for name in self._needed_texts:
+            mask |= columns[name] == ""
+        return mask
+
+
 def to_columns(rows: Sequence[Row], features: Sequence[Feature]) -> dict[str, Column]:
     """One contiguous column [rows] for each feature, in the features' order.
 
@@ -42,13 +75,7 @@ def to_columns(rows: Sequence[Row], features: Sequence[Feature]) -> dict[str, Co
     Raises:
         ValueError: when a numeric feature holds something that is no number; a schema's reader never lets it through.
     """
-    numeric = [feature.name for feature in features if not feature.is_text]
-    with np.errstate(over="ignore"):
-        block = np.array([[row.get(name) for row in rows] for name in numeric], dtype=np.float32)
-    numbers = dict(zip(numeric, block, strict=True))
-    return {
-        feature.name: _text(rows, feature.name) if feature.is_text else numbers[feature.name] for feature in features
-    }
+    return Layout(features).columns(rows)
 
 
 def invalid_rows(columns: Columns, features: Sequence[Feature], required: Collection[str]) -> NDArray[np.bool_]:
@@ -57,15 +84,7 @@ def invalid_rows(columns: Columns, features: Sequence[Feature], required: Collec
     A number is missing when it is NaN, text when it is empty. Empty text is legal Avro, so for text only `required`
     counts, not the schema.
     """
-    mask = np.zeros(len(next(iter(columns.values()))), dtype=np.bool_)
-    for feature in features:
-        column = columns[feature.name]
-        if feature.is_text:
-            if feature.name in required:
-                mask |= column == ""
-        elif feature.name in required or not feature.nullable:
-            mask |= np.isnan(column)
-    return mask
+    return Layout(features, required).invalid(columns)
 
 
 def take(columns: Columns, keep: NDArray[np.bool_]) -> dict[str, Column]:

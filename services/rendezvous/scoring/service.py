@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from rendezvous.log.records import LogError, Record, Sink, Source
-from rendezvous.messages import Bytes, Floats, Scores
+from rendezvous.messages import Bytes, Scores
 from rendezvous.registry.events import State
 from rendezvous.registry.fold import folded
 from rendezvous.registry.state import Control
 from rendezvous.scoring.batch import Batch, score, take_up
+from rendezvous.scoring.columns import Layout
 from rendezvous.scoring.duty import duty_of
 from rendezvous.scoring.models import LoadedModel
 from rendezvous.scoring.pace import Pace
@@ -68,6 +69,7 @@ class Scorer:
         self._pair = loaded.card.model, loaded.card.version
         self._settings = endpoint.models[loaded.card.model]
         self._loaded = loaded
+        self._layout, self._width = Layout(endpoint.features, self._settings.required), len(endpoint.output.names)
         self._control = control
         self._sources = sources
         self._sink = sink
@@ -212,29 +214,26 @@ class Scorer:
     def _score(self, records: Sequence[Record]) -> None:
         taken_us = self._clock_us()
         batch = take_up(records, self._endpoint, self._codec, taken_us, self._duty, self._pace.row_us)
-        statuses, outputs = score(batch, self._loaded.model, self._endpoint, self._settings.required)
+        statuses, outputs = score(batch, self._loaded.model, self._layout, self._width)
         scored_us = self._clock_us()
         self._pace.saw(len(batch.rows), scored_us - taken_us)
-        numbers = np.array([record.partition for record in batch.records])
         passed = {record.partition: record.offset + 1 for record in records}
-        for number, position in passed.items():
-            rows = np.flatnonzero(numbers == number)
-            if len(rows):
-                self._send(number, position, self._scores(batch, rows, statuses, outputs, taken_us, scored_us))
+        rows: dict[int, list[int]] = {}
+        for row, record in enumerate(batch.records):
+            rows.setdefault(record.partition, []).append(row)
+        for number, own in rows.items():
+            of_all = len(rows) == 1
+            scores = Scores(
+                model=self._pair[0],
+                version=self._pair[1],
+                taken_us=taken_us,
+                scored_us=scored_us,
+                offsets=np.array([batch.records[row].offset for row in own], np.int64),
+                statuses=statuses if of_all else statuses[own],
+                outputs=outputs if of_all else outputs[own],
+            )
+            self._send(number, passed[number], scores)
         self._count(records, batch, statuses, taken_us, scored_us)
-
-    def _scores(
-        self, batch: Batch, rows: np.ndarray, statuses: Bytes, outputs: Floats, taken_us: int, scored_us: int
-    ) -> Scores:
-        return Scores(
-            model=self._pair[0],
-            version=self._pair[1],
-            taken_us=taken_us,
-            scored_us=scored_us,
-            offsets=np.array([batch.records[row].offset for row in rows.tolist()], np.int64),
-            statuses=statuses[rows],
-            outputs=outputs[rows],
-        )
 
     def _send(self, number: int, position: int, scores: Scores) -> None:
         def delivered(error: str | None, _: int) -> None:

@@ -15,7 +15,7 @@ from rendezvous.log.records import Record
 from rendezvous.messages import Bytes, Envelope, Floats, Status
 from rendezvous.registry.events import State
 from rendezvous.scoring.batch import score, take_up
-from rendezvous.scoring.columns import Columns
+from rendezvous.scoring.columns import Columns, Layout
 from rendezvous.scoring.duty import Duty
 from rendezvous.wire import Codec
 
@@ -68,7 +68,7 @@ def run(
 def scored(*records: Record, live: bool, required: tuple[str, ...], model: Fake) -> tuple[Bytes, Floats]:
     """The statuses and outputs of a batch."""
     batch = take_up(records, ENDPOINT, CODEC, NOW_US, LIVE if live else CANDIDATE)
-    return score(batch, model, ENDPOINT, required)
+    return score(batch, model, Layout(ENDPOINT.features, required), 1)
 
 
 # ------------------------------------------------------------------------------------------------------- taking up
@@ -240,7 +240,7 @@ def test_one_output_that_is_not_finite_spoils_its_row() -> None:
     """All of a row's outputs stand together."""
     wide = endpoint(output={"kind": "multiclass", "names": ["a", "b"], "default": [0.5, 0.5]})
     batch = take_up([request(1.0, NOT_A_NUMBER), request(2.0, INFINITE), request(3.0)], wide, CODEC, NOW_US, LIVE)
-    statuses, outputs = score(batch, Fake(width=2), wide, ())
+    statuses, outputs = score(batch, Fake(width=2), Layout(wide.features), 2)
     assert statuses.tolist() == [Status.NONFINITE, Status.NONFINITE, Status.OK]
     assert outputs.tolist() == [[0, 0], [0, 0], [6, 6]]
 
@@ -262,8 +262,8 @@ def test_a_batch_is_not_changed_by_scoring() -> None:
     """The same batch can be scored again."""
     batch = take_up([request(1.0), request(None)], ENDPOINT, CODEC, NOW_US, LIVE)
     before = batch.statuses.copy()
-    first = score(batch, Fake(), ENDPOINT, ("x",))
-    second = score(batch, Fake(), ENDPOINT, ("x",))
+    first = score(batch, Fake(), Layout(ENDPOINT.features, ("x",)), 1)
+    second = score(batch, Fake(), Layout(ENDPOINT.features, ("x",)), 1)
     np.testing.assert_array_equal(batch.statuses, before)
     np.testing.assert_array_equal(first[0], second[0])
     np.testing.assert_array_equal(first[1], second[1])
@@ -289,7 +289,7 @@ def test_in_any_mixture_each_row_has_its_own_fate(drawn: list[tuple[str, int]]) 
     """A row's status and score are what they are alone, whatever stands beside it; none says NONE."""
     records = [KINDS[kind][0](float(x))._replace(offset=n) for n, (kind, x) in enumerate(drawn)]
     batch = take_up(records, ENDPOINT, CODEC, NOW_US, LIVE)
-    statuses, outputs = score(batch, Fake(), ENDPOINT, ("x",))
+    statuses, outputs = score(batch, Fake(), Layout(ENDPOINT.features, ("x",)), 1)
     kept = [(n, kind, x) for n, (kind, x) in enumerate(drawn) if KINDS[kind][1] is not None]
     assert [record.offset for record in batch.records] == [n for n, _, _ in kept]
     assert statuses.tolist() == [KINDS[kind][1] for _, kind, _ in kept]
