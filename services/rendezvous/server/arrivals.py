@@ -32,10 +32,10 @@ class Arrivals:
         columns = np.array([column_of[scores.model, scores.version] for scores in batch], np.int64)
         if len(batch) == 1:
             (only,) = batch
-            return Arrivals(rows, np.repeat(columns, rows), only.offsets, only.statuses, only.outputs)
+            return Arrivals(rows, columns.repeat(rows), only.offsets, only.statuses, only.outputs)
         return Arrivals(
             rows,
-            np.repeat(columns, rows),
+            columns.repeat(rows),
             np.concatenate([scores.offsets for scores in batch]),
             np.concatenate([scores.statuses for scores in batch]),
             np.concatenate([scores.outputs for scores in batch]),

@@ -100,6 +100,13 @@ class Ledger:
             self._grow(int(offsets.max()) + 1)
             np.minimum.at(self._scores, offsets & self._mask, records)
 
+    def scored_one(self, offset: int, record: int) -> None:
+        """The same for one of them."""
+        if offset >= self._first:
+            self._grow(offset + 1)
+            slot = offset & self._mask
+            self._scores[slot] = min(int(self._scores[slot]), record)
+
     def read_scores(self, position: int) -> None:
         """The scores log has been read up to this position."""
         self._scores_position = position
@@ -136,6 +143,8 @@ class Ledger:
         return slots
 
     def _advance(self) -> None:
+        if self._owed[self._first & self._mask] and self._first < self._position:
+            return  # as it is of most reports: the oldest request still waits for its comparison
         span = np.arange(self._first, self._position) & self._mask
         open_at = np.flatnonzero(self._owed[span])
         done = span[: open_at[0]] if len(open_at) else span

@@ -93,6 +93,10 @@ class Mailbox:
         inside: NDArray[np.bool_] = (offsets >= self._base) & (offsets < self._base + self.plan.capacity)
         return inside
 
+    def accepts_one(self, offset: int) -> bool:
+        """The same for one of them."""
+        return 0 <= offset - self._base < self.plan.capacity
+
     def adopt(self, plan: Plan) -> None:
         """Requests that arrive from now on are answered by this plan; those in flight keep theirs."""
         columns = self._columns
@@ -217,7 +221,7 @@ class Mailbox:
         self._expected_at = None
         row = [0] * len(self.plan.models)
         row[column] = 1
-        if not 0 <= offset - self._base < self.plan.capacity:
+        if not self.accepts_one(offset):
             return Tally([], [], row, []) if offset < self._base else Tally([], [], [], row)
         slot = offset & columns.mask
         if offset >= self._position and columns.state[slot] == FREE:  # before its request
@@ -257,7 +261,7 @@ class Mailbox:
 
     def tick(self, now_us: int, *, held: bool = False) -> list[Verdicts]:
         """Answer what can or must be answered now; `held`, only what needs no score (a recovery is under way)."""
-        verdicts = defaults(self.plan, self._immediate, now_us)
+        verdicts = defaults(self.plan, self._immediate, now_us) if self._immediate else []
         self._immediate.clear()
         if held:
             return verdicts

@@ -137,9 +137,14 @@ class Partition:
         if not batch:
             return Tally([], [], [], [])
         arrivals = Arrivals.of([scores for scores, _ in batch], column_of)
-        records = np.repeat([record for _, record in batch], arrivals.rows)
-        inside = self._mailbox.accepts(arrivals.offsets)
-        self._ledger.scored(arrivals.offsets[inside], records[inside])
+        if len(arrivals.offsets) == 1:
+            offset = arrivals.offsets.item()
+            if self._mailbox.accepts_one(offset):
+                self._ledger.scored_one(offset, batch[0][1])
+        else:
+            records = np.repeat([record for _, record in batch], arrivals.rows)
+            inside = self._mailbox.accepts(arrivals.offsets)
+            self._ledger.scored(arrivals.offsets[inside], records[inside])
         return self._mailbox.scores(arrivals, now_us)
 
     def tick(self, now_us: int) -> list[Verdicts]:

@@ -115,7 +115,7 @@ class Service:
         Raises:
             LogError: the log failed beyond repair; a restart resumes where this one stopped.
         """
-        if self._sure:
+        if self._sure and self._successions.under_way:
             self._take_up()
         # in doubt only one: the callbacks run all the same, and what is not taken yet stays little
         self._untaken += self._source.poll(MAX_RECORDS if self._sure else 1, self._patience_us(longest_us) / 1e6)

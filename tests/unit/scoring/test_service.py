@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
@@ -11,10 +13,10 @@ from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
 from rendezvous.envelope import write_envelope
 from rendezvous.log.records import LogError, Owner, Record
 from rendezvous.messages import Envelope, Floats, Scores, Status
-from rendezvous.registry.events import ControlEvent, Deployment, RulesChange, Shedding, State
+from rendezvous.registry.events import ControlEvent, Deployment, RulesChange, Shedding, State, Suspension
 from rendezvous.scoring.card import Card
 from rendezvous.scoring.columns import Columns
-from rendezvous.scoring.duty import duty_of
+from rendezvous.scoring.duty import BACK_MOST_US, BACK_SHARE, duty_of
 from rendezvous.scoring.models import LoadedModel
 from rendezvous.scoring.service import COMMIT_EVERY_US, Scorer, group_of
 from rendezvous.telemetry import ScorerMetrics
@@ -88,6 +90,8 @@ class Room:
         self.registry = CollectorRegistry()
         self.sink = MemorySink(self.log)
         self.roles: list[bool] = []
+        self.rests: list[float] = []
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def scorer(self, name: str = "champion", version: str = "c1", sink: MemorySink | None = None) -> Scorer:
         """A scorer that has joined."""
@@ -98,7 +102,12 @@ class Room:
         versions = {"champion": "c1", "candidate": "n1"} | {name: version}
         control = control_of(*genesis(self.endpoint, versions))
         metrics = ScorerMetrics(self.registry)
-        return Scorer(self.endpoint, loaded, control, self._join, self.sink, self.clock, metrics)
+        return Scorer(self.endpoint, loaded, control, self._join, self.sink, self.clock, metrics, self._rest)
+
+    def _rest(self, seconds: float) -> None:
+        self.rests.append(seconds)
+        self.clock.advance_ms(seconds * 1_000)
+        self.meanwhile()
 
     def _join(self, live: bool) -> Joined:  # noqa: FBT001 - a member for a role
         self.roles.append(live)
@@ -542,6 +551,51 @@ def test_candidates_leave_out_first_then_challengers_and_the_others_never() -> N
     control = control_of(*genesis(of), pressed)
     shares = {model: duty_of(control, (model, version)).shed for model, version in VERSIONS.items()}
     assert shares == {"champion": {}, "challenger": {1: 0.5}, "baseline": {}, "candidate": {1: 1.0}}
+
+
+def test_whoever_is_asked_later_lets_the_others_go_first() -> None:
+    """A quarter of the time until its step, up to a bound; nobody who is asked at once, or only compared."""
+    of = endpoint(schedule=[{"models": ["champion"], "until_ms": 40}, {"models": ["champion", "challenger"]}])
+    control = control_of(*genesis(of))
+    backs = {model: duty_of(control, (model, version)).back_us for model, version in VERSIONS.items()}
+    assert backs == {"champion": 0, "challenger": 40_000 // BACK_SHARE, "baseline": 0, "candidate": 0}
+    long = control_of(
+        *genesis(endpoint(schedule=[{"models": ["champion"], "until_ms": 800}, {"models": ["baseline"]}]))
+    )
+    assert duty_of(long, ("baseline", "b1")).back_us == BACK_MOST_US
+
+
+def test_nobody_stands_back_for_one_that_is_passed_by() -> None:
+    """Where the champion is suspended, on one partition at least, the challenger is asked first."""
+    of = endpoint(schedule=[{"models": ["champion"], "until_ms": 40}, {"models": ["champion", "challenger"]}])
+    passed_by = Suspension(1, "champion", "c1", suspended=True, missed=1.0, failed=0.0, requests=50, by="s", at_us=0)
+    assert duty_of(control_of(*genesis(of), passed_by), ("challenger", "c2")).back_us == 0
+
+
+def test_who_stands_back_takes_what_comes_meanwhile_with_it() -> None:
+    """It waits from the append of the oldest on: no longer when that has waited already, nor with a full batch."""
+    room = Room()
+    scorer = room.scorer("candidate", "n1")
+    steps = [{"models": ["champion"], "until_ms": 40}, {"models": ["candidate"]}]
+    room.tell(RulesChange(endpoint(schedule=steps).rules.model_dump_json(), by="tests", at_us=0))
+    for _ in range(3):
+        scorer.turn()
+        room.clock.advance_ms(2_000)
+    back_ms = 40 / BACK_SHARE
+    room.meanwhile = lambda: room.ask(2.0)
+    room.ask(1.0)
+    room.clock.advance_ms(1)
+    scorer.turn()
+    assert room.rests == [pytest.approx((back_ms - 1) / 1_000)]
+    assert [len(scores.offsets) for scores in room.said()] == [2]
+    room.ask(3.0)
+    room.clock.advance_ms(back_ms)
+    scorer.turn()
+    for _ in range(MAX_BATCH):
+        room.ask(4.0)
+    scorer.turn()
+    assert len(room.rests) == 1
+    assert len(room.rows()) == 3 + MAX_BATCH
 
 
 def test_a_version_that_control_does_not_know_is_retired() -> None:

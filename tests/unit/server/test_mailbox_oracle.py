@@ -235,8 +235,11 @@ class MailboxAndOracle(RuleBasedStateMachine):
                 for _ in range(chance.randint(1, 3)):
                     budget_ms = chance.choice((DEADLINE, DEADLINE, DEADLINE, 12, 25, 100))
                     self._ask(0, chance.choice((0, 0, 1, 5)), budget_ms, chance.randrange(16) / 16, None)
-            elif kind < 0.6:
+            elif kind < 0.5:
                 self._say([self._lively(chance) for _ in range(chance.randint(1, 3))])
+            elif kind < 0.6:
+                for _ in range(3):  # one after the other, alone
+                    self._say([self._lively(chance, most=1)])
             elif kind < 0.75:
                 self.now_us += chance.choice((1, 2, 5, 9)) * MS_US
             elif kind < 0.9:
@@ -246,10 +249,11 @@ class MailboxAndOracle(RuleBasedStateMachine):
             else:
                 self._change(chance)
 
-    def _lively(self, chance: Random) -> Scores:
-        """A model scores most of the requests that are open."""
+    def _lively(self, chance: Random, most: int = CAPACITY) -> Scores:
+        """A model scores most of the requests that are open, or only so many."""
         start, end = self.oracle.base, self.oracle.position + 1
         places = [place for place in range(min(end - start, CAPACITY)) if chance.random() < 0.7] or [0]
+        places = chance.sample(places, min(most, len(places)))
         said = {place: (Status.OK, chance.choice((0.5, 0.25, 0.75, 0.0, -1.0, 3.0e38))) for place in places}
         if chance.random() < 0.1:
             said = dict.fromkeys(said, (Status.ERROR, 0.0))
@@ -500,7 +504,38 @@ def winners_stay_when_the_axis_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns.Columns, "rearrange", rearrange)
 
 
+def nobody_looks_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that nobody has scored is looked at when its whole schedule is over."""
+    monkeypatch.setattr(Plan, "waits_us", 1 << 62)
+
+
+def a_score_alone_is_never_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that comes by itself makes nobody look at its request."""
+    real = Mailbox._score  # noqa: SLF001 - the fault is planted inside
+
+    def score(box: Mailbox, *what: Any) -> Any:  # noqa: ANN401 - handed on
+        tally = real(box, *what)
+        box._touched.clear()  # noqa: SLF001 - ditto
+        return tally
+
+    monkeypatch.setattr(Mailbox, "_score", score)
+
+
+def a_score_alone_may_be_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that comes by itself is taken as it is, finite or not."""
+    real = columns.Columns.keep_one
+
+    def keep_one(of: columns.Columns, slot: int, column: int, *what: Any) -> None:  # noqa: ANN401 - handed on
+        real(of, slot, column, *what)
+        of.usable[slot] |= columns.ONE << np.uint64(column)
+
+    monkeypatch.setattr(columns.Columns, "keep_one", keep_one)
+
+
 MUTANTS = [
+    nobody_looks_in_time,
+    a_score_alone_is_never_awaited,
+    a_score_alone_may_be_anything,
     a_score_at_the_end_counts,
     bits_stay_when_the_axis_turns,
     answers_by_the_newest_plan,
