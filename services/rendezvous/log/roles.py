@@ -12,6 +12,9 @@ SESSION_MS = 6_000
 
 COMMON: dict[str, Any] = {
     "socket.nagle.disable": True,  # small records would wait 40 ms for company
+    # doubles up to here with each attempt, ten seconds by default: who answers nobody while its broker is away must not
+    # be the last to hear that it is back
+    "reconnect.backoff.max.ms": 500,
     "log_level": 2,  # errors reach error_cb; librdkafka would say each twenty times a second
 }
 

@@ -285,6 +285,7 @@ class Service:
         if starts:
             self._source.bounds(self._control_topic, 0)  # asks for its leader: librdkafka would look once a second
         for number in partitions:
+            _logger.info("%s-%d: assigned", self._requests_topic, number)
             self._successions.begin(number, self._steering.gained(number))
         self._joined = True
         return starts
