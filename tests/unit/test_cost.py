@@ -152,8 +152,8 @@ def reading_requests(rows: int) -> Callable[[], object]:
 @pytest.mark.parametrize(
     ("make", "one", "more"),
     [
-        (server_turn, Cost(6_100, 320), Cost(1_400, 52)),
-        (scorer_turn, Cost(2_100, 140), Cost(480, 35)),
+        (server_turn, Cost(5_500, 265), Cost(1_430, 54)),
+        (scorer_turn, Cost(2_000, 129), Cost(480, 39)),
         (taking_scores, Cost(1_200, 56), Cost(1, 1)),
         (looking, Cost(1_210, 86), Cost(1, 1)),
         (reading_scores, Cost(490, 29), Cost(1, 1)),

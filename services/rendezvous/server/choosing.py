@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from rendezvous.messages import Bytes, Floats, Int64s, Reason, Status
 from rendezvous.server.columns import Columns
 from rendezvous.server.plan import Plan, PlannedStep
-from rendezvous.server.policies import COMBINED, NOBODY, Ballot
+from rendezvous.server.policies import COMBINED, NOBODY, POLICIES, Ballot
 
 OK = int(Status.OK)
 NONE = int(Status.NONE)
 FAR_FUTURE = np.iinfo(np.int64).max
+PREFER = POLICIES["prefer"]
+ONE_TRUE = np.ones(1, np.bool_)
+ONE_CERTAIN: Floats = np.ones(1, np.float32)
+for shared in (ONE_TRUE, ONE_CERTAIN):
+    shared.setflags(write=False)
 PREFERRED, FALLBACK = np.uint8(Reason.PREFERRED), np.uint8(Reason.FALLBACK)
 
 
@@ -57,6 +62,8 @@ def choose(columns: Columns, plan: Plan, slots: Int64s, now_us: int | Int64s) ->
     default. now_us: one for all slots, or int64 [slots].
     """
     rows, last = len(slots), len(plan.steps) - 1
+    if rows == 1 and isinstance(now_us, int) and (chosen := _preferred(columns, plan, slots, now_us)) is not None:
+        return chosen
     winners = np.full(rows, NOBODY, np.int64)
     outputs = plan.default[None, :].repeat(rows, axis=0)
     settled = np.zeros(rows, np.bool_)
@@ -93,6 +100,32 @@ def choose(columns: Columns, plan: Plan, slots: Int64s, now_us: int | Int64s) ->
         if len(left := ends[~(found | gone)]):
             due_us = min(due_us, int(left.min()))
     return Chosen(winners, outputs, settled, columns.step[slots], arrived, propensities, due_us)
+
+
+def _preferred(columns: Columns, plan: Plan, slots: Int64s, now_us: int) -> Chosen | None:
+    """What `choose` finds for a request alone whose step prefers somebody who is there in time; None for any other.
+
+    So it is of nearly every answer while little happens, and NumPy takes eight times as long for one row as this.
+    """
+    slot = slots.item()
+    number = int(columns.step[slot])
+    step = plan.steps[number]
+    if step.policy is not PREFER or not len(step.columns):
+        return None
+    first, end_us = int(step.columns[0]), int(columns.end_us[slot])
+    if step.until_us is not None:
+        end_us = min(end_us, int(columns.appended_us[slot]) + step.until_us)
+    if now_us >= end_us or not int(columns.usable[slot]) >> first & 1:
+        return None
+    return Chosen(
+        winners=np.array([first]),
+        outputs=columns.output[slots, first],
+        settled=ONE_TRUE,
+        steps=columns.step[slots],
+        arrived=columns.usable[slots],
+        propensities=ONE_CERTAIN,
+        due_us=FAR_FUTURE,
+    )
 
 
 def reasons(plan: Plan, chosen: Chosen) -> Bytes:

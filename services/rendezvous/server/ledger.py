@@ -139,7 +139,7 @@ class Ledger:
     def _settle(self, offsets: Int64s, what: Owes) -> Int64s:
         offsets = offsets[(offsets >= self._first) & (offsets < self._position)]
         slots = offsets & self._mask
-        self._owed[slots] &= np.uint8(0xFF ^ what)
+        self._owed[slots] &= 0xFF ^ int(what)
         return slots
 
     def _advance(self) -> None:

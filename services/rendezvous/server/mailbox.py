@@ -177,7 +177,8 @@ class Mailbox:
     def _expected(self, now_us: int) -> int:
         """Bits of the models that decide when a mailbox closes: alive, and named by the rules if those name any."""
         if self._expected_at is None or self._expected_at[0] != now_us:  # once for all requests of a turn
-            alive = sum(1 << column for column in np.flatnonzero(self._seen_us > now_us - self.plan.silent_us).tolist())
+            heard = (self._seen_us > now_us - self.plan.silent_us).nonzero()[0]
+            alive = sum(1 << column for column in heard.tolist())
             self._expected_at = now_us, alive & self.plan.expected if self.plan.expected else alive
         return self._expected_at[1]
 
