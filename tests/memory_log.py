@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from operator import attrgetter
 
 from rendezvous.log import Bundle, Committed, Delivered, Headers, LogError, Outcome, Owner, Record, Start
 
@@ -97,7 +100,9 @@ class MemorySource:
             if self._log.end(topic, number) <= position:
                 self._ends[topic, number] = self._log.end(topic, number)
                 continue
-            waiting = [r for r in self._log.records[topic, number] if r.offset >= position and r.value]
+            written = self._log.records[topic, number]
+            first = bisect_left(written, position, key=attrgetter("offset"))
+            waiting = [record for record in islice(written, first, None) if record.value]
             taken = waiting[: max_records - len(found)]
             found += taken
             if taken:
