@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ ANSWERED = (
 COUNTED = (
     "count_answers (rendezvous/server/counting.py:27);Distribution.observe_all (rendezvous/telemetry/families.py:140)"
 )
+WATCHED = "Steering.answered (rendezvous/server/steering.py:80);Load.answered (rendezvous/server/load.py:51)"
 MODEL = (
     f"{SCORING};score (rendezvous/scoring/batch.py:94);OnnxModel.score (rendezvous/scoring/models.py:55);"
     "Session.run (onnxruntime/capi/onnxruntime_inference_collection.py:287)"
