@@ -44,7 +44,7 @@ class Sampler:
         self._stem = stem
         self._number = 0
         self._on = False
-        self._seen: Counter[tuple[CodeType, ...]] = Counter()
+        self._seen: list[tuple[CodeType, ...]] = []
         self._timer = ctypes.c_void_p()
         self._libc = ctypes.CDLL(None, use_errno=True)
         event = Event(None, signal.SIGPROF, SIGEV_THREAD_ID, threading.get_native_id())
@@ -60,7 +60,7 @@ class Sampler:
         while frame is not None and len(stack) < DEEPEST:
             stack.append(frame.f_code)
             frame = frame.f_back
-        self._seen[tuple(stack)] += 1
+        self._seen.append(tuple(stack))  # counted later: code is slow to hash
 
     def turn(self, *_: object) -> None:
         """On, or off and written."""
@@ -72,7 +72,9 @@ class Sampler:
             return
         whole = self._stem.with_name(f"{self._stem.name}.{self._number}")
         part = whole.with_name(f"{whole.name}.part")
-        part.write_text(raw(Stack(tuple(map(_frame, reversed(codes))), count) for codes, count in self._seen.items()))
+        part.write_text(
+            raw(Stack(tuple(map(_frame, reversed(codes))), count) for codes, count in Counter(self._seen).items())
+        )
         part.rename(whole)
 
     def _set(self, every_ns: int) -> None:

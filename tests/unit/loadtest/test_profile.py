@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,7 @@ from loadtest.profile.table import table
 from loadtest.profile.threads import Taken, taken
 from rendezvous.local.failure import LocalStackError
 
+CLIENT_S = 0.05
 ROOT = Path(__file__).parents[3]
 LOOP = "<module> (rendezvous/__main__.py:7);main (rendezvous/cli.py:36);loop (rendezvous/running.py:79)"
 SERVED = f"thread (4677): MainThread;{LOOP};Service.turn (rendezvous/server/service.py:121)"
@@ -222,8 +224,26 @@ def test_profiles_are_drawn_and_told(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux's /proc with schedstat")
 def test_threads_are_told_apart() -> None:
-    """This one has run; a process that is not there says so."""
-    assert taken(os.getpid()).loop_s > 0
+    """This one has run, and so has one that is called as librdkafka's are; a process that is not there says so."""
+    before = taken(os.getpid())
+    over = threading.Event()
+
+    def run() -> None:
+        Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("rdk:broker1")
+        while time.thread_time() < CLIENT_S:
+            abs(1)
+        ran.set()
+        over.wait()
+
+    ran = threading.Event()
+    thread = threading.Thread(target=run)
+    thread.start()
+    ran.wait()
+    took = taken(os.getpid()).since(before)
+    over.set()
+    thread.join()
+    assert took.clients_s >= CLIENT_S
+    assert 0 < took.loop_s < CLIENT_S
     with pytest.raises(LocalStackError, match="process 0"):
         taken(0)
 
