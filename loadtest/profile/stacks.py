@@ -79,7 +79,8 @@ def _frame(text: str) -> Frame:
 def is_torn(frames: Iterable[Frame]) -> bool:
     """Read while it changed: no loop at its bottom, or the turn's own methods on top of what they call.
 
-    A process that is not held up while its stack is read shows pieces of several. Pieces that fit go unseen.
+    A process that is not held up while its stack is read shows pieces of several. Pieces that fit go unseen. What is
+    called back (a function within a method) may call the turn's methods again.
     """
     frames = tuple(frames)
     at = next((place for place, frame in enumerate(frames) if (frame.name, frame.file) == LOOP), None)
@@ -92,10 +93,10 @@ def is_torn(frames: Iterable[Frame]) -> bool:
     kind = above[0].name.partition(".")[0]
     left = False
     for frame in above:
-        own = frame.file == shell and frame.name.startswith(f"{kind}.") and "<locals>" not in frame.name
-        if own and left:
+        own = frame.file == shell and frame.name.startswith(f"{kind}.")
+        if own and left and "<locals>" not in frame.name:
             return True
-        left = left or frame.file != shell
+        left = not own and (left or frame.file != shell)
     return False
 
 

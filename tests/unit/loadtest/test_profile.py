@@ -163,7 +163,10 @@ def test_torn_stacks_are_dropped_and_counted() -> None:
         f"{SERVED};Partition.tick (rendezvous/server/partition.py:152);Service._hear (rendezvous/server/service.py:211)"
     )
     headless = "thread (1): MainThread;Mailbox.tick (rendezvous/server/mailbox.py:274)"
-    delivered = "Scorer._send.<locals>.delivered (rendezvous/scoring/service.py:240)"
+    delivered = (
+        "Scorer._send.<locals>.delivered (rendezvous/scoring/service.py:240);"
+        "Scorer._done (rendezvous/scoring/service.py:205)"
+    )
     callback = f"{SCORED};KafkaSink.serve (rendezvous/log/sink.py:94);{delivered}"
     found = parse(f"{torn} 2\n{headless} 3\n{callback} 4\n")
     assert (found.torn, [stack.count for stack in found.whole]) == (5, [4])
