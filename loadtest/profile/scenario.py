@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -63,6 +64,7 @@ def run(
         SettingsError: the endpoint is not there.
         LocalStackError: something could not be started, or be looked into.
     """
+    taken(os.getpid())  # where that is not told, say so before anything is started
     if by == "py-spy":
         check_attaching()
     form = Shape(shape["models"], shape["partitions"], shape["payload"])
