@@ -16,6 +16,8 @@ from loadtest.hostile import scenario as hostile
 from loadtest.memory import scenario as memory
 from loadtest.monitor import scenario as monitor
 from loadtest.overload import scenario as overload
+from loadtest.profile import scenario as profile
+from loadtest.profile.table import table as profile_table
 from loadtest.saturation import scenario as saturation
 from loadtest.scale import scenario as scale
 from loadtest.scenario import Option, Scenario
@@ -170,6 +172,18 @@ SCENARIOS = (
             Option("records", int, 60_000, "requests for each"),
         ),
         in_all={"records": 40_000},
+    ),
+    Scenario(
+        name="profile",
+        help="where each microsecond of the server and of the champion's scorer goes",
+        run=profile.run,
+        options=(
+            Option("rate", positive, profile.RATES, "requests a second, one or several", many=True),
+            *SHAPE,
+            Option("seconds", positive, profile.SECONDS, "of sampling, for each rate"),
+            Option("by", str, "clock", "what samples: a timer within, or py-spy", choices=tuple(profile.SAMPLERS)),
+        ),
+        shown=profile_table,
     ),
     Scenario(
         name="memory",

@@ -54,6 +54,13 @@ def test_a_handoff_is_measured_at_the_rate_that_is_promised() -> None:
     assert command.parse(["handoff", "--rate", "50", "--seconds", "3"]).seconds == 3.0
 
 
+def test_a_profile_is_of_single_rows_and_of_batches() -> None:
+    """By the clock within, unless py-spy is asked for."""
+    options = command.parse(["profile"])
+    assert (options.rate, options.by, options.seconds) == ((100.0, 1_600.0), "clock", 30.0)
+    assert command.parse(["profile", "--rate", "50", "--by", "py-spy"]).by == "py-spy"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -64,6 +71,7 @@ def test_a_handoff_is_measured_at_the_rate_that_is_promised() -> None:
         ["all", "--rate", "1"],
         ["steady", "--seconds", "nan"],
         ["failover", "--mode", "unheard"],
+        ["profile", "--by", "guess"],
         ["failover", "--rate", "1", "2"],
         ["hostile", "--records", "some"],
     ],
@@ -83,10 +91,11 @@ def test_what_cannot_be_measured_is_refused(arguments: list[str], capsys: pytest
         (["SCENARIO=steady"], "steady"),
         (["SCENARIO=failover", "RATE=50", "MODE=default"], "failover --rate 50 --mode default"),
         (["SCENARIO=handoff", "SECONDS=5"], "handoff --seconds 5"),
+        (["SCENARIO=profile", "RATE=50 100"], "profile --rate 50 100"),
         (["SCENARIO=hostile", "RATE=50", "RECORDS=9"], "hostile --rate 50 --records 9"),
         (["SCENARIO=burst", "PAYLOAD=9", "PARTITIONS=2", "MODELS=3"], "burst --models 3 --partitions 2 --payload 9"),
     ],
-    ids=["none", "all", "scenario", "failover", "handoff", "hostile", "shape"],
+    ids=["none", "all", "scenario", "failover", "handoff", "profile", "hostile", "shape"],
 )
 def test_make_passes_its_arguments_through(arguments: list[str], words: str) -> None:
     """Each is handed on when it was given, and only then."""

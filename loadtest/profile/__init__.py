@@ -1,0 +1,1 @@
+"""Where each microsecond of the server and of the champion's scorer goes."""
