@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from collections import deque
 
-import numpy as np
-
 from rendezvous.messages import Decisions, Reason
 
 LEVELS = ((0.0, 0.0), (0.5, 0.0), (1.0, 0.0), (1.0, 0.5), (1.0, 1.0))
@@ -32,7 +30,8 @@ CALM_US = 10_000_000
 """So long hardly anybody was pressed before one level less rests: longer than work takes to pile up again."""
 LAST_PART = 0.1
 """Of a deadline: an answer that is decided so close before its last moment was nearly late."""
-UNANSWERED = np.isin(np.arange(len(Reason)), (Reason.DEFAULT, Reason.EXPIRED, Reason.OVERLOADED))
+REJECTED = int(Reason.REJECTED)
+UNANSWERED = {int(reason) for reason in (Reason.DEFAULT, Reason.EXPIRED, Reason.OVERLOADED)}
 
 
 class Load:
@@ -46,10 +45,10 @@ class Load:
 
     def answered(self, decisions: Decisions, margin_us: int, deadline_us: int) -> None:
         """Take in what was decided; the margin before a deadline, and the usual deadline, are the plan's."""
-        counted = decisions.reasons != Reason.REJECTED
-        close = decisions.slacks_us < margin_us + round(LAST_PART * deadline_us)
-        pressed = counted & (close | UNANSWERED[decisions.reasons])
-        self._answers.append((decisions.decided_us, int(counted.sum()), int(pressed.sum())))
+        close_us = margin_us + round(LAST_PART * deadline_us)
+        rows = zip(decisions.reasons.tolist(), decisions.slacks_us.tolist(), strict=True)
+        pressed = [slack_us < close_us or reason in UNANSWERED for reason, slack_us in rows if reason != REJECTED]
+        self._answers.append((decisions.decided_us, len(pressed), sum(pressed)))
 
     def change(self, now_us: int) -> int | None:
         """The new level, when there is one."""

@@ -123,7 +123,7 @@ class ServerMetrics:
                 if count:
                     child(self._children, self.scores, model, fate).inc(count)
         for said in batch:
-            if int(said.statuses.max()) > OK:
+            if max(said.statuses.tobytes()) > OK:  # NumPy's own takes ten times as long for one
                 for status, count in by_status(said.statuses):
                     if status != OK:
                         child(self._children, self.faults, said.model, Status(status)).inc(count)
