@@ -1,0 +1,63 @@
+"""The picture of `clients`: p50 with each setting changed, as a multiple of what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from loadtest.clients.report import told
+from loadtest.drawing import BLUE, DPI, GREEN, ORANGE, PINK, head
+
+COLOURS = (ORANGE, BLUE, GREEN, PINK)
+"""Of the rates, from the first on."""
+TICKS = (0.1, 0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100)
+MARGIN = 1.25
+"""Beyond the least and the greatest, on a logarithmic scale."""
+GROUP = 0.8
+"""Of the room for a setting that its bars take."""
+
+
+def draw(report: Mapping[str, Any], path: Path) -> None:
+    """Draw the report to `path`."""
+    found = report["settings"]
+    figure = Figure(figsize=(9.5, 1.8 + 0.5 * len(found)), layout="constrained")
+    axes = figure.subplots()
+    drawn = [1.0]
+    for number, rate in enumerate(report["rates"]):
+        drawn += _bars(axes, report, number, rate)
+    axes.axvline(1.0, color="black", linewidth=1.0)
+    axes.set_yticks(range(len(found)), [one["name"] + "\n" + (told(one) or "as is, twice") for one in found])
+    axes.tick_params(axis="y", labelsize="x-small")
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlim(min(drawn) / MARGIN, max(drawn) * MARGIN)
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in TICKS if low <= tick <= high]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.grid(visible=True, axis="x", alpha=0.25)
+    axes.set_xlabel("p50 changed / p50 as it is (thin: the least and the greatest of pairs of turns)")
+    axes.legend(fontsize="small", loc="best")
+    head(figure, report, "one setting changed at a time, on the floor")
+    figure.savefig(path, dpi=DPI)
+
+
+def _bars(axes: Axes, report: Mapping[str, Any], number: int, rate: float) -> list[float]:
+    """Those of one rate, from 1 on; returns all that must be in sight."""
+    height = GROUP / len(report["rates"])
+    colour = COLOURS[number % len(COLOURS)]
+    seen: list[float] = []
+    for place, one in enumerate(report["settings"]):
+        at = place - GROUP / 2 + (number + 0.5) * height
+        ratios = one["rates"][number]["ratio"]
+        value = ratios["p50"] or 1.0
+        turns = [found for found in ratios["p50_of_turns"] if found] or [value]
+        axes.barh(at, value - 1, height, left=1.0, color=colour, label=f"{rate:g} requests/s" if place == 0 else None)
+        axes.hlines(at, min(turns), max(turns), color="black", linewidth=0.8)
+        axes.text(max(value, *turns, 1.0) * 1.03, at, f"{value:.2f}", va="center", fontsize="x-small")
+        seen += [value, *turns]
+    return seen
