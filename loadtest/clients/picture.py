@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,6 +18,8 @@ COLOURS = (ORANGE, BLUE, GREEN, PINK)
 TICKS = (0.1, 0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100)
 MARGIN = 1.25
 """Beyond the least and the greatest, on a logarithmic scale."""
+MIDDLE = (25, 75)
+"""Percentiles of the ratios of pairs of turns."""
 GROUP = 0.8
 """Of the room for a setting that its bars take."""
 
@@ -40,7 +43,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.grid(visible=True, axis="x", alpha=0.25)
-    axes.set_xlabel("p50 changed / p50 as it is (thin: the least and the greatest of pairs of turns)")
+    axes.set_xlabel("p50 changed / p50 as it is (thin: the middle half of the pairs of turns)")
     axes.legend(fontsize="small", loc="best")
     head(figure, report, "one setting changed at a time, on the floor")
     figure.savefig(path, dpi=DPI)
@@ -55,9 +58,9 @@ def _bars(axes: Axes, report: Mapping[str, Any], number: int, rate: float) -> li
         at = place - GROUP / 2 + (number + 0.5) * height
         ratios = one["rates"][number]["ratio"]
         value = ratios["p50"] or 1.0
-        turns = [found for found in ratios["p50_of_turns"] if found] or [value]
+        turns = np.percentile([found for found in ratios["p50_of_turns"] if found] or [value], MIDDLE).tolist()
         axes.barh(at, value - 1, height, left=1.0, color=colour, label=f"{rate:g} requests/s" if place == 0 else None)
-        axes.hlines(at, min(turns), max(turns), color="black", linewidth=0.8)
+        axes.hlines(at, *turns, color="black", linewidth=0.8)
         axes.text(max(value, *turns, 1.0) * 1.03, at, f"{value:.2f}", va="center", fontsize="x-small")
         seen += [value, *turns]
     return seen

@@ -31,8 +31,9 @@ RATES = (20.0, 400.0)
 SECONDS = 5.0
 FLOORS = {AS_IS: shape.NAME, CHANGED: f"{shape.NAME}-changed"}
 """What the topics of each side begin with; both sides' relays run all the time."""
-ORDER = (AS_IS, CHANGED, CHANGED, AS_IS, CHANGED, AS_IS, AS_IS, CHANGED)
-"""The turns at a rate, each for a fourth of the time: what grows or fades meanwhile, evenly or not, weighs on both."""
+ORDER = tuple(AS_IS if side == "a" else CHANGED for side in "accacaaccaacacca")
+"""The turns at a rate (Thue and Morse's sequence), each for an eighth of the time: other work that comes for seconds,
+and what grows or fades meanwhile, evenly or not, weigh on both sides alike."""
 BROKER_WARM_UP_S = 5.0
 """Once, at the highest rate: the broker's code is compiled while it is first used."""
 WARM_UP_S = 1.0

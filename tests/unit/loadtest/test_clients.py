@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,21 @@ def test_a_change_reaches_the_client_through_the_command_line(change: Change) ->
         assert found == expected
 
 
+@pytest.mark.parametrize("change", CHANGES, ids=lambda one: one.name)
+def test_the_client_takes_what_is_changed(change: Change) -> None:
+    """It looks at its settings when it is made, before there is a broker: none is unknown, or at odds with another."""
+    hop = change.of(LIVE)
+    raw.Consumer(raw.member_settings("127.0.0.1:1", "any", hop.reading)).close()
+    assert len(raw.Producer(raw.producer_settings("127.0.0.1:1", hop.producer))) == 0
+
+
 def test_what_is_changed_has_the_last_word() -> None:
     """Over what roles.py says, and over what a candidate's gathering does."""
     assert raw.member_settings("b", "g")["fetch.min.bytes"] == 1
     assert raw.member_settings("b", "g", {"fetch.min.bytes": 7})["fetch.min.bytes"] == 7
     assert raw.producer_settings("b")["linger.ms"] == 0
     assert raw.producer_settings("b", {"linger.ms": 5, "acks": "1"}).items() >= {"linger.ms": 5, "acks": "1"}.items()
+    assert replace(CANDIDATE, consumer={"fetch.min.bytes": 7}).reading["fetch.min.bytes"] == 7
     assert CANDIDATE.reading == {"fetch.min.bytes": GATHER_BYTES, "fetch.wait.max.ms": 20}
 
 
@@ -102,7 +112,7 @@ def test_candidates_keep_what_they_gather_by_when_fetching_is_changed() -> None:
 def test_neither_side_has_the_earlier_turns() -> None:
     """What grows evenly, or ever faster, weighs on both alike."""
     places = {side: [at for at, turn in enumerate(ORDER) if turn == side] for side in (AS_IS, CHANGED)}
-    for power in (0, 1, 2):
+    for power in (0, 1, 2, 3):
         sums = [sum(at**power for at in found) for found in places.values()]
         assert sums[0] == sums[1]
 
@@ -114,9 +124,9 @@ def test_a_ratio_is_of_what_is_changed_to_what_is() -> None:
         "p50": pytest.approx(1.5, abs=0.01),
         "p99": pytest.approx(1.5, abs=0.01),
         "busy_cores": 3.0,
-        "p50_of_turns": pytest.approx([1.5] * 4, abs=0.01),
+        "p50_of_turns": pytest.approx([1.5] * 8, abs=0.01),
     }
-    assert (found[AS_IS]["requests"], found[CHANGED]["requests"]) == (40, 40)
+    assert (found[AS_IS]["requests"], found[CHANGED]["requests"]) == (80, 80)
     assert (found[AS_IS]["busy_cores"], found[CHANGED]["busy_cores"]) == (0.5, 1.5)
     assert found["order"] == list(ORDER)
 
