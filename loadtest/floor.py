@@ -74,13 +74,13 @@ class Driver:
     Args:
         bench: what it asks with, and where.
         name: what the floor's topics begin with.
-        stragglers_s: how long to wait after the last answer for second ones.
+        duplicates_s: how long to wait, when all are answered, for second answers.
     """
 
-    def __init__(self, bench: Bench, name: str = NAME, stragglers_s: float = STRAGGLERS_S) -> None:
+    def __init__(self, bench: Bench, name: str = NAME, duplicates_s: float = STRAGGLERS_S) -> None:
         self._bench = bench
         self._name = name
-        self._stragglers_s = stragglers_s
+        self._duplicates_s = duplicates_s
         self._producer = raw.producer(bench.kafka)
         self._consumer = raw.reader(bench.kafka, f"{name}.responses", REPLY_PARTITION)
         self._stopping = threading.Event()
@@ -160,11 +160,11 @@ class Driver:
         return late_s
 
     def _await_answers(self, numbers: range) -> None:
-        """As long as `drive` of the demo waits: to the last deadline, and for stragglers."""
-        give_up = time.perf_counter() + self._bench.endpoint.request.deadline_ms / 1e3
+        """As long as `drive` of the demo waits, to the last deadline and for stragglers; and for second answers."""
+        give_up = time.perf_counter() + self._bench.endpoint.request.deadline_ms / 1e3 + STRAGGLERS_S
         while time.perf_counter() < give_up and not all(number in self._answered_s for number in numbers):
             time.sleep(LOOK_AGAIN_S)
-        time.sleep(self._stragglers_s)
+        time.sleep(self._duplicates_s)
 
 
 def summary(

@@ -38,7 +38,7 @@ BROKER_WARM_UP_S = 5.0
 """Once, at the highest rate: the broker's code is compiled while it is first used."""
 WARM_UP_S = 1.0
 """At the highest rate, each side, before a setting's turns: connections, and code that is new to its processes."""
-STRAGGLERS_S = 0.1
+PAUSE_S = 0.1
 """Between turns; candidates' relays hold back what they have for a fifth of this."""
 
 
@@ -111,7 +111,7 @@ def _side(bench: Bench, change: Change, side: str, stack: ExitStack) -> Driver:
     floor = FLOORS[side]
     relays = {name: change.of(hop) for name, hop in shape.hops(bench, floor).items()}
     stack.enter_context(running_relays(bench, relays))
-    return stack.enter_context(Driver(bench, floor, STRAGGLERS_S))
+    return stack.enter_context(Driver(bench, floor, PAUSE_S))
 
 
 def _load(drivers: Mapping[str, Driver], rate: float, seconds: float) -> Load:
