@@ -15,8 +15,8 @@ from loadtest.drawing import BLUE, DPI, GREEN, ORANGE, PINK, head
 
 COLOURS = (ORANGE, BLUE, GREEN, PINK)
 """Of the rates, from the first on."""
-TICKS = (0.1, 0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100)
-MARGIN = 1.25
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+MARGIN = 1.4
 """Beyond the least and the greatest, on a logarithmic scale."""
 MIDDLE = (25, 75)
 """Percentiles of the ratios of pairs of turns."""
@@ -33,8 +33,8 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     for number, rate in enumerate(report["rates"]):
         drawn += _bars(axes, report, number, rate)
     axes.axvline(1.0, color="black", linewidth=1.0)
-    axes.set_yticks(range(len(found)), [one["name"] + "\n" + (told(one) or "as is, twice") for one in found])
-    axes.tick_params(axis="y", labelsize="x-small")
+    axes.set_yticks(range(len(found)), ["\n".join(told(one)) for one in found])
+    axes.tick_params(axis="y", labelsize="small")
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlim(min(drawn) / MARGIN, max(drawn) * MARGIN)
@@ -43,7 +43,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.grid(visible=True, axis="x", alpha=0.25)
-    axes.set_xlabel("p50 changed / p50 as it is (thin: the middle half of the pairs of turns)")
+    axes.set_xlabel("p50 changed / p50 as it is (thin: the middle half of the pairs of turns; point: the best turns)")
     axes.legend(fontsize="small", loc="best")
     head(figure, report, "one setting changed at a time, on the floor")
     figure.savefig(path, dpi=DPI)
@@ -60,7 +60,9 @@ def _bars(axes: Axes, report: Mapping[str, Any], number: int, rate: float) -> li
         value = ratios["p50"] or 1.0
         turns = np.percentile([found for found in ratios["p50_of_turns"] if found] or [value], MIDDLE).tolist()
         axes.barh(at, value - 1, height, left=1.0, color=colour, label=f"{rate:g} requests/s" if place == 0 else None)
+        best = ratios["p50_of_best_turns"] or value
         axes.hlines(at, *turns, color="black", linewidth=0.8)
-        axes.text(max(value, *turns, 1.0) * 1.03, at, f"{value:.2f}", va="center", fontsize="x-small")
-        seen += [value, *turns]
+        axes.plot(best, at, marker="o", markersize=4, color="black")
+        axes.text(max(value, best, *turns, 1.0) * 1.03, at, f"{value:.2f}", va="center", fontsize="x-small")
+        seen += [value, best, *turns]
     return seen
