@@ -43,7 +43,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.grid(visible=True, axis="x", alpha=0.25)
-    axes.set_xlabel("p50 changed / p50 as it is (thin: the middle half of the pairs of turns; point: the best turns)")
+    axes.set_xlabel("p50 changed / as it is (line: the middle half of pairs of turns; point: best turns)")
     axes.legend(fontsize="small", loc="best")
     head(figure, report, "one setting changed at a time, on the floor")
     figure.savefig(path, dpi=DPI)
