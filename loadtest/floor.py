@@ -23,7 +23,7 @@ from loadtest.bench import Bench
 from loadtest.latency import Run
 from loadtest.logged import floor_starts, of_floor
 from loadtest.noise import busy_cores, other_cores, spent
-from loadtest.relay import CORRELATION, READY, REPLY_PARTITION, number_of
+from loadtest.relay import CORRELATION, READY, REPLY_PARTITION, Hop, number_of
 from loadtest.shape import NAME, hops, request_headers
 from loadtest.stages import Passed, middle
 from rendezvous.client import POLL_S
@@ -42,7 +42,7 @@ MAX_RECORDS = 1_000
 
 
 @contextmanager
-def running_relays(bench: Bench) -> Iterator[None]:
+def running_relays(bench: Bench, relays: Mapping[str, Hop]) -> Iterator[None]:
     """The relays, ready; they are stopped at the end.
 
     Raises:
@@ -51,8 +51,8 @@ def running_relays(bench: Bench) -> Iterator[None]:
     bench.logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         logs = {}
-        for name, hop in hops(bench).items():
-            log = bench.logs / f"{NAME}-{name}.log"
+        for hop in relays.values():
+            log = bench.logs / f"{hop.group}.log"
             command = [sys.executable, "-m", "loadtest.relay", hop.argument()]
             logs[log] = stack.enter_context(GuardedProcess.start(command, log=log, folder=ROOT))
         _await(logs)
@@ -69,18 +69,26 @@ def _await(logs: Mapping[Path, GuardedProcess]) -> None:
 
 
 class Driver:
-    """Sends on schedule from the caller's thread and takes answers in one of its own, as the Client does."""
+    """Sends on schedule from the caller's thread and takes answers in one of its own, as the Client does.
 
-    def __init__(self, bench: Bench) -> None:
+    Args:
+        bench: what it asks with, and where.
+        name: what the floor's topics begin with.
+        duplicates_s: how long to wait, when all are answered, for second answers.
+    """
+
+    def __init__(self, bench: Bench, name: str = NAME, duplicates_s: float = STRAGGLERS_S) -> None:
         self._bench = bench
+        self._name = name
+        self._duplicates_s = duplicates_s
         self._producer = raw.producer(bench.kafka)
-        self._consumer = raw.reader(bench.kafka, f"{NAME}.responses", REPLY_PARTITION)
+        self._consumer = raw.reader(bench.kafka, f"{name}.responses", REPLY_PARTITION)
         self._stopping = threading.Event()
         self._answered_s: dict[int, float] = {}
         self._duplicates = 0
         self._numbers = 0
         self._last = 0, 1.0, 0.0, 0.0
-        self._starts = floor_starts(bench.kafka)
+        self._starts = floor_starts(bench.kafka, name)
         raw.await_end(self._consumer, 1, READY_S)
         self._thread = threading.Thread(target=self._listen, name="floor", daemon=True)
         self._thread.start()
@@ -114,7 +122,7 @@ class Driver:
         codec = Codec(self._bench.endpoint.features_schema)
         values = [codec.encode(row) for row in rows]
         headers = [
-            request_headers(self._bench.endpoint, request_id, first + number)
+            request_headers(self._bench.endpoint, request_id, first + number, self._name)
             for number, request_id in enumerate(request_ids)
         ]
         start, started_ms = time.perf_counter(), time.time() * 1e3
@@ -147,16 +155,16 @@ class Driver:
             wait_s = due - time.perf_counter()
             if wait_s > 0:
                 time.sleep(wait_s)
-            raw.send(self._producer, f"{NAME}.requests", value, headers=header)
+            raw.send(self._producer, f"{self._name}.requests", value, headers=header)
             late_s.append(time.perf_counter() - due)
         return late_s
 
     def _await_answers(self, numbers: range) -> None:
-        """As long as `drive` of the demo waits: to the last deadline, and for stragglers."""
-        give_up = time.perf_counter() + self._bench.endpoint.request.deadline_ms / 1e3
+        """As long as `drive` of the demo waits, to the last deadline and for stragglers; and for second answers."""
+        give_up = time.perf_counter() + self._bench.endpoint.request.deadline_ms / 1e3 + STRAGGLERS_S
         while time.perf_counter() < give_up and not all(number in self._answered_s for number in numbers):
             time.sleep(LOOK_AGAIN_S)
-        time.sleep(STRAGGLERS_S)
+        time.sleep(self._duplicates_s)
 
 
 def summary(
@@ -185,7 +193,7 @@ def summary(
 
 def measure(bench: Bench, rate: float, seconds: float) -> Run:
     """Start the relays, warm up at `rate`, measure for `seconds`, stop them."""
-    with running_relays(bench), Driver(bench) as driver:
+    with running_relays(bench, hops(bench)), Driver(bench) as driver:
         driver.drive(rate, bench.warm_up_s)
         before = spent()
         measured = driver.drive(rate, seconds)

@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeVar
 
 from loadtest.bench import Bench
 from loadtest.relay import CORRELATION, number_of, unpack
-from loadtest.shape import JOINED, NAME
+from loadtest.shape import JOINED
 from loadtest.stages import Passed
 from rendezvous.demo.traffic import Asked
 from rendezvous.log import Record, Start, read_to_end, starts_at_end
@@ -38,9 +38,9 @@ def of_system(bench: Bench, log: Sequence[Asked], started_ms: float) -> list[Pas
     return _passed(places, due_ms, in_hand_ms, (appended, scored, answered))
 
 
-def floor_starts(kafka: str) -> dict[str, list[Start]]:
-    """Where the floor's topics end now: numbers begin anew with each driver."""
-    return {topic: starts_at_end(kafka, f"{NAME}.{topic}") for topic in JOINED}
+def floor_starts(kafka: str, floor: str) -> dict[str, list[Start]]:
+    """Where a floor's topics end now: numbers begin anew with each driver."""
+    return {topic: starts_at_end(kafka, f"{floor}.{topic}") for topic in JOINED}
 
 
 def of_floor(

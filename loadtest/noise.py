@@ -68,6 +68,13 @@ def busy_cores(before: Spent | None, after: Spent | None) -> float | None:
     return round((after.all_s - before.all_s) / (after.at_s - before.at_s), 2)
 
 
+def own_cores(before: Spent | None, after: Spent | None) -> float | None:
+    """How many cores this process and those it has started kept busy, to the hundredth; None where nobody can say."""
+    if before is None or after is None:
+        return None
+    return round((after.own_s - before.own_s) / (after.at_s - before.at_s), 2)
+
+
 def busy_ticks(stat: str) -> int:
     """Of all cores, by the text of /proc/stat."""
     columns = stat.split("\n", 1)[0].split()[1:]

@@ -6,7 +6,8 @@ Their settings are those of the services' clients (rendezvous.log.roles); what i
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, Message, Producer, TopicPartition, libversion
@@ -23,10 +24,13 @@ __all__ = [
     "Producer",
     "await_end",
     "end_of",
+    "gathering",
     "header",
     "headers",
     "member",
+    "member_settings",
     "producer",
+    "producer_settings",
     "reader",
     "take",
     "value",
@@ -35,25 +39,42 @@ __all__ = [
 LIBRDKAFKA = libversion()[0]
 END_WAIT_S = 0.1
 """Between two looks whether the end of a partition has been met."""
+AS_IS: Mapping[str, Any] = MappingProxyType({})
+"""The services' settings with nothing changed."""
 
 
-def producer(bootstrap: str) -> Producer:
-    """As KafkaSink makes it for answers and scores: no linger, and its id fetched before the first record."""
-    made = Producer(PRODUCER | {"bootstrap.servers": bootstrap, "error_cb": on_client_error, "linger.ms": 0})
+def producer_settings(bootstrap: str, changed: Mapping[str, Any] = AS_IS) -> dict[str, Any]:
+    """As KafkaSink has them for answers and scores, without linger; what is changed has the last word."""
+    own = {"bootstrap.servers": bootstrap, "error_cb": on_client_error, "linger.ms": 0}
+    return PRODUCER | own | dict(changed)
+
+
+def producer(bootstrap: str, changed: Mapping[str, Any] = AS_IS) -> Producer:
+    """As KafkaSink makes it: its id is fetched before the first record."""
+    made = Producer(producer_settings(bootstrap, changed))
     made.list_topics(timeout=ADMIN_TIMEOUT_S)
     return made
 
 
-def member(bootstrap: str, group: str, topic: str, gather_ms: int, start: int = OFFSET_END) -> Consumer:
+def gathering(gather_ms: int) -> dict[str, Any]:
+    """What KafkaSource changes where records wait for company at the broker; nothing for 0."""
+    return {"fetch.min.bytes": GATHER_BYTES, "fetch.wait.max.ms": gather_ms} if gather_ms else {}
+
+
+def member_settings(bootstrap: str, group: str, changed: Mapping[str, Any] = AS_IS) -> dict[str, Any]:
+    """As KafkaSource has them; what is changed has the last word."""
+    return MEMBER | {"bootstrap.servers": bootstrap, "group.id": group, "error_cb": on_client_error} | dict(changed)
+
+
+def member(
+    bootstrap: str, group: str, topic: str, changed: Mapping[str, Any] = AS_IS, start: int = OFFSET_END
+) -> Consumer:
     """A group member as KafkaSource makes it, reading `topic` from its end, or from another offset."""
 
     def gained(consumer: Consumer, parts: list[TopicPartition]) -> None:
         consumer.incremental_assign([TopicPartition(part.topic, part.partition, start) for part in parts])
 
-    settings = MEMBER | {"bootstrap.servers": bootstrap, "group.id": group, "error_cb": on_client_error}
-    if gather_ms:
-        settings |= {"fetch.min.bytes": GATHER_BYTES, "fetch.wait.max.ms": gather_ms}
-    made = Consumer(settings)
+    made = Consumer(member_settings(bootstrap, group, changed))
     made.subscribe([topic], on_assign=gained)
     return made
 

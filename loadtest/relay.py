@@ -13,8 +13,9 @@ import signal
 import struct
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from types import FrameType
+from typing import Any
 
 from loadtest import raw
 from rendezvous.client import CORRELATION_BYTES
@@ -40,7 +41,9 @@ _REST = bytes(CORRELATION_BYTES - NUMBER.size)
 class Hop:
     """What a relay reads and writes.
 
-    Its records are head_bytes + row_bytes * rows long, rows being the requests that one is about.
+    Its records are head_bytes + row_bytes * rows long, rows being the requests that one is about. consumer, producer:
+    settings of its clients that differ from the services'. gc_frozen: whether its collector leaves alone what was there
+    at the start, as in the services.
     """
 
     kind: str
@@ -53,6 +56,14 @@ class Hop:
     gather_ms: int
     head_bytes: int
     row_bytes: int
+    consumer: dict[str, Any] = field(default_factory=dict)
+    producer: dict[str, Any] = field(default_factory=dict)
+    gc_frozen: bool = True
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What its consumer has other than a member that does not gather; `consumer` has the last word."""
+        return raw.gathering(self.gather_ms) | self.consumer
 
     def argument(self) -> str:
         """For the command line; `Hop(**json.loads(...))` is the way back."""
@@ -137,12 +148,13 @@ def run(hop: Hop) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    producer = raw.producer(hop.bootstrap)
-    consumer = raw.member(hop.bootstrap, hop.group, hop.source, hop.gather_ms)
+    producer = raw.producer(hop.bootstrap, hop.producer)
+    consumer = raw.member(hop.bootstrap, hop.group, hop.source, hop.reading)
     turn = KINDS[hop.kind](hop, producer)
     raw.await_end(consumer, hop.partitions, READY_S)
-    gc.collect()
-    gc.freeze()  # as the services do
+    if hop.gc_frozen:
+        gc.collect()
+        gc.freeze()  # as the services do
     print(READY, flush=True)  # noqa: T201 - who started it reads its log
     while not stopping:
         turn(raw.take(consumer, hop.max_records, IDLE_S))

@@ -7,6 +7,8 @@ from functools import partial
 
 from loadtest import steady, tables
 from loadtest.burst import scenario as burst
+from loadtest.clients import report as clients_report
+from loadtest.clients import scenario as clients
 from loadtest.derived import MODELS
 from loadtest.driving.home import MODES
 from loadtest.everything import scenario as everything
@@ -192,6 +194,17 @@ SCENARIOS = (
         # a ring of a power of two: full
         options=(Option("records", int, 131_072, "requests in flight in a server"),),
         in_all={},
+    ),
+    Scenario(
+        name="clients",
+        help="what each setting of the Kafka clients does to a latency, on the floor",
+        run=clients.run,
+        options=(
+            Option("rate", positive, clients.RATES, "requests a second, one or several", many=True),
+            *SHAPE,
+            Option("seconds", positive, clients.SECONDS, "of measurement, for each setting, rate and side"),
+        ),
+        shown=clients_report.table,
     ),
 )
 EVERYTHING = Scenario(

@@ -24,11 +24,11 @@ SOME_TIME_US = 1_900_000_000_000_000
 """Any moment of our time: Avro writes small numbers shorter."""
 
 
-def topics(endpoint: Endpoint) -> list[Topic]:
+def topics(endpoint: Endpoint, floor: str = NAME) -> list[Topic]:
     """The floor's topics, configured as the endpoint's of the same name."""
     own = {topic.name: topic for topic in topics_of(endpoint)}
     found = {name: own[endpoint.topic(name)] for name in JOINED}
-    return [Topic(f"{NAME}.{name}", topic.partitions, topic.config) for name, topic in found.items()]
+    return [Topic(f"{floor}.{name}", topic.partitions, topic.config) for name, topic in found.items()]
 
 
 def scores_bytes(endpoint: Endpoint, model: str, version: str) -> tuple[int, int]:
@@ -74,13 +74,13 @@ def live(bench: Bench) -> set[Pair]:
     return {pair for pair in active_names(bench.control) if is_live(bench.control, pair)}
 
 
-def hops(bench: Bench) -> dict[str, Hop]:
-    """The relays: one for each scorer, and one in the server's place."""
+def hops(bench: Bench, floor: str = NAME) -> dict[str, Hop]:
+    """The relays: one for each scorer, and one in the server's place; `floor` is what their topics begin with."""
     endpoint, answering = bench.endpoint, live(bench)
 
     def hop(kind: str, name: str, way: tuple[str, str], size: tuple[int, int], reads: tuple[int, int]) -> Hop:
-        source, target = (f"{NAME}.{topic}" for topic in way)
-        group = f"{endpoint.name}.{NAME}.{name}"
+        source, target = (f"{floor}.{topic}" for topic in way)
+        group = f"{endpoint.name}.{floor}.{name}"
         return Hop(kind, bench.kafka, group, source, target, endpoint.topics.partitions, *reads, *size)
 
     found = {
@@ -97,7 +97,7 @@ def hops(bench: Bench) -> dict[str, Hop]:
     return found | {"server": hop("server", "server", ("scores", "responses"), (answer, 0), (MAX_RECORDS, 0))}
 
 
-def request_headers(endpoint: Endpoint, request_id: str, number: int) -> list[tuple[str, bytes]]:
+def request_headers(endpoint: Endpoint, request_id: str, number: int, floor: str = NAME) -> list[tuple[str, bytes]]:
     """The headers of a request as the Client writes them."""
-    reply = ReplyAddress(f"{NAME}.responses", REPLY_PARTITION, correlation_of(number))
+    reply = ReplyAddress(f"{floor}.responses", REPLY_PARTITION, correlation_of(number))
     return write_envelope(Envelope(request_id, SOURCE, endpoint.request.deadline_ms, reply))

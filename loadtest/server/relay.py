@@ -65,7 +65,7 @@ def run(way: Way) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     producer = raw.producer(way.bootstrap)
-    consumer = raw.member(way.bootstrap, way.group, way.source, 0, start=0)
+    consumer = raw.member(way.bootstrap, way.group, way.source, start=0)
     value = bytes(way.value_bytes)
     gc.collect()
     gc.freeze()  # as the services do

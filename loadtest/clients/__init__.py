@@ -1,0 +1,1 @@
+"""What each setting of the Kafka clients does, on the floor."""
