@@ -9,7 +9,6 @@ from rendezvous.envelope import draw_of
 from rendezvous.registry.events import State
 from rendezvous.registry.naming import is_live
 from rendezvous.registry.state import Control, Pair
-from rendezvous.server.plan import MS_US
 
 SHED_PERSON = b"shedding"
 """Of the hash: who is left out has nothing to do with who is drawn by a policy."""
@@ -82,4 +81,4 @@ def _asked_us(control: Control, pair: Pair) -> int:
                 break
             if asked:  # else the step is passed by
                 from_ms = step.until_ms or from_ms
-    return min(found, default=0) * MS_US
+    return min(found, default=0) * 1_000

@@ -19,7 +19,6 @@ from rendezvous.scoring.duty import duty_of
 from rendezvous.scoring.models import LoadedModel
 from rendezvous.scoring.pace import Pace
 from rendezvous.scoring.seat import Seat
-from rendezvous.server.plan import MS_US
 from rendezvous.settings import Endpoint
 from rendezvous.telemetry import ScorerMetrics
 from rendezvous.wire import Codec, encode
@@ -130,7 +129,7 @@ class Scorer:
         most = self._settings.max_batch
         records = self._seat.poll(most, longest_us / 1e6)
         if self._duty.back_us and records and len(records) < most:
-            oldest_us = min(record.timestamp_ms for record in records) * MS_US
+            oldest_us = min(record.timestamp_ms for record in records) * 1_000
             if back_us := self._duty.stands_back_us(oldest_us, self._clock_us()):
                 self._rest(back_us / 1e6)
                 records += self._seat.poll(most - len(records), 0)
