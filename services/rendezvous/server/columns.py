@@ -48,7 +48,7 @@ class Columns:
         finite = np.isfinite(outputs).all(axis=1)
         statuses = np.where((statuses == OK) & ~finite, NONFINITE, statuses)
         usable = statuses == OK
-        bits = np.uint64(1) << columns.astype(np.uint64)
+        bits = ONE << columns.astype(np.uint64)
         np.bitwise_or.at(self.reported, slots, bits)
         np.bitwise_or.at(self.usable, slots[usable], bits[usable])
         self.status[slots, columns] = statuses

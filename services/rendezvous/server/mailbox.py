@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from rendezvous.messages import Comparisons, Int64s, Reason, Request, Status
 from rendezvous.server.arrivals import Arrivals, Tally, first_of_its_kind
 from rendezvous.server.choosing import FAR_FUTURE, Chosen, choose, reasons
-from rendezvous.server.columns import Columns
+from rendezvous.server.columns import ONE, Columns
 from rendezvous.server.outcomes import Verdicts, answers, comparisons, defaults
 from rendezvous.server.plan import Plan
 from rendezvous.server.policies import NOBODY
@@ -38,7 +38,6 @@ from rendezvous.settings import MAX_MODELS
 
 OK = int(Status.OK)
 """NumPy compares with an int in a third of the time that it takes with an enum's member."""
-ONE = np.uint64(1)
 NO_SLOTS: Int64s = np.empty(0, np.int64)
 np.unique(NO_SLOTS)  # the first call imports numpy.ma, which takes 100 ms: not while somebody waits for an answer
 FREE, EARLY, OPEN, ANSWERED = range(4)
@@ -151,10 +150,8 @@ class Mailbox:
             self._answer_at_once(slot, request, Reason.EXPIRED)
         else:
             columns.state[slot] = OPEN
-            due_us = request.deadline_us - plan.margin_us
-            if plan.waits_us is not None:
-                due_us = min(due_us, request.appended_us + plan.waits_us)
-            if plan.waits_us is None or now_us >= due_us or columns.reported[slot]:
+            due_us = min(request.deadline_us - plan.margin_us, request.appended_us + plan.waits_us)
+            if now_us >= due_us or columns.reported[slot]:
                 self._opened.append(slot)
             else:  # nobody can answer before
                 self._next_due_us = min(self._next_due_us, due_us)

@@ -97,11 +97,11 @@ class Plan:
         return int(np.bitwise_or.reduce([step.mask for step in self.steps]))
 
     @cached_property
-    def waits_us(self) -> int | None:
-        """How long after its append a request that nobody has scored cannot be answered; None where that depends."""
+    def waits_us(self) -> int:
+        """How long after its append a request that nobody has scored cannot be answered; -FAR_US where that depends."""
         step = self.steps[0]
         if not len(step.columns) or step.policy.weights not in {"none", "best"}:
-            return None  # a policy with weights passes on who has none, whether they can still come or not
+            return -FAR_US  # a policy with weights passes on who has none, whether they can still come or not
         return FAR_US if step.until_us is None else step.until_us
 
     @cached_property
