@@ -8,7 +8,7 @@ then stands in the log without a report, then is reported; a crash loses the que
               ^crash: lost  ^crash: there, and nobody knows
 
 With `exactly_once` a bundle is under way for a turn; it is aborted now and then, and a crash comes before or after its
-commit::
+commit, or in it, with the broker's own: then the producer's next transaction decides about both::
 
     hand_over---------committed---------outcome
               ^crash: never   ^crash: all of it, and nobody knows
@@ -32,7 +32,7 @@ import numpy as np
 
 from aside import Aside
 from endpoints import endpoint
-from memory_log import FakeClock, MemoryLog, MemoryTransactor
+from memory_log import FakeClock, Fate, MemoryLog, MemoryTransactor
 from rendezvous.envelope import draw_of, write_envelope
 from rendezvous.log.records import Headers
 from rendezvous.log.roles import SESSION_MS
@@ -53,8 +53,8 @@ PARTITIONS = 2
 STEP_MS, DEADLINE_MS, LONGEST_MS, MARGIN_MS, CLOSE_MS, TURN_MS = 100, 300, 600, 60, 700, 40
 LEAP_MS = SESSION_MS // 3
 """Of time that passes while a server is frozen: less than makes the others ask whether they were."""
-ABORTS = 0.03
-"""Share of transactions."""
+ABORTS, ABORTS_THEN = 0.03, 0.5
+"""Share of transactions; of those that find a predecessor's without an end, since then the group is forming anew."""
 RING = 128
 SMALL_RING = 16
 AMPLE = 1_000
@@ -148,7 +148,10 @@ class Run:
             self.turn()
         if not self.servers:
             self.start()
-        while any(server.source.is_behind for server in self.servers):
+        while any(self.log.unended.values()):  # a partition of which nobody asks any more would keep them for ever
+            self.ask()
+            self.wait(LONGEST_MS)
+        while any(server.source.is_behind or not server.service.ready for server in self.servers):
             self.wait(1, 1)  # what comes in driblets comes, and who is in doubt asks again after a while
         self.wait(LONGEST_MS)
         self.wait(2 * CLOSE_MS, CLOSE_MS // 4)
@@ -249,9 +252,9 @@ class Run:
             for sink in server.sinks:
                 sink.crash()
             for transactor in self._transactors(server):
-                transactor.crash(server.source, committed=self.chance.random() < 0.5)
+                transactor.crash(server.source, self.chance.choice(list(Fate)))
             server.source.close()
-            self._lose(self.seen.answers().keys())
+            self._lose(self._unheard())
 
     def freeze(self) -> None:
         """One server stands still, for less than its session or for longer; the world and the other one go on.
@@ -263,10 +266,10 @@ class Run:
         self._interrupt()
         at = self.chance.randrange(len(self.servers))
         frozen = self.servers.pop(at)
-        for transactor in self._transactors(frozen):
-            if self.chance.random() < 0.5:
-                transactor.settle()
-        doubtful = self.seen.answers().keys() | frozen.sinks[0].places()
+        transactors = self._transactors(frozen)
+        for transactor in transactors:
+            self.chance.choice((transactor.settle, transactor.send_position, lambda: None))()
+        doubtful = self._unheard() | frozen.sinks[0].places()
         self._meanwhile(self.ask, self.say, self.talk.change)
         leaps = self.chance.choice((0, 1, 2, 3, 3))
         for _ in range(leaps):
@@ -280,6 +283,9 @@ class Run:
             self._meanwhile(self.start, self.ask, self.say, self.wait)
             at = len(self.servers)
         self._interrupt()
+        for transactor in transactors:
+            if self.chance.random() < 0.75:  # the bundles' threads go on before the loop comes round
+                transactor.settle()
         self.servers.insert(at, frozen)
 
     def _meanwhile(self, *events: Callable[[], None]) -> None:
@@ -287,10 +293,14 @@ class Run:
             event()
             self.turn()
 
-    def _lose(self, answered: Iterable[Place]) -> None:
+    def _unheard(self) -> set[Place]:
+        """What is answered, and nobody can know by whom."""
+        return self.seen.answers().keys() - self.seen.decided()
+
+    def _lose(self, doubtful: Iterable[Place]) -> None:
         """A server can tell nobody any more what it has done."""
         self.deaths += 1
-        self.in_doubt.update(set(answered) - self.seen.decided())
+        self.in_doubt.update(doubtful)
 
     def _interrupt(self) -> None:
         self.interrupted_us.append(self.clock())
@@ -302,7 +312,7 @@ class Run:
 
     def _aborts(self) -> bool:
         """Now and then the broker aborts a transaction; the answers in it come later."""
-        aborted = self.chance.random() < ABORTS
+        aborted = self.chance.random() < (ABORTS_THEN if any(self.log.unended.values()) else ABORTS)
         if aborted:
             self._interrupt()
         return aborted

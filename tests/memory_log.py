@@ -6,10 +6,11 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from itertools import islice
 from operator import attrgetter
 
-from rendezvous.log import Bundle, Committed, Delivered, Headers, LogError, Outcome, Owner, Record, Start
+from rendezvous.log import Bundle, Committed, Delivered, Headers, LogError, Outcome, Outgoing, Owner, Record, Start
 
 
 @dataclass
@@ -37,6 +38,8 @@ class MemoryLog:
     commits: dict[tuple[str, str, int], Committed] = field(default_factory=dict)
     members: dict[str, list[MemorySource]] = field(default_factory=lambda: defaultdict(list))
     transactors: dict[str, MemoryTransactor] = field(default_factory=dict)
+    unended: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
+    disowned: list[Record] = field(default_factory=list)
     aborts: Callable[[], bool] = lambda: False
 
     def append(self, topic: str, partition: int, value: bytes, headers: Headers = (), key: bytes | None = None) -> int:
@@ -50,6 +53,26 @@ class MemoryLog:
         """The next record gets this offset at least, as after a transaction marker."""
         written = self.records[topic, partition]
         written.append(Record(topic, partition, offset - 1, self.clock() // 1_000, None, b"", ()))
+
+    def leave_open(self, transactional_id: str, outgoing: Outgoing) -> None:
+        """A record of a transaction that has no end: it has its place, and who is read_committed does not see it."""
+        topic, number, value, headers = outgoing
+        number = number or 0
+        offset = self.append(topic, number, value, headers)
+        written = self.records[topic, number]
+        self.unended[transactional_id].append(written[-1])
+        written[-1] = Record(topic, number, offset, self.clock() // 1_000, None, b"", ())
+
+    def give_end(self, transactional_id: str, places: set[tuple[str, int]], *, committed: bool) -> None:
+        """The next transaction of the same producer ends it with its own, on the partitions that it writes to."""
+        ended = [record for record in self.unended[transactional_id] if record[:2] in places]
+        self.unended[transactional_id] = [r for r in self.unended[transactional_id] if r[:2] not in places]
+        if not committed:
+            self.disowned += ended
+            return
+        for record in ended:
+            written = self.records[record[:2]]
+            written[bisect_left(written, record.offset, key=attrgetter("offset"))] = record
 
     def end(self, topic: str, partition: int) -> int:
         """The position after the last record."""
@@ -80,7 +103,7 @@ class MemorySource:
         self._group = group
         self._topic = ""
         self._owner: Owner | None = None
-        self._owned: set[int] = set()
+        self.owned: set[int] = set()
         self._positions: dict[tuple[str, int], int] = {}
         self._ends: dict[tuple[str, int], int] = {}
         self._told = False
@@ -119,18 +142,19 @@ class MemorySource:
             return
         if self.expelled:
             self.expelled = False
-            gone, self._owned = sorted(self._owned), set()
+            gone, self.owned = sorted(self.owned), set()
             self._stop(self._owner.revoked(gone, lost=True))
             self._log.members[self._group].append(self)
             self._told = False
             return
         share = self._log.share(self._group, self._topic, self)
-        if gone := sorted(self._owned - share):
-            self._owned -= set(gone)
+        if gone := sorted(self.owned - share):
+            self.owned -= set(gone)
             self._stop(self._owner.revoked(gone, lost=False))
-        gained = sorted(share - self._owned)
+        held = {number for member in self._log.members[self._group] for number in member.owned}
+        gained = sorted(share - held)  # what another one holds comes when it has given that away
         if gained or not self._told:
-            self._owned |= set(gained)
+            self.owned |= set(gained)
             self._told = True
             for topic, number, offset in self._owner.assigned(gained):
                 self._positions[topic, number] = offset
@@ -175,9 +199,9 @@ class MemorySource:
         return iter([r for r in self._log.records[topic, partition] if r.offset >= start and r.value])
 
     def read_open(self, topic: str, partition: int, start: int) -> Iterator[Record]:
-        """Nothing: transactions are whole here as soon as they can be read."""
-        del topic, partition, start
-        return iter(())
+        """What a broker that was killed left open."""
+        unended = [record for records in self._log.unended.values() for record in records]
+        return iter([r for r in unended if r[:2] == (topic, partition) and r.offset >= start])
 
     def reread(self, starts: Sequence[Start]) -> None:
         """Read on from there."""
@@ -192,8 +216,8 @@ class MemorySource:
     def detach(self) -> None:
         """Leave the group, and read on."""
         if self._owner is not None:
-            self._owner.revoked(sorted(self._owned), lost=False)
-        self._owner, self._owned = None, set()
+            self._owner.revoked(sorted(self.owned), lost=False)
+        self._owner, self.owned = None, set()
         self._log.leave(self._group, self)
 
     def close(self) -> None:
@@ -256,6 +280,14 @@ class MemorySink:
         return 0
 
 
+class Fate(Enum):
+    """What becomes of a bundle under way at a crash; of one without an end the broker was killed in its commit, too."""
+
+    LOST = auto()
+    COMMITTED = auto()
+    UNENDED = auto()
+
+
 class MemoryTransactor:
     """A transactional producer: a bundle is in the log, whole, when its outcome is asked for; else it never is.
 
@@ -269,6 +301,7 @@ class MemoryTransactor:
         self.source = source
         self._bundle: Bundle | None = None
         self._outcome: Outcome | None = None
+        self._positioned = False
         log.transactors[transactional_id] = self
         self.broken: set[str] = set()
         self.busy = False
@@ -276,7 +309,7 @@ class MemoryTransactor:
     def hand_over(self, bundle: Bundle) -> None:
         """Keep it."""
         assert not self.busy
-        self._bundle, self.busy = bundle, True
+        self._bundle, self._positioned, self.busy = bundle, False, True
 
     def outcome(self) -> Outcome | None:
         """What became of it; it is committed now, or aborted, if it was not before."""
@@ -285,6 +318,10 @@ class MemoryTransactor:
         if outcome is not None:
             self.busy = False
         return outcome
+
+    def send_position(self) -> None:
+        """The group takes the position: from here on nobody asks whether this is a member still."""
+        self._positioned = self._positioned or not self.source.expelled
 
     def settle(self) -> None:
         """It is committed, or aborted, and its owner has not heard of it."""
@@ -296,27 +333,33 @@ class MemoryTransactor:
         if self.log.transactors[self.id] is not self:
             return Outcome(done=False, ends={}, refused={}, lost="fenced")
         refused = {record.topic: "broken" for record in bundle.records if record.topic in self.broken}
-        if refused or self.source.expelled or self.log.aborts():
-            self._mark(bundle)
+        places = {(record.topic, record.partition or 0) for record in bundle.records}
+        if refused or (self.source.expelled and not self._positioned) or self.log.aborts():
+            self.log.give_end(self.id, places, committed=False)
+            self._mark(places)
             return Outcome(done=False, ends={}, refused=refused)
+        self.log.give_end(self.id, places, committed=True)
         ends = {
             topic: self.log.append(topic, partition or 0, value, headers) + 1
             for topic, partition, value, headers in bundle.records
         }
-        self._mark(bundle)
+        self._mark(places)
         topic, partition, offset = bundle.start
         self.source.commit_in_transaction(topic, partition, Committed(offset, bundle.metadata))
         return Outcome(done=True, ends=ends, refused={})
 
-    def crash(self, source: MemorySource, *, committed: bool) -> None:
+    def crash(self, source: MemorySource, fate: Fate) -> None:
         """The process of `source` dies, just before a bundle is committed or just after: nobody is told."""
         if source is self.source:
-            if committed:
+            if fate is Fate.COMMITTED:
                 self.settle()
+            elif fate is Fate.UNENDED and self.log.transactors[self.id] is self:
+                for outgoing in self._bundle.records if self._bundle else ():
+                    self.log.leave_open(self.id, outgoing)
             self._bundle = None
 
-    def _mark(self, bundle: Bundle) -> None:
-        for topic, number in {(record.topic, record.partition or 0) for record in bundle.records}:
+    def _mark(self, places: set[tuple[str, int]]) -> None:
+        for topic, number in places:
             self.log.skip(topic, number, self.log.end(topic, number) + 1)
 
     def close(self) -> None:

@@ -104,9 +104,9 @@ class ShufflingSource(MemorySource):
         return super().poll(min(max_records, self._limit), timeout_s)
 
     def _rebalance(self) -> None:
-        before = set(self._owned)
+        before = set(self.owned)
         super()._rebalance()
-        if self._owned != before:
+        if self.owned != before:
             self._moved()
 
     @property
@@ -114,8 +114,8 @@ class ShufflingSource(MemorySource):
         """Whether something is there to read, or to take over."""
         return (
             self.expelled
-            or self._log.share(self._group, self._topic, self) != self._owned
-            or any((self._topic, number) not in self._positions for number in self._owned)
+            or self._log.share(self._group, self._topic, self) != self.owned
+            or any((self._topic, number) not in self._positions for number in self.owned)
             or any(
                 record.value and record.offset >= position
                 for place, position in self._positions.items()

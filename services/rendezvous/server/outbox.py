@@ -29,8 +29,8 @@ class Outbox(Protocol):
         sends for this partition alone, if there is such a thing: for `gained`, or to be closed.
         """
 
-    def gained(self, number: int, by: Transactor | None) -> None:
-        """A partition is taken up; `by`: what `fence` returned for it."""
+    def gained(self, number: int, by: Transactor | None, *, unended: bool) -> None:
+        """A partition is taken up; `by`: what `fence` returned for it; `unended`: see `Takeover`."""
 
     def answer(self, partition: Partition, verdicts: Verdicts) -> None:
         """Send a tick's answers and its decision."""

@@ -32,7 +32,8 @@ class Takeover:
     """What a new owner starts from.
 
     requests, scores, decisions: the positions to read from; requests_end, scores_end: where those logs ended;
-    decided: what the predecessor decided about requests at or after `requests`, with the position of each decision.
+    decided: what the predecessor decided about requests at or after `requests`, with the position of each decision;
+    unended: whether some of that stands in a transaction without an end, which our first one gives it.
     """
 
     requests: int
@@ -41,6 +42,7 @@ class Takeover:
     requests_end: int
     scores_end: int
     decided: Mapping[int, tuple[Decided, int]]
+    unended: bool = False
 
 
 class Partition:

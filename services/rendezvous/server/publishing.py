@@ -67,7 +67,7 @@ class Publisher:
     def fence(self, number: int) -> None:
         """See `Outbox.fence`: here a predecessor that lives is only asked, by the group, to stop."""
 
-    def gained(self, number: int, by: Transactor | None) -> None:
+    def gained(self, number: int, by: Transactor | None, *, unended: bool) -> None:
         """See `Outbox.gained`: all partitions share these producers."""
 
     def entitled(self, partitions: Iterable[Partition]) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 
 from rendezvous.log.records import LogError, Record, Source
 from rendezvous.messages import Decisions
@@ -62,24 +63,24 @@ def positions(source: Source, endpoint: Endpoint, partition: int, topic_id: str)
 
 def with_decisions(found: Takeover, source: Source, endpoint: Endpoint, plan: Plan, partition: int) -> Takeover:
     """The same with what has been decided since; by now the predecessor is fenced, where it can be."""
-    records = _decisions(source, endpoint, partition, found.decisions)
-    return replace(found, decided=_decided(records, found.requests, plan))
+    unended = _unended(source, endpoint, partition, found.decisions) if endpoint.exactly_once else []
+    records = chain(source.read(endpoint.topic("decisions"), partition, found.decisions), unended)
+    return replace(found, decided=_decided(records, found.requests, plan), unended=bool(unended))
 
 
-def _decisions(source: Source, endpoint: Endpoint, partition: int, start: int) -> Iterator[Record]:
-    """Every decision from the resume position on.
+def _unended(source: Source, endpoint: Endpoint, partition: int, start: int) -> list[Record]:
+    """Decisions whose transaction has no end although its producer is fenced.
 
-    With exactly_once also those whose transaction has no end although its producer is fenced. A broker that is killed
-    between a commit's two records, and comes back, can take that transaction for complete without having ended it on
-    the partitions that it wrote to (seen with Kafka 4.3.1 on a cluster of one). There the next transaction of the same
-    producer ends it with its own: its answers and decisions will be there, and need not be made again.
+    A broker that is killed between a commit's two records, and comes back, can take that transaction for complete
+    without having ended it on the partitions that it wrote to (seen with Kafka 4.3.1 on a cluster of one). There the
+    next transaction of the same producer ends it with its own: if that is committed, its answers and decisions will be
+    there, and need not be made again.
     """
     topic = endpoint.topic("decisions")
-    yield from source.read(topic, partition, start)
-    if endpoint.exactly_once:
-        for record in source.read_open(topic, partition, start):
-            _logger.warning("%s-%d@%d: without an end, counted as made", topic, partition, record.offset)
-            yield record
+    records = list(source.read_open(topic, partition, start))
+    for record in records:
+        _logger.warning("%s-%d@%d: without an end, counted as made", topic, partition, record.offset)
+    return records
 
 
 def _within(offset: int, low: int, end: int, topic: str, partition: int) -> int:

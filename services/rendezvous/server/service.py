@@ -301,7 +301,7 @@ class Service:
             )
             self._partitions[number] = Partition(plan, number, takeover, self._endpoint.fallback)
             self._adopt(number)
-            self._outbox.gained(number, by)
+            self._outbox.gained(number, by, unended=takeover.unended)
             starts.append(Start(self._requests_topic, number, takeover.requests))
             starts.append(Start(self._scores_topic, number, takeover.scores))
         if starts:

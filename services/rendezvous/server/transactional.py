@@ -59,8 +59,11 @@ class _Item(NamedTuple):
 class _Desk:
     """One partition's bundles: the one under way, and the one that gathers."""
 
-    def __init__(self, transactor: Transactor) -> None:
+    def __init__(self, transactor: Transactor, *, unended: bool) -> None:
         self.transactor = transactor
+        self.unended = unended
+        """Whether a predecessor's decisions have no end (see `recovery`): they get that of our first bundle, which must
+        therefore have decisions, too."""
         self.decisions = -1
         """Where the decisions about what is open begin, at the latest; -1 before our first."""
         self.handed: list[_Item] = []
@@ -116,11 +119,11 @@ class TransactionalOutbox:
         """See `Outbox.fence`: what the predecessor left open is aborted; this waits for the cluster."""
         return self._transactor(f"{self._name}-{number}")
 
-    def gained(self, number: int, by: Transactor | None) -> None:
+    def gained(self, number: int, by: Transactor | None, *, unended: bool) -> None:
         """See `Outbox.gained`."""
         if by is None:
             raise ValueError(f"partition {number} was not fenced")
-        self._desks[number] = _Desk(by)
+        self._desks[number] = _Desk(by, unended=unended)
 
     def entitled(self, partitions: Iterable[Partition]) -> bool:
         """See `Outbox.entitled`: asked with what is committed already, for what is not is a guess.
@@ -196,17 +199,24 @@ class TransactionalOutbox:
         desk = self._desks[partition.number]
         outcome = desk.transactor.outcome()
         if outcome is not None:
+            where = f"{self._topics['requests']}-{partition.number}"
             if outcome.lost:
-                where = f"{self._topics['requests']}-{partition.number}"
                 _logger.warning("%s: its producer is lost: %s", where, outcome.lost)
                 return False
             self._settle(desk, outcome, now_us)
+            if desk.unended and not outcome.done:
+                _logger.warning("%s: what a predecessor left open was aborted with a bundle of ours", where)
+                return False
+            desk.unended = False
         if not desk.transactor.busy:
             if desk.sent is not None:
                 desk.transactor.hand_over(desk.sent)
-            elif desk.gathered:
+            elif desk.gathered and (not desk.unended or self._decides(desk)):
                 self._send(desk, partition)
         return True
+
+    def _decides(self, desk: _Desk) -> bool:
+        return any(item.outgoing.topic == self._topics["decisions"] for item in desk.gathered)
 
     def _settle(self, desk: _Desk, outcome: Outcome, now_us: int) -> None:
         if outcome.done:
@@ -239,7 +249,8 @@ class TransactionalOutbox:
         """See `Outbox.commit`: a bundle without records, where the position moved and nothing else is to be sent."""
         for partition in partitions:
             desk = self._desks[partition.number]
-            if desk.sent is None and partition.committable > 0 and desk.offered != position(partition, self._topic_id):
+            idle = desk.sent is None and not desk.unended
+            if idle and partition.committable > 0 and desk.offered != position(partition, self._topic_id):
                 self._send(desk, partition)
 
     def finish(self, partitions: Mapping[int, Partition], timeout_s: float) -> None:

@@ -339,3 +339,4 @@ def test_a_transaction_without_an_end_counts_with_exactly_once(exactly_once: boo
     desk.commit_ours(0, 0, 0)
     found = take_over(Killed(desk.log, GROUP), endpoint(exactly_once=exactly_once))
     assert sorted(found.decided) == ([0, 1] if exactly_once else [0])
+    assert found.unended == exactly_once
