@@ -218,7 +218,7 @@ def run_archiver(environment: Environment, endpoint_name: str, host: str, port: 
         Topics(requests.partitions, topics[endpoint.topic("labels")].partitions, requests.id),
         Ways(
             KafkaSource(bootstrap, group_of(endpoint), gather_ms=GATHER_MS, statistics=statistics.settings("member")),
-            lambda starts: KafkaReader(bootstrap, starts, statistics=statistics.settings("reader")),
+            lambda starts: KafkaReader(bootstrap, starts, settings=statistics.settings("reader")),
             KafkaSink(bootstrap, linger_ms=RECORDS_LINGER_MS, statistics=statistics.settings("features")),
         ),
         archive,

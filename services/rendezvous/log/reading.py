@@ -21,7 +21,7 @@ from confluent_kafka import (
 
 from rendezvous.log.patience import patiently
 from rendezvous.log.records import LogError, Record, Start
-from rendezvous.log.roles import ADMIN_TIMEOUT_S, READER, READER_OF_ALL
+from rendezvous.log.roles import ADMIN_TIMEOUT_S, READER, READER_OF_ALL, TO_THE_END
 
 QUIET_S = 10.0
 """While a broker is away each client has twenty troubles a second, in the same words."""
@@ -109,7 +109,7 @@ class KafkaReader:
     """Reads given partitions of one topic, outside any group; `uncommitted`, also what transactions may yet abort.
 
     `ended` has the partitions whose end was met: as it was when this reader began, or where nothing more had come. A
-    partition that others keep writing to need never say the latter.
+    partition that others keep writing to need never say the latter. `settings`: of the client, beside its role's.
     """
 
     def __init__(
@@ -118,11 +118,11 @@ class KafkaReader:
         starts: Sequence[Start],
         *,
         uncommitted: bool = False,
-        statistics: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         role = READER_OF_ALL if uncommitted else READER
         own = {"bootstrap.servers": bootstrap, "group.id": "reader", "error_cb": on_client_error}
-        self._consumer = Consumer(role | own | dict(statistics or {}))
+        self._consumer = Consumer(role | own | dict(settings or {}))
         # assigning what is not there would wait for it to be made, and say nothing: this asks for it
         self._ends = {start[:2]: _bounds(self._consumer, start.topic, start.partition)[1] for start in starts}
         self._consumer.assign([TopicPartition(*start) for start in starts])
@@ -163,7 +163,7 @@ def read_to_end(
 
     uncommitted: also what transactions may yet abort.
     """
-    reader = KafkaReader(bootstrap, [Start(topic, partition, start)], uncommitted=uncommitted)
+    reader = KafkaReader(bootstrap, [Start(topic, partition, start)], uncommitted=uncommitted, settings=TO_THE_END)
     try:
         while not reader.ended:
             yield from reader.poll(10_000, 1.0)
@@ -173,19 +173,25 @@ def read_to_end(
 
 def read_open(bootstrap: str, topic: str, partition: int, start: int) -> Iterator[Record]:
     """Records of one partition, from `start` to its end as it is now, in transactions that are not over."""
-    consumer = Consumer(READER | {"bootstrap.servers": bootstrap, "group.id": "reader"})
+    stable, end = (_end(role, bootstrap, topic, partition) for role in (READER, READER_OF_ALL))
+    if stable == end:  # as it nearly always is: no need to read
+        return iter(())
+    return read_to_end(bootstrap, topic, partition, max(stable, start), uncommitted=True)
+
+
+def _end(role: Mapping[str, Any], bootstrap: str, topic: str, partition: int) -> int:
+    consumer = Consumer({**role, "bootstrap.servers": bootstrap, "group.id": "reader"})
     try:
-        _, stable = _bounds(consumer, topic, partition)
+        return _bounds(consumer, topic, partition)[1]
     finally:
         consumer.close()
-    return read_to_end(bootstrap, topic, partition, max(stable, start), uncommitted=True)
 
 
 def last_records(bootstrap: str, topic: str, offsets: int) -> Iterator[Record]:
     """Committed records on the last `offsets` offsets of each partition of a topic, as it is now."""
     bounds = bounds_of(bootstrap, topic)
     starts = [Start(topic, number, max(low, high - offsets)) for number, (low, high) in bounds.items()]
-    reader = KafkaReader(bootstrap, starts)
+    reader = KafkaReader(bootstrap, starts, settings=TO_THE_END)
     try:
         while len(reader.ended) < len(starts):
             yield from reader.poll(10_000, 1.0)

@@ -44,6 +44,12 @@ MEMBER: dict[str, Any] = CONSUMER | {
 READER: dict[str, Any] = CONSUMER | {"isolation.level": "read_committed"}
 READER_OF_ALL: dict[str, Any] = CONSUMER | {"isolation.level": "read_uncommitted"}
 
+TO_THE_END: dict[str, Any] = {
+    # that nothing more is there a broker says when this is over: a take-over would wait for it once for each topic
+    "fetch.wait.max.ms": 5,
+}
+"""Beside a reader's own, for who reads to an end and stops."""
+
 PRODUCER: dict[str, Any] = COMMON | {
     "acks": "all",
     "enable.idempotence": True,

@@ -32,6 +32,10 @@ class Outbox(Protocol):
     def gained(self, number: int, by: Transactor | None, *, unended: bool) -> None:
         """A partition is taken up; `by`: what `fence` returned for it; `unended`: see `Takeover`."""
 
+    @property
+    def close_every_us(self) -> int:
+        """How often mailboxes are to be closed: comparisons are for the monitor, and larger records cost less."""
+
     def answer(self, partition: Partition, verdicts: Verdicts) -> None:
         """Send a tick's answers and its decision."""
 

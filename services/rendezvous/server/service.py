@@ -29,8 +29,8 @@ IDLE_US = 50_000
 """The longest wait for a record: how late a close or a commit may be."""
 TAKE_UP_US = 2_000
 """The longest wait while take-overs are under way."""
-CLOSE_EVERY_US = 50_000
-"""Comparisons are for the monitor, which is in no hurry: larger records cost less."""
+TELL_EVERY_US = 50_000
+"""What the server says of itself, on control and in metrics, is in no hurry."""
 COMMIT_EVERY_US = 500_000
 """A successor reads again at most this much; a commit costs the broker a write."""
 FROZEN_US = SESSION_MS * 1_000 // 2
@@ -78,6 +78,7 @@ class Service:
         self._partitions: dict[int, Partition] = {}
         self._positions: dict[tuple[str, int], int] = {}
         self._close_at_us = 0
+        self._tell_at_us = 0
         self._commit_at_us = 0
         self._held = False
         self._steering = Steering(endpoint, source.read(self._control_topic, 0, 0, uncommitted=True), BY)
@@ -132,8 +133,11 @@ class Service:
                 self._steering.answered(partition, verdicts.decisions)
                 count_answers(self._metrics, verdicts)
         if now_us >= self._close_at_us:
-            self._close_at_us = now_us + CLOSE_EVERY_US
+            self._close_at_us = now_us + self._outbox.close_every_us
             self._close(now_us)
+        if now_us >= self._tell_at_us:
+            self._tell_at_us = now_us + TELL_EVERY_US
+            self._tell(now_us)
         lost = self._outbox.turn(self._partitions, now_us)
         self._in_doubt.update(lost)
         self._forget(lost)
@@ -242,6 +246,8 @@ class Service:
                 self._bury_unreadable(partition, comparisons, now_us)
                 count_comparisons(self._metrics, partition, comparisons)
                 self._outbox.compare(partition, comparisons)
+
+    def _tell(self, now_us: int) -> None:
         self._podium.turn()
         owned = self._partitions.values()
         for event in self._steering.say(owned, now_us):

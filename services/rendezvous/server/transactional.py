@@ -43,6 +43,8 @@ DEAD_US = 30_000_000
 """How long a reply topic that aborted a transaction is believed dead; as long as the other mode's client tries."""
 LOOK_S = 0.002
 """Between two looks, while a stop waits for bundles."""
+CLOSE_EVERY_US = 250_000
+"""Each partition that a bundle writes to costs it a request of its own, and a look whether it takes part: 3 to 15 ms."""
 OUTCOME_US = 2_000
 """The longest wait for what comes, while a bundle is under way."""
 
@@ -114,6 +116,11 @@ class TransactionalOutbox:
     def patience_us(self) -> int:
         """See `Outbox.patience_us`: no answer can be read before its bundle's outcome, nor is the next one sent."""
         return OUTCOME_US if self.undelivered else FOREVER_US
+
+    @property
+    def close_every_us(self) -> int:
+        """See `Outbox.close_every_us`."""
+        return CLOSE_EVERY_US
 
     def fence(self, number: int) -> Transactor:
         """See `Outbox.fence`: what the predecessor left open is aborted; this waits for the cluster."""
