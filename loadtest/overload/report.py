@@ -10,6 +10,7 @@ from loadtest.driving.fates import good, in_time, preferred
 from loadtest.driving.flights import around, told
 from loadtest.driving.phases import Played
 from loadtest.driving.recovery import recovered_ms
+from loadtest.latency import PERCENTILES, Run, histogram, percentile_ms
 from loadtest.saturation.criterion import FIRST_CHOICE, IN_TIME
 
 LEAD, FULL, TWICE, AFTER = "lead-in", "saturation", "twice as many", "half as many"
@@ -39,6 +40,20 @@ def figures(bottleneck: str, played: Played) -> dict[str, Any]:
     }
 
 
+def floor_figures(relayed: Run, seconds: float, played: Played) -> dict[str, Any]:
+    """What raw relays answered in time at twice the rate, as a share of the system's own goodput at saturation.
+
+    No system of this shape can do better beside this driver on this machine, whatever it sheds.
+    """
+    in_time_per_s = (len(relayed.latencies_ms) - relayed.late - relayed.unanswered) / seconds
+    goodput = next(phase["goodput_per_s"] for phase in told(played)["phases"] if phase["phase"] == FULL)
+    return {
+        "floor_in_time_per_s": round(in_time_per_s, 1),
+        "floor_kept": round(in_time_per_s / goodput, 3) if goodput else None,
+        "floor_sent_late_ms": percentile_ms(histogram(relayed.sent_late_ms), PERCENTILES["p50"]),
+    }
+
+
 def targets(parts: Mapping[str, Mapping[str, Any]], played: Mapping[str, Played]) -> list[dict[str, Any]]:
     """What must be left of goodput at twice saturation."""
     found = []
@@ -62,4 +77,6 @@ def _reason(part: Mapping[str, Any], twice: Mapping[str, Any], beside: str) -> s
     reasons = ", ".join(f"{count} {name}" for name, count in twice["reasons"].items())
     kept = "" if part["saturation_kept"] else "saturation itself was not kept; "
     late = twice["sent"] - twice["in_time"]
+    if part.get("floor_kept") is not None:
+        beside += f"; raw relays at this rate answered {part['floor_kept']:.0%} of it in time"
     return f"{kept}of {twice['sent']}: {reasons}; {late} later than the deadline; {beside}"

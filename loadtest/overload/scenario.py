@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from loadtest import floor, shape
 from loadtest.bench import Bench, afresh, deployed, running_bench
 from loadtest.derived import Shape
 from loadtest.driving import timeline
 from loadtest.driving.flights import Field, begun, serving
 from loadtest.driving.phases import Phase, Played, play
+from loadtest.driving.stage import timed
+from loadtest.latency import Run
 from loadtest.overload import home
-from loadtest.overload.report import AFTER, FULL, LEAD, PROCESSOR, SIMULATED, TWICE, figures, targets
+from loadtest.overload.report import AFTER, FULL, LEAD, PROCESSOR, SIMULATED, TWICE, figures, floor_figures, targets
 from loadtest.saturation.scenario import STEP_S, Prober, known
 from loadtest.scenario import Measured, Say
 from rendezvous.demo.report import write
+from rendezvous.log import create_topics
 from rendezvous.settings import Environment
 
 NAME = "flights-overload"
@@ -43,9 +47,9 @@ def run(
         SettingsError: the endpoint is not there.
         LocalStackError: something could not be started.
     """
-    shape = Shape(models, partitions, payload)
-    report = begun(environment, "overload", shape, rate)
-    with running_bench(environment, say, shape, NAME) as bench:
+    asked = Shape(models, partitions, payload)
+    report = begun(environment, "overload", asked, rate)
+    with running_bench(environment, say, asked, NAME) as bench:
         full = known(bench, rate, say)
         places = {PROCESSOR: (bench, full, True)}
         simulated = deployed(bench.kafka, bench.home.parent / home.NAME, home.write_home, home.ROWS, ())
@@ -55,10 +59,13 @@ def run(
             say(f"{saturation:.0f}/s, then twice as many: {bottleneck} the bottleneck")
             with serving(afresh(place, f"{place.home.name}-pressed"), saturation) as field:
                 played[bottleneck] = press(field, seconds)
+        say(f"{2 * full:.0f}/s through the floor: what raw relays of this shape do beside their driver")
+        relayed = _floor(bench, 2 * full, seconds)
     parts = {
         name: {"saturation": round(saturation, 1), "saturation_kept": kept, **figures(name, played[name])}
         for name, (_, saturation, kept) in places.items()
     }
+    parts[PROCESSOR] |= floor_figures(relayed, seconds, played[PROCESSOR])
     report |= {
         "saturation": full,
         "row_ms": home.ROW_MS,
@@ -78,6 +85,11 @@ def run(
 
 def _share(part: Mapping[str, Any]) -> str:
     return "nothing" if part["goodput_kept"] is None else f"{part['goodput_kept']:.0%}"
+
+
+def _floor(bench: Bench, rate: float, seconds: float) -> Run:
+    create_topics(bench.kafka, timed(shape.topics(bench.endpoint)))
+    return floor.measure(bench, rate, seconds)
 
 
 def _saturation(simulated: Bench, say: Say) -> tuple[float, bool]:

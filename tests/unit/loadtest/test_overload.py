@@ -10,8 +10,9 @@ pytest.importorskip("hdrh", reason="hdrhistogram has no wheel for Linux on arm64
 
 from loadtest.driving import timeline
 from loadtest.driving.phases import Phase, Played
+from loadtest.latency import Run
 from loadtest.overload import home
-from loadtest.overload.report import AFTER, FULL, LEAD, PROCESSOR, SIMULATED, TWICE, figures, targets
+from loadtest.overload.report import AFTER, FULL, LEAD, PROCESSOR, SIMULATED, TWICE, figures, floor_figures, targets
 from phased import played, stream
 from rendezvous.messages import Reason
 from rendezvous.settings import load_endpoint
@@ -39,6 +40,17 @@ def test_goodput_is_what_models_answered_in_time(kept: int, met: tuple[bool, boo
     for target in found:
         assert (target["reason"] is None) is target["met"]
         assert target["met"] or f"{400 - 2 * kept} default" in target["reason"]
+
+
+def test_what_raw_relays_do_at_that_rate_stands_beside_it() -> None:
+    """As a share of what the system answered well at saturation: nobody of this shape can do better."""
+    history = overloaded(60)
+    relayed = Run([10.0] * 300 + [400.0] * 100, [1.0] * 400, unanswered=20, late=80, duplicates=0)
+    found = floor_figures(relayed, 4.0, history)
+    assert found == {"floor_in_time_per_s": 75.0, "floor_kept": 0.75, "floor_sent_late_ms": 1.0}
+    parts = {PROCESSOR: figures(PROCESSOR, history) | {"saturation_kept": True} | found}
+    (target,) = targets(parts, {PROCESSOR: history})
+    assert "raw relays at this rate answered 75% of it in time" in target["reason"]
 
 
 def test_recovery_counts_from_the_end_of_the_overload() -> None:
