@@ -159,16 +159,22 @@ def test_whatever_fails_is_told(stack: Addresses, topic: str, source: KafkaSourc
     assert "TypeError" in outcome_of(transactor).lost
 
 
-def test_a_bundle_that_never_comes_back_stops_the_process(
+def test_a_bundle_that_never_comes_back_is_lost(
     stack: Addresses, topic: str, source: KafkaSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a word that says which, and what to do."""
+    """Its partition is taken over again; too many of them stop the process, with a word that says what to do."""
     monkeypatch.setattr(transactions, "STUCK_S", 0.0)
-    transactor = KafkaTransactor(stack.kafka, topic, source)
-    assert transactor.outcome() is None
-    transactor.hand_over(bundle(topic, b"x"))
-    with pytest.raises(LogError, match=f"transactions of {topic}: nothing became of a bundle in .*: stopping"):
-        transactor.outcome()
+    monkeypatch.setattr(transactions, "MOST_STUCK", 1)
+    monkeypatch.setattr(transactions, "_stuck", [])
+    transactors = [KafkaTransactor(stack.kafka, f"{topic}-{number}", source) for number in range(2)]
+    assert all(transactor.outcome() is None for transactor in transactors)
+    for transactor in transactors:
+        transactor.hand_over(bundle(topic, b"x"))
+    outcome = transactors[0].outcome()
+    assert outcome is not None
+    assert "nothing became of a bundle" in outcome.lost
+    with pytest.raises(LogError, match=f"transactions of {topic}-1: nothing became of a bundle in .*: stopping"):
+        transactors[1].outcome()
 
 
 def test_what_is_open_is_read_apart(topic: str, stack: Addresses) -> None:

@@ -26,8 +26,15 @@ AGAIN_S = 0.05
 ROOM_S = 0.01
 LISTEN_S = 2.0
 """Between two looks for what the client has to say, while there is no bundle: its statistics would pile up."""
-STUCK_S = 30.0
-"""How long a bundle may be under way, which is how long the other mode's records wait for a broker that is away."""
+BEGIN_S = 30.0
+"""How long a broker may be away when one begins, which is how long the other mode's records wait for it."""
+STUCK_S = 10.0
+"""How long a bundle may be under way: longer than records that nobody takes (`delivery.timeout.ms` of TRANSACTOR), and
+than a broker's restart. Then its producer counts as lost: a coordinator that was missing from one answer about the
+cluster, as while it restarts, is not looked for again, and a position sent there never comes back, whatever the timeout
+(librdkafka 2.16, its issue 5511)."""
+MOST_STUCK = 8
+"""Threads that never came back, before the process is better started anew."""
 
 AWAY_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Goes on while the machine sleeps, where the system has such a clock."""
@@ -41,7 +48,7 @@ class KafkaTransactor:
     Making one waits until whatever its predecessor of the same id left open is committed or aborted.
 
     Raises:
-        LogError: the cluster does not let it begin, or not within STUCK_S.
+        LogError: the cluster does not let it begin, or not within BEGIN_S.
     """
 
     def __init__(
@@ -59,13 +66,14 @@ class KafkaTransactor:
         own = {"bootstrap.servers": bootstrap, "transactional.id": transactional_id, "error_cb": on_client_error}
         self._producer = Producer(TRANSACTOR | own | dict(statistics or {}))
         try:
-            give_up_s = time.monotonic() + STUCK_S
+            give_up_s = time.monotonic() + BEGIN_S
             # one that has met no broker yet asks for its id half a second later: .54 s instead of .07, nobody answers
             self._patiently(lambda: self._producer.list_topics(timeout=ADMIN_TIMEOUT_S), give_up_s)
             self._patiently(lambda: self._producer.init_transactions(ADMIN_TIMEOUT_S), give_up_s)
         except KafkaException as error:
             raise LogError(f"transactions of {transactional_id}: {error.args[0].str()}") from error
-        threading.Thread(target=self._work, name=transactional_id, daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name=transactional_id, daemon=True)
+        self._thread.start()
 
     def hand_over(self, bundle: Bundle) -> None:
         """See `Transactor.hand_over`."""
@@ -79,20 +87,26 @@ class KafkaTransactor:
         """See `Transactor.outcome`.
 
         Raises:
-            LogError: a bundle has been under way for STUCK_S: silence would last for ever.
+            LogError: a bundle has been under way for STUCK_S, and so had too many before.
         """
         try:
             outcome = self._outcomes.get_nowait()
         except queue.Empty:
             under_way_s = time.monotonic() - self._handed_s
-            if self.busy and under_way_s > STUCK_S:
-                raise LogError(
-                    f"transactions of {self._id}: nothing became of a bundle in {under_way_s:.0f} s: stopping; "
-                    "a restart resumes from the last commit and loses nothing"
-                ) from None
-            return None
+            if not self.busy or under_way_s <= STUCK_S:
+                return None
+            outcome = self._given_up(f"nothing became of a bundle in {under_way_s:.0f} s")
         self.busy = False
         return outcome
+
+    def _given_up(self, why: str) -> Outcome:
+        _stuck[:] = [thread for thread in _stuck if thread.is_alive()] + [self._thread]
+        if len(_stuck) > MOST_STUCK:
+            raise LogError(
+                f"transactions of {self._id}: {why}, and {MOST_STUCK} before never came back: stopping; "
+                "a restart resumes from the last commit and loses nothing"
+            )
+        return _lost(why)
 
     def close(self) -> None:
         """See `Transactor.close`."""
@@ -198,6 +212,10 @@ class KafkaTransactor:
             return _lost(worse.args[0].str())
         time.sleep(AGAIN_S)
         return Outcome(done=False, ends={}, refused=fates.refused)
+
+
+_stuck: list[threading.Thread] = []
+"""Of this process; each holds a client that turns round a thousand times a second."""
 
 
 def _lost(why: str) -> Outcome:

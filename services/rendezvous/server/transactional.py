@@ -44,7 +44,7 @@ DEAD_US = 30_000_000
 LOOK_S = 0.002
 """Between two looks, while a stop waits for bundles."""
 CLOSE_EVERY_US = 250_000
-"""Each partition that a bundle writes to costs it a request, and the broker a look whether it takes part: 3 to 15 ms."""
+"""Each partition that a bundle writes to costs a request, and the broker a look whether it takes part: 3 to 15 ms."""
 OUTCOME_US = 2_000
 """The longest wait for what comes, while a bundle is under way."""
 
