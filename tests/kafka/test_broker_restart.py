@@ -17,6 +17,7 @@ from rendezvous.envelope import write_envelope
 from rendezvous.local.broker import running_broker
 from rendezvous.local.ports import free_port
 from rendezvous.log import KafkaSink, LogError, read_to_end
+from rendezvous.log.transactions import DESERTED
 from rendezvous.messages import Envelope, Response
 from rendezvous.wire import Codec, decode
 
@@ -180,6 +181,9 @@ def test_a_killed_broker_loses_nothing(broker: Broker, tmp_path: Path) -> None:
             assert side.ended == [] or back_s - killed_s > STAYS_UP_S
             assert done_s - back_s < BOUND_S
             assert not side.exactly_once or len(said) == len(set(said))
+            # whose brokers were all away sends nothing more, and is made anew
+            told = side.services["server"].log.read_text()
+            assert not side.exactly_once or side.ended or DESERTED in told
         for side in sides:
             until(side.services["server"].ready, "the server is ready")
         ask(sides, 0.2)

@@ -21,6 +21,10 @@ STEP_S = 1.0
 """How long one step of a transaction may take before it is asked for again; a healthy broker needs milliseconds."""
 SLEPT_S = SESSION_MS / 1e3 - STEP_S
 """A step that took so long was slept in, and the session may be over: there may be a successor."""
+DESERTED = "all brokers were away"
+"""Whoever has begun a bundle then sends nothing more: what became of it, and of the one before, is in the log alone,
+and the partition is taken over again. A broker that was killed in the midst of a commit can have left it open on some
+partitions; what the same producer begins there would decide about it, and a fence that comes then would abort both."""
 AGAIN_S = 0.05
 """Before a bundle that was aborted is reported: a group that is changing hands has often done so by then."""
 ROOM_S = 0.01
@@ -61,9 +65,14 @@ class KafkaTransactor:
         self._handed_s = 0.0
         self._awake_s = 0.0
         self._bundles_begun = False
+        self._deserted = False
         self._bundles: queue.SimpleQueue[tuple[Bundle, object] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        own = {"bootstrap.servers": bootstrap, "transactional.id": transactional_id, "error_cb": on_client_error}
+        own: dict[str, Any] = {
+            "bootstrap.servers": bootstrap,
+            "transactional.id": transactional_id,
+            "error_cb": self._on_error,
+        }
         self._producer = Producer(TRANSACTOR | own | dict(statistics or {}))
         try:
             give_up_s = time.monotonic() + BEGIN_S
@@ -89,6 +98,8 @@ class KafkaTransactor:
         Raises:
             LogError: a bundle has been under way for STUCK_S, and so had too many before.
         """
+        if self._deserted:
+            return _lost(DESERTED)
         try:
             outcome = self._outcomes.get_nowait()
         except queue.Empty:
@@ -98,6 +109,11 @@ class KafkaTransactor:
             outcome = self._given_up(f"nothing became of a bundle in {under_way_s:.0f} s")
         self.busy = False
         return outcome
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN and self._bundles_begun:  # noqa: SLF001 - the client's own name
+            self._deserted = True
+        on_client_error(error)
 
     def _given_up(self, why: str) -> Outcome:
         _stuck[:] = [thread for thread in _stuck if thread.is_alive()] + [self._thread]
@@ -116,10 +132,14 @@ class KafkaTransactor:
     # ---------------------------------------------------------------------------------------------- the thread
 
     def _work(self) -> None:
+        self._serve()
+        del self._producer  # the client ends with it: nothing is asked again when its brokers are back
+
+    def _serve(self) -> None:
         while (handed := self._next()) is not None and not self._closed:
             try:
                 outcome = self._outcome_of(*handed)
-            except _SleptError as error:
+            except (_SleptError, _DesertedError) as error:
                 outcome = _lost(str(error))
             except Exception as error:  # of any kind, the client's SystemError too: silence would last for ever
                 _logger.warning("transaction of %s", self._id, exc_info=True)
@@ -153,7 +173,7 @@ class KafkaTransactor:
         for record in bundle.records:
             self._produce(record, fates)
         while self._producer.flush(STEP_S) and not fates.bad:  # what is refused is known before the position is sent
-            self._stay_awake()
+            self._stay_well()
         if fates.bad:
             raise _RefusedError
         position = TopicPartition(*bundle.start, bundle.metadata)
@@ -184,13 +204,19 @@ class KafkaTransactor:
             except KafkaException as error:
                 if self._closed or not error.args[0].retriable() or time.monotonic() > give_up_s:
                     raise
-                self._stay_awake()
+                self._producer.poll(0)
+                self._stay_well()
                 time.sleep(AGAIN_S)
             else:
                 return
 
-    def _stay_awake(self) -> None:
-        """Raise if this process was stopped, or its machine asleep, for so long that there may be a successor."""
+    def _stay_well(self) -> None:
+        """Raise if this process was stopped, or its machine asleep, for so long that there may be a successor.
+
+        Or if the whole cluster was away: see DESERTED.
+        """
+        if self._deserted:
+            raise _DesertedError(DESERTED)
         was_s, self._awake_s = self._awake_s, time.clock_gettime(AWAY_CLOCK)
         if self._bundles_begun and self._awake_s - was_s > SLEPT_S:
             raise _SleptError(f"stood still for {self._awake_s - was_s:.1f} s")
@@ -205,7 +231,7 @@ class KafkaTransactor:
     def _abort(self, fates: _Fates) -> Outcome:
         if fates.succeeded:
             return _lost(fates.succeeded)
-        self._stay_awake()
+        self._stay_well()
         try:
             self._patiently(lambda: self._producer.abort_transaction(STEP_S))
         except KafkaException as worse:
@@ -224,6 +250,10 @@ def _lost(why: str) -> Outcome:
 
 class _RefusedError(Exception):
     """A record was refused before it was sent."""
+
+
+class _DesertedError(Exception):
+    """Nothing more may be sent: see DESERTED."""
 
 
 class _SleptError(Exception):
@@ -267,5 +297,5 @@ SUCCEEDED = {
 }
 """Said to one whose place another has taken, or will. Nothing is aborted then: to abort, the client asks for a new
 epoch, and the broker, which does not look at the old one while a transaction is open, aborts the successor's. So it is
-after a sleep in which records timed out, though nobody has said anything yet: hence `_stay_awake`. (A generation that
+after a sleep in which records timed out, though nobody has said anything yet: hence `_stay_well`. (A generation that
 is over is none of these: every rebalance ends one, and the epoch is our own still.)"""
