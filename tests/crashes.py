@@ -55,6 +55,7 @@ LEAP_MS = SESSION_MS // 3
 """Of time that passes while a server is frozen: less than makes the others ask whether they were."""
 ABORTS, ABORTS_THEN = 0.03, 0.5
 """Share of transactions; of those that find a predecessor's without an end, since then the group is forming anew."""
+MOST_ASKED = 200
 RING = 128
 SMALL_RING = 16
 AMPLE = 1_000
@@ -148,9 +149,13 @@ class Run:
             self.turn()
         if not self.servers:
             self.start()
-        while any(self.log.unended.values()):  # a partition of which nobody asks any more would keep them for ever
+        for _ in range(MOST_ASKED):
+            if not any(self.log.unended.values()):  # a partition of which nobody asks any more would keep them for ever
+                break
             self.ask()
             self.wait(LONGEST_MS)
+        else:
+            raise AssertionError("what a killed broker left open stays open")
         while any(server.source.is_behind or not server.service.ready for server in self.servers):
             self.wait(1, 1)  # what comes in driblets comes, and who is in doubt asks again after a while
         self.wait(LONGEST_MS)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -165,7 +166,11 @@ def test_a_bundle_that_never_comes_back_is_lost(
     """Its partition is taken over again; too many of them stop the process, with a word that says what to do."""
     monkeypatch.setattr(transactions, "STUCK_S", 0.0)
     monkeypatch.setattr(transactions, "MOST_STUCK", 1)
-    monkeypatch.setattr(transactions, "_stuck", [])
+    never = threading.Event()
+    stuck = threading.Thread(target=never.wait, daemon=True)
+    stuck.start()
+    given_up: list[tuple[threading.Thread, float]] = []
+    monkeypatch.setattr(transactions, "_given_up", given_up)
     transactors = [KafkaTransactor(stack.kafka, f"{topic}-{number}", source) for number in range(2)]
     assert all(transactor.outcome() is None for transactor in transactors)
     for transactor in transactors:
@@ -173,8 +178,10 @@ def test_a_bundle_that_never_comes_back_is_lost(
     outcome = transactors[0].outcome()
     assert outcome is not None
     assert "nothing became of a bundle" in outcome.lost
-    with pytest.raises(LogError, match=f"transactions of {topic}-1: nothing became of a bundle in .*: stopping"):
+    given_up.append((stuck, time.monotonic() - 2 * transactions.ENDS_S))
+    with pytest.raises(LogError, match=f"transactions of {topic}-1: nothing became of a bundle in .*1 before never"):
         transactors[1].outcome()
+    never.set()
 
 
 def test_what_is_open_is_read_apart(topic: str, stack: Addresses) -> None:

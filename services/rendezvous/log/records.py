@@ -78,7 +78,7 @@ class Outcome(NamedTuple):
 
     done: all of it is in the log, and `ends` says for each topic written to where its last record ends. Otherwise
     nothing of it is; the same bundle may be tried again, without what `refused` (topic, reason) names. lost: this
-    producer can do nothing any more, and whether its last bundle is in the log only the log knows.
+    producer can do nothing any more, and which of its last bundles are in the log only the log knows.
     """
 
     done: bool
@@ -97,7 +97,7 @@ class Transactor(Protocol):
         """Begin to commit a bundle; only when not busy."""
 
     def outcome(self) -> Outcome | None:
-        """What became of the bundle, once it is known; told once."""
+        """What became of the bundle, once it is known; told once, and not asked again when it is lost."""
 
     def close(self) -> None:
         """Make no further attempt; does not wait."""

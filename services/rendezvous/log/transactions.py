@@ -28,8 +28,8 @@ partitions; what the same producer begins there would decide about it, and a fen
 AGAIN_S = 0.05
 """Before a bundle that was aborted is reported: a group that is changing hands has often done so by then."""
 ROOM_S = 0.01
-LISTEN_S = 2.0
-"""Between two looks for what the client has to say, while there is no bundle: its statistics would pile up."""
+LISTEN_S = 0.5
+"""Between two looks for what the client has to say, while there is no bundle: that its brokers are away, say."""
 BEGIN_S = 30.0
 """How long a broker may be away when one begins, which is how long the other mode's records wait for it."""
 STUCK_S = 10.0
@@ -39,6 +39,8 @@ cluster, as while it restarts, is not looked for again, and a position sent ther
 (librdkafka 2.16, its issue 5511)."""
 MOST_STUCK = 8
 """Threads that never came back, before the process is better started anew."""
+ENDS_S = 3 * STEP_S
+"""A thread that was given up, and is not stuck, has ended by then."""
 
 AWAY_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Goes on while the machine sleeps, where the system has such a clock."""
@@ -47,7 +49,7 @@ _logger = logging.getLogger(__name__)
 
 
 class KafkaTransactor:
-    """A transactional producer and its thread, which ends with `close` or when it is fenced.
+    """A transactional producer and its thread, which ends with `close` or when it is lost, and the client with it.
 
     Making one waits until whatever its predecessor of the same id left open is committed or aborted.
 
@@ -80,6 +82,7 @@ class KafkaTransactor:
             self._patiently(lambda: self._producer.list_topics(timeout=ADMIN_TIMEOUT_S), give_up_s)
             self._patiently(lambda: self._producer.init_transactions(ADMIN_TIMEOUT_S), give_up_s)
         except KafkaException as error:
+            del self._producer
             raise LogError(f"transactions of {transactional_id}: {error.args[0].str()}") from error
         self._thread = threading.Thread(target=self._work, name=transactional_id, daemon=True)
         self._thread.start()
@@ -116,10 +119,14 @@ class KafkaTransactor:
         on_client_error(error)
 
     def _given_up(self, why: str) -> Outcome:
-        _stuck[:] = [thread for thread in _stuck if thread.is_alive()] + [self._thread]
-        if len(_stuck) > MOST_STUCK:
+        self._closed = True
+        now_s = time.monotonic()
+        _given_up[:] = [(thread, when_s) for thread, when_s in _given_up if thread.is_alive()]
+        stuck = sum(now_s - when_s > ENDS_S for _, when_s in _given_up)
+        _given_up.append((self._thread, now_s))
+        if stuck >= MOST_STUCK:
             raise LogError(
-                f"transactions of {self._id}: {why}, and {MOST_STUCK} before never came back: stopping; "
+                f"transactions of {self._id}: {why}, and {stuck} before never came back: stopping; "
                 "a restart resumes from the last commit and loses nothing"
             )
         return _lost(why)
@@ -132,8 +139,10 @@ class KafkaTransactor:
     # ---------------------------------------------------------------------------------------------- the thread
 
     def _work(self) -> None:
-        self._serve()
-        del self._producer  # the client ends with it: nothing is asked again when its brokers are back
+        try:
+            self._serve()
+        finally:
+            del self._producer  # the client ends with it: nothing is asked again when its brokers are back
 
     def _serve(self) -> None:
         while (handed := self._next()) is not None and not self._closed:
@@ -160,6 +169,7 @@ class KafkaTransactor:
         fates = _Fates()
         self._bundles_begun = True  # before that there is nothing that an abort could end
         self._awake_s = time.clock_gettime(AWAY_CLOCK)
+        self._producer.poll(0)
         try:
             self._commit(bundle, member, fates)
         except _RefusedError:
@@ -169,6 +179,7 @@ class KafkaTransactor:
         return Outcome(done=True, ends=fates.ends, refused={})
 
     def _commit(self, bundle: Bundle, member: object, fates: _Fates) -> None:
+        self._heed()
         self._producer.begin_transaction()
         for record in bundle.records:
             self._produce(record, fates)
@@ -176,8 +187,10 @@ class KafkaTransactor:
             self._stay_well()
         if fates.bad:
             raise _RefusedError
+        self._heed()
         position = TopicPartition(*bundle.start, bundle.metadata)
         self._patiently(lambda: self._producer.send_offsets_to_transaction([position], member, STEP_S))
+        self._heed()
         self._patiently(lambda: self._producer.commit_transaction(STEP_S))
 
     def _produce(self, record: Outgoing, fates: _Fates) -> None:
@@ -211,15 +224,16 @@ class KafkaTransactor:
                 return
 
     def _stay_well(self) -> None:
-        """Raise if this process was stopped, or its machine asleep, for so long that there may be a successor.
-
-        Or if the whole cluster was away: see DESERTED.
-        """
-        if self._deserted:
-            raise _DesertedError(DESERTED)
+        """Raise if this process was stopped, or its machine asleep, for so long that there may be a successor."""
+        self._heed()
         was_s, self._awake_s = self._awake_s, time.clock_gettime(AWAY_CLOCK)
         if self._bundles_begun and self._awake_s - was_s > SLEPT_S:
             raise _SleptError(f"stood still for {self._awake_s - was_s:.1f} s")
+
+    def _heed(self) -> None:
+        """Raise if the whole cluster was away: see DESERTED."""
+        if self._deserted:
+            raise _DesertedError(DESERTED)
 
     def _failed(self, error: KafkaError, fates: _Fates) -> Outcome:
         """Abort; what cannot be aborted, or must not be, is lost."""
@@ -231,6 +245,8 @@ class KafkaTransactor:
     def _abort(self, fates: _Fates) -> Outcome:
         if fates.succeeded:
             return _lost(fates.succeeded)
+        if self._closed:
+            return _lost("given up")
         self._stay_well()
         try:
             self._patiently(lambda: self._producer.abort_transaction(STEP_S))
@@ -240,8 +256,8 @@ class KafkaTransactor:
         return Outcome(done=False, ends={}, refused=fates.refused)
 
 
-_stuck: list[threading.Thread] = []
-"""Of this process; each holds a client that turns round a thousand times a second."""
+_given_up: list[tuple[threading.Thread, float]] = []
+"""Threads of this process, and when; one that is stuck holds a client that turns round a thousand times a second."""
 
 
 def _lost(why: str) -> Outcome:

@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
-from rendezvous.log.records import Record, Source, Start
+from rendezvous.log.records import LogError, Record, Source, Start
 from rendezvous.log.roles import SESSION_MS
 from rendezvous.messages import Comparisons
 from rendezvous.server.counting import count_answers, count_comparisons, count_scores, show_partitions
@@ -347,7 +347,11 @@ class Service:
         If it has not, it will say so, or whoever it gave them to has fenced us.
         """
         for number in sorted(self._in_doubt):
-            held = {number: committed(self._source, self._requests_topic, number)}
+            try:
+                held = {number: committed(self._source, self._requests_topic, number)}
+            except LogError as error:  # its brokers are away: the group is listened to, and asked again
+                _logger.warning("%s-%d: %s", self._requests_topic, number, error)
+                return
             if self._source.still_member(self._requests_topic, held):
                 self._in_doubt.discard(number)
                 self._successions.begin(number, self._steering.gained(number))

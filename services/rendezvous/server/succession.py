@@ -72,7 +72,12 @@ class Successions:
             by = self._fence(number)
         finally:
             fenced.set()
-        return Heir(number, plan, with_decisions(found, self._source, self._endpoint, plan, number), by)
+        try:
+            return Heir(number, plan, with_decisions(found, self._source, self._endpoint, plan, number), by)
+        except BaseException:
+            if by is not None:
+                by.close()
+            raise
 
     def doubt(self) -> None:
         """Whether what is being learnt is still ours to know is not certain."""

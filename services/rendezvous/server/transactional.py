@@ -3,7 +3,8 @@
 One transactional producer a partition. A *bundle* holds whatever became due while the one before it was being
 committed, and the group's position after it. The ledger settles when a record joins a bundle: bundles are committed
 in their order, so a position holds as soon as its bundle does. Until then all that the partition believes of itself is
-a guess; when its producer is lost, the partition is taken over again from the last commit, as by a successor.
+a guess; when its producer is lost, the partition is taken over again from the last commit, as by a successor. So it is
+when a predecessor's decisions stood open (see `recovery`) and our first bundle, which gives them its end, is aborted.
 
 What it promises, one answer and one decision for each request, holds for readers that are read_committed. A comparison
 may repeat at a take-over, as in the other mode: mailboxes close in any order, positions move in one. And a dead reply
@@ -66,6 +67,8 @@ class _Desk:
         self.unended = unended
         """Whether a predecessor's decisions have no end (see `recovery`): they get that of our first bundle, which must
         therefore have decisions, too."""
+        self.lost = False
+        """Whether its partition must be taken over again: nothing is sent for this one any more."""
         self.decisions = -1
         """Where the decisions about what is open begin, at the latest; -1 before our first."""
         self.handed: list[_Item] = []
@@ -115,7 +118,8 @@ class TransactionalOutbox:
     @property
     def patience_us(self) -> int:
         """See `Outbox.patience_us`: no answer can be read before its bundle's outcome, nor is the next one sent."""
-        return OUTCOME_US if self.undelivered else FOREVER_US
+        moves = any(desk.sent is not None or self._ready(desk) for desk in self._desks.values())
+        return OUTCOME_US if moves or self._parking.parked else FOREVER_US
 
     @property
     def close_every_us(self) -> int:
@@ -204,26 +208,33 @@ class TransactionalOutbox:
     def _turn(self, partition: Partition, now_us: int) -> bool:
         """Whether a partition's producer is well."""
         desk = self._desks[partition.number]
-        outcome = desk.transactor.outcome()
+        outcome = None if desk.lost else desk.transactor.outcome()
         if outcome is not None:
             where = f"{self._topics['requests']}-{partition.number}"
             if outcome.lost:
                 _logger.warning("%s: its producer is lost: %s", where, outcome.lost)
+                desk.lost = True
                 return False
             self._settle(desk, outcome, now_us)
             if desk.unended and not outcome.done:
                 _logger.warning("%s: what a predecessor left open was aborted with a bundle of ours", where)
-                return False
+                desk.lost = True
             desk.unended = False
+        if desk.lost:
+            return False
         if not desk.transactor.busy:
             if desk.sent is not None:
                 desk.transactor.hand_over(desk.sent)
-            elif desk.gathered and (not desk.unended or self._decides(desk)):
+            elif self._ready(desk):
                 self._send(desk, partition)
         return True
 
-    def _decides(self, desk: _Desk) -> bool:
-        return any(item.outgoing.topic == self._topics["decisions"] for item in desk.gathered)
+    def _ready(self, desk: _Desk) -> bool:
+        """Whether there is a bundle to send: a predecessor's decisions must get their end with decisions of ours."""
+        decisions = self._topics["decisions"]
+        return bool(desk.gathered) and not (
+            desk.unended and all(item.outgoing.topic != decisions for item in desk.gathered)
+        )
 
     def _settle(self, desk: _Desk, outcome: Outcome, now_us: int) -> None:
         if outcome.done:
@@ -256,7 +267,7 @@ class TransactionalOutbox:
         """See `Outbox.commit`: a bundle without records, where the position moved and nothing else is to be sent."""
         for partition in partitions:
             desk = self._desks[partition.number]
-            idle = desk.sent is None and not desk.unended
+            idle = desk.sent is None and not desk.unended and not desk.lost
             if idle and partition.committable > 0 and desk.offered != position(partition, self._topic_id):
                 self._send(desk, partition)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from endpoints import CLOSE_MS, DEADLINE_MS
 from memory_log import MemoryTransactor
 from rendezvous.messages import Comparisons, DeadLetter, Decisions
+from rendezvous.server.transactional import TransactionalOutbox
 from worlds import MemoryWorld, answers, ask, say, seen
 
 ID = "tests-0"
@@ -67,6 +68,25 @@ def test_a_bundle_that_is_aborted_is_tried_again() -> None:
     world.wait(DEADLINE_MS + CLOSE_MS)
     assert aborts == []
     assert answered(world) == (["r0", "r1"], [0, 1])
+
+
+def test_what_was_aborted_with_a_predecessors_is_not_tried_again() -> None:
+    """Not while a partition is given away either: the predecessor's answers would be believed, and are gone."""
+    world = world_with(1)
+    assert world.service is not None
+    outbox, partitions = world.service._outbox, world.service._partitions  # noqa: SLF001 - between two of its turns
+    assert isinstance(outbox, TransactionalOutbox)
+    outbox._desks[0].unended = True  # noqa: SLF001 - what a take-over would have found
+    world.clock.advance_ms(DEADLINE_MS)
+    world.service.turn()
+    aborts = [True]
+    world.log.aborts = lambda: bool(aborts and aborts.pop())
+    outbox.finish(partitions, 0.1)
+    assert (aborts, answered(world)) == ([], ([], []))
+    assert outbox.turn(partitions, world.clock()) == [0]
+    world.wait(DEADLINE_MS + CLOSE_MS)
+    assert world.service.ready
+    assert answered(world) == (["r0"], [0])
 
 
 def test_a_producer_that_is_lost_is_made_anew() -> None:
