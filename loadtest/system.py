@@ -35,11 +35,11 @@ def measure(bench: Bench, rate: float, seconds: float) -> Run:
     ):
         champion = services[active_names(bench.control)[bench.champion]]
         drive(client, *bench.requests(rate, bench.warm_up_s), rate, lambda *_: None)
-        counted, scored = _counts(registry), _batches(champion)
+        counted, scored = counts(registry), _batches(champion)
         sent, before = Sent(), spent()
         log = drive(client, *bench.requests(rate, seconds), rate, sent.note)
         after = spent()
-        too_late, duplicates = (now - then for now, then in zip(_counts(registry), counted, strict=True))
+        too_late, duplicates = (now - then for now, then in zip(counts(registry), counted, strict=True))
         rows, number = (now - then for now, then in zip(_batches(champion), scored, strict=True))
     deadline_ms = bench.endpoint.request.deadline_ms
     return Run(
@@ -77,7 +77,7 @@ class Sent:
         self.late_ms.append((seconds - log[sent - 1].due_s) * 1e3)
 
 
-def _counts(registry: CollectorRegistry) -> tuple[int, int]:
+def counts(registry: CollectorRegistry) -> tuple[int, int]:
     """Answers so far that came after the client had given up, and second answers."""
     names = ("rendezvous_client_late_answers_total", "rendezvous_client_duplicate_answers_total")
     late, duplicates = (int(registry.get_sample_value(name) or 0) for name in names)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtest.bench import SOURCE
@@ -19,6 +20,7 @@ from loadtest.noise import other_cores, spent
 from loadtest.scenario import Measured, Say
 from loadtest.soak.growth import target
 from loadtest.soak.picture import draw
+from loadtest.system import counts
 from rendezvous.client import Client
 from rendezvous.demo.report import write
 from rendezvous.demo.traffic import drive
@@ -42,11 +44,15 @@ LAGS = {"server": "rendezvous_server_append_age_seconds", "": "rendezvous_scorer
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One window, and every process at its end: memory in MB, and the age of what it works on in milliseconds."""
+    """One window, and every process at its end: memory in MB, and the age of what it works on in milliseconds.
+
+    too_late: answers that came after the client had given up; unanswered: those that never came.
+    """
 
     at_s: float
     requests: int
     unanswered: int
+    too_late: int
     latency_ms: Mapping[str, float]
     memory_mb: Mapping[str, float]
     lag_ms: Mapping[str, float]
@@ -81,6 +87,7 @@ def run(
         "seconds": seconds,
         "requests": sum(sample.requests for sample in samples),
         "unanswered": sum(sample.unanswered for sample in samples),
+        "too_late": sum(sample.too_late for sample in samples),
         "most_other_cores": max(others, default=None),
         "samples": [
             {
@@ -103,20 +110,23 @@ def soak(field: Field, rate: float, seconds: float, say: Say) -> list[Sample]:
     """Window after window through one `Client`, as an application that runs for long."""
     bench, samples = field.bench, []
     window_s = min(max(seconds / WINDOWS, LEAST_S), MOST_S)
-    with Client(bench.endpoint, bench.kafka, source=SOURCE) as client:
+    registry = CollectorRegistry()
+    with Client(bench.endpoint, bench.kafka, source=SOURCE, registry=registry) as client:
         drive(client, *bench.requests(rate, bench.warm_up_s), rate, lambda *_: None)
         begun_s = time.monotonic()
         while time.monotonic() - begun_s < seconds:
-            before = spent()
+            before, (known, _) = spent(), counts(registry)
             log = drive(client, *bench.requests(rate, window_s), rate, lambda *_: None)
             at_s = time.monotonic() - begun_s
+            too_late = counts(registry)[0] - known
             made = histogram([asked.latency_ms for asked in log])
             pages = {name: _page(service) for name, service in field.services.items()}
             samples.append(
                 Sample(
                     at_s,
                     len(log),
-                    sum(not asked.answered for asked in log),
+                    sum(not asked.answered for asked in log) - too_late,
+                    too_late,
                     {name: percentile_ms(made, at) for name, at in PERCENTILES.items()},
                     {name: round(page[MEMORY] / MB, 2) for name, page in pages.items()},
                     {name: round(page[LAGS.get(name, LAGS[""])] * 1e3, 2) for name, page in pages.items()},

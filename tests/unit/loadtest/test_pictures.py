@@ -51,7 +51,7 @@ def test_scale_is_drawn(tmp_path: Path) -> None:
 def samples(leak_mb: float) -> list[Sample]:
     """A server that grows by so much a window."""
     return [
-        Sample(number * 30.0, 100, 0, LATENCY, {"server": 100 + number * leak_mb}, {"server": 2.0}, None)
+        Sample(number * 30.0, 100, 0, 0, LATENCY, {"server": 100 + number * leak_mb}, {"server": 2.0}, None)
         for number in range(20)
     ]
 
