@@ -214,12 +214,12 @@ class TransactionalOutbox:
             if outcome.lost:
                 _logger.warning("%s: its producer is lost: %s", where, outcome.lost)
                 desk.lost = True
-                return False
-            self._settle(desk, outcome, now_us)
-            if desk.unended and not outcome.done:
-                _logger.warning("%s: what a predecessor left open was aborted with a bundle of ours", where)
-                desk.lost = True
-            desk.unended = False
+            else:
+                self._settle(desk, outcome, now_us)
+                if desk.unended and not outcome.done:
+                    _logger.warning("%s: what a predecessor left open was aborted with a bundle of ours", where)
+                    desk.lost = True
+                desk.unended = False
         if desk.lost:
             return False
         if not desk.transactor.busy:
@@ -231,10 +231,9 @@ class TransactionalOutbox:
 
     def _ready(self, desk: _Desk) -> bool:
         """Whether there is a bundle to send: a predecessor's decisions must get their end with decisions of ours."""
-        decisions = self._topics["decisions"]
-        return bool(desk.gathered) and not (
-            desk.unended and all(item.outgoing.topic != decisions for item in desk.gathered)
-        )
+        if not desk.unended:
+            return bool(desk.gathered)
+        return any(item.outgoing.topic == self._topics["decisions"] for item in desk.gathered)
 
     def _settle(self, desk: _Desk, outcome: Outcome, now_us: int) -> None:
         if outcome.done:
