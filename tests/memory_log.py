@@ -10,7 +10,7 @@ from enum import Enum, auto
 from itertools import islice
 from operator import attrgetter
 
-from rendezvous.log import Bundle, Committed, Delivered, Headers, LogError, Outcome, Outgoing, Owner, Record, Start
+from rendezvous.log import END, Bundle, Committed, Delivered, Headers, LogError, Outcome, Outgoing, Owner, Record, Start
 
 
 @dataclass
@@ -159,7 +159,7 @@ class MemorySource:
             for topic, number, offset in self._owner.assigned(gained):
                 self._positions[topic, number] = offset
 
-    def _stop(self, stops: list[tuple[str, int]]) -> None:
+    def _stop(self, stops: Sequence[tuple[str, int]]) -> None:
         for stop in stops:
             self._positions.pop(stop, None)
             self._ends.pop(stop, None)
@@ -206,8 +206,12 @@ class MemorySource:
     def reread(self, starts: Sequence[Start]) -> None:
         """Read on from there."""
         for topic, number, offset in starts:
-            self._positions[topic, number] = offset
+            self._positions[topic, number] = self._log.end(topic, number) if offset == END else offset
             self._ends.pop((topic, number), None)
+
+    def cease(self, places: Sequence[tuple[str, int]]) -> None:
+        """Read no further."""
+        self._stop(places)
 
     def commit_in_transaction(self, topic: str, partition: int, committed: Committed) -> None:
         """What a transaction commits for this member."""

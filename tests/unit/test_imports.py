@@ -78,6 +78,7 @@ CORE = (
     "registry/events.py",
     "registry/state.py",
     "registry/naming.py",
+    "registry/shedding.py",
     "registry/changes.py",
     "registry/evidence.py",
     "registry/snapshot.py",

@@ -9,6 +9,7 @@ from rendezvous.log.known import KnownTopics, ask_cluster
 from rendezvous.log.member import KafkaSource
 from rendezvous.log.reading import KafkaReader, bounds_of, last_records, read_to_end, starts_at_end
 from rendezvous.log.records import (
+    END,
     Bundle,
     Committed,
     Delivered,
@@ -30,6 +31,7 @@ from rendezvous.log.topics import configure_topic, create_topics, describe_topic
 from rendezvous.log.transactions import KafkaTransactor
 
 __all__ = [
+    "END",
     "Bundle",
     "Committed",
     "Delivered",

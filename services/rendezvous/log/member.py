@@ -161,6 +161,12 @@ class KafkaSource:
         self._consumer.incremental_unassign(self._read_of(start[:2] for start in starts))
         self._consumer.incremental_assign([TopicPartition(*start) for start in starts])
 
+    def cease(self, places: Sequence[tuple[str, int]]) -> None:
+        """See `Source.cease`."""
+        for place in places:
+            self._ends.pop(place, None)
+        self._consumer.incremental_unassign(self._read_of(places))
+
     def _read_of(self, places: Iterable[tuple[str, int]]) -> list[TopicPartition]:
         """Those that are read: the client refuses to stop what it does not read."""
         read = {(part.topic, part.partition) for part in self._consumer.assignment()}

@@ -14,6 +14,10 @@ TIMED_OUT = "nothing was acknowledged in time"
 """What `Delivered` is told when nobody refused the record, and nobody took it."""
 
 
+END = -1
+"""Of a `Start`: where the partition ends when the log hears of it, as Kafka's protocol numbers it."""
+
+
 class LogError(Exception):
     """The log refused or failed; the message says what, where, and what to do."""
 
@@ -148,6 +152,9 @@ class Source(Protocol):
 
     def reread(self, starts: Sequence[Start]) -> None:
         """Read partitions from these positions on, whether they are read already or not."""
+
+    def cease(self, places: Sequence[tuple[str, int]]) -> None:
+        """Read partitions no more, until `reread`; they stay this member's. What is not polled yet is dropped."""
 
     def detach(self) -> None:
         """Begin to leave the group; what is given away by that is read on, from where it is, until `close`."""

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from rendezvous.registry.events import Quality, Verdict
 from rendezvous.registry.evidence import Check, Evidence
+from rendezvous.registry.shedding import shed_shares
 from rendezvous.registry.state import Control, Pair, Taken
 from rendezvous.scoring.card import Card
-from rendezvous.scoring.duty import duty_of
 
 HEADINGS = (
     *("MODEL", "VERSION", "STATE", "ALIASES", "DEPLOYED", "BY", "SUSPENDED", "SHED"),
@@ -80,7 +80,7 @@ def suspended_on(control: Control, pair: Pair) -> list[int]:
 
 def shed(control: Control, pair: Pair) -> float:
     """The share of requests that a version leaves out now, on the partition where it is largest."""
-    return max(duty_of(control, pair).shed.values(), default=0.0)
+    return max(shed_shares(control, pair).values(), default=0.0)
 
 
 def moment(at_us: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rendezvous.envelope import draw_of
 from rendezvous.registry.events import State
 from rendezvous.registry.naming import is_live
+from rendezvous.registry.shedding import shed_shares
 from rendezvous.registry.state import Control, Pair
 
 SHED_PERSON = b"shedding"
@@ -36,6 +37,10 @@ class Duty:
         """How long from now on the oldest request that waits shall wait; clocks may differ."""
         return max(0, min(self.back_us, appended_us + self.back_us - now_us))
 
+    def rests(self, partition: int) -> bool:
+        """Whether nothing of a partition is scored now, so that it need not be read."""
+        return self.state is not State.ACTIVE or self.shed.get(partition, 0.0) >= 1
+
     def leaves_out(self, partition: int, key: bytes) -> bool:
         """Whether requests with this key are not scored now; the same keys by all versions of one kind."""
         share = self.shed.get(partition, 0.0)
@@ -43,26 +48,16 @@ class Duty:
 
 
 def duty_of(control: Control, pair: Pair) -> Duty:
-    """The duty of a version as control stands.
-
-    The first model of the first step and the last of the last, champion and safety net, leave nothing out; other
-    live ones are challengers.
-    """
+    """The duty of a version as control stands."""
     version = control.versions.get(pair)
     live = is_live(control, pair)
-    if control.rules is not None and live:
-        schedule = control.rules.schedule
-        kept = {control.resolve(schedule[0].models[0]), control.resolve(schedule[-1].models[-1])}
-    else:
-        kept = set()
-    shares = {
-        number: shedding.challengers if live else shedding.candidates
-        for number, shedding in control.shedding.items()
-        if pair not in kept
-    }
     state = State.RETIRED if version is None else version.state
-    shed = {number: share for number, share in shares.items() if share > 0}
-    return Duty(state, live, shed, min(_asked_us(control, pair) // BACK_SHARE, BACK_MOST_US) if live else 0)
+    return Duty(
+        state,
+        live,
+        shed_shares(control, pair),
+        min(_asked_us(control, pair) // BACK_SHARE, BACK_MOST_US) if live else 0,
+    )
 
 
 def _asked_us(control: Control, pair: Pair) -> int:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from rendezvous.log.records import Committed, Record, Source, Start
+from rendezvous.log.records import END, Committed, Record, Source, Start
 from rendezvous.settings import Endpoint
+
+BACKLOG_MS = 600_000
+"""How far back a restart goes at most. A choice: an outage of the servers is shorter, and they compare what was scored
+meanwhile when they are back; a version that rested commits nothing, and may have rested for days."""
 
 _logger = logging.getLogger(__name__)
 
@@ -14,7 +18,8 @@ _logger = logging.getLogger(__name__)
 class Seat:
     """Reads requests, and control beside them from where `control_position` says; commits what is done.
 
-    finish: called before partitions are given away; it waits for what is under way.
+    rests: whether nothing of a partition is to be read now; `heed` follows when that has changed. finish: called before
+    partitions are given away; it waits for what is under way.
     """
 
     def __init__(
@@ -23,17 +28,20 @@ class Seat:
         source: Source,
         clock_us: Callable[[], int],
         control_position: Callable[[], int],
+        rests: Callable[[int], bool],
         finish: Callable[[], None],
     ) -> None:
         self._source = source
         self._clock_us = clock_us
         self._control_position = control_position
+        self._rests = rests
         self._finish = finish
         self._warm_up_ms = endpoint.request.max_deadline_ms
         self._requests_topic = endpoint.topic("requests")
         self._control_topic = endpoint.topic("control")
         self._follows = False
         self.owned: set[int] = set()
+        self._unread: set[int] = set()
         self._done: dict[int, int] = {}
         self._committed: dict[int, int] = {}
         self.joined = False
@@ -47,6 +55,15 @@ class Seat:
         """What stands before `position` needs no more work; whoever owns the partition commits that."""
         if number in self.owned:
             self._done[number] = max(position, self._done.get(number, 0))
+
+    def heed(self) -> None:
+        """Cease to read what it rests from; begin again where the log ends then: nobody waits for what lies before."""
+        unread = {number for number in self.owned if self._rests(number)}
+        if ceased := sorted(unread - self._unread):
+            self._source.cease([(self._requests_topic, number) for number in ceased])
+        if begun := sorted(self._unread - unread):
+            self._source.reread([Start(self._requests_topic, number, END) for number in begun])
+        self._unread = unread
 
     def commit(self, *, wait: bool) -> None:
         """Commit what is done."""
@@ -66,16 +83,21 @@ class Seat:
         self._source.close()
 
     def assigned(self, partitions: Sequence[int]) -> list[Start]:
-        """Go on from the commit; a new version starts one longest deadline before now, where it can still matter."""
+        """Go on from the commit, unless that is long ago.
+
+        A new version starts one longest deadline before now, where it can still matter.
+        """
         starts = [] if self._follows else [Start(self._control_topic, 0, self._control_position())]
         self._follows = True
         for number in partitions:
+            if self._rests(number):
+                self._unread.add(number)
+                continue
             committed = self._source.committed(self._requests_topic, number)
-            if committed is None:
-                since_ms = self._clock_us() // 1_000 - self._warm_up_ms
-                offset = self._source.position_at(self._requests_topic, number, since_ms)
-            else:
-                offset = max(committed.offset, self._source.bounds(self._requests_topic, number)[0])
+            before_ms = self._warm_up_ms if committed is None else BACKLOG_MS
+            offset = self._source.position_at(self._requests_topic, number, self._clock_us() // 1_000 - before_ms)
+            if committed is not None:
+                offset = max(committed.offset, offset)
             _logger.info("%s-%d: scored from %d", self._requests_topic, number, offset)
             starts.append(Start(self._requests_topic, number, offset))
         self.owned.update(partitions)
@@ -89,6 +111,7 @@ class Seat:
             self.commit(wait=True)
         for number in partitions:
             self.owned.discard(number)
+            self._unread.discard(number)
             self._done.pop(number, None)
             self._committed.pop(number, None)
         return [(self._requests_topic, number) for number in partitions]

@@ -161,6 +161,9 @@ class Scorer:
         if duty == self._duty:
             return
         self._duty = duty
+        self._seat.heed()
+        if self._next is not None:
+            self._next[0].heed()
         self._show_duty()
         _logger.info("%s/%s: %s", *self._pair, duty)
         if duty.live != self._role and self._next is None:
@@ -179,8 +182,12 @@ class Scorer:
             self._sources(self._role),
             self._clock_us,
             lambda: self._control.position,
+            self._rests,
             self._flush,
         )
+
+    def _rests(self, number: int) -> bool:
+        return self._duty.rests(number)
 
     def _hand_over(self, following: Seat, due_us: int, now_us: int) -> None:
         """The member of the other role has joined: the first one leaves, and reads on until that has its partitions."""

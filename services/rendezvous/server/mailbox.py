@@ -175,7 +175,7 @@ class Mailbox:
         """Bits of the models that decide when a mailbox closes: alive, and named by the rules if those name any."""
         if self._expected_at is None or self._expected_at[0] != now_us:  # once for all requests of a turn
             heard = (self._seen_us > now_us - self.plan.silent_us).nonzero()[0]
-            alive = sum(1 << column for column in heard.tolist())
+            alive = sum(1 << column for column in heard.tolist()) & ~self.plan.resting
             self._expected_at = now_us, alive & self.plan.expected if self.plan.expected else alive
         return self._expected_at[1]
 
@@ -321,16 +321,21 @@ class Mailbox:
         """Free the slots that are answered and complete or too old; `squeeze`, all that are answered."""
         columns = self._columns
         answered = np.flatnonzero(columns.state == ANSWERED)
-        expected = columns.expected[answered]
+        expected = columns.expected[answered] & ~np.uint64(self.plan.resting)
         complete = (expected != 0) & (expected & ~columns.reported[answered] == 0)
         done = answered if squeeze else answered[complete | (now_us >= columns.closes_us[answered])]
         done = done[np.argsort(columns.offset[done])]
-        closed = comparisons(self.plan, columns, self._held(done), done, now_us)
+        closed = comparisons(self.plan, columns, self._held(done), done, self._resting(done), now_us)
         columns.free(done)
         for slot in done.tolist():
             self._requests[slot] = None
         self._advance()
         return closed
+
+    def _resting(self, slots: Int64s) -> NDArray[np.uint64]:
+        """Bits of the models that left out each slot's request: by the plan that it opened under, or by now."""
+        resting = np.array([plan.resting | self.plan.resting for plan in self._plans], np.uint64)
+        return resting[self._columns.plan[slots]]
 
     def _advance(self) -> None:
         """The window starts at the oldest slot in use, or at the position when there is none."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rendezvous.messages import Floats, Int64s
 from rendezvous.registry.events import Quality, State
+from rendezvous.registry.shedding import resting
 from rendezvous.registry.state import Control, Pair
 from rendezvous.rules import MAX_WEIGHT, Rules, Step
 from rendezvous.server.policies import POLICIES, Policy, fault_of
@@ -49,7 +50,8 @@ class Plan:
     deployed: the versions that control named when the plan was made; a mailbox's axis may have others beside them.
     expected: bits of those whose reports close a mailbox early; 0 for everybody who is alive. watched: for each pair
     that the rules schedule and that is active, suspended or not, the end of its first step in µs from the append.
-    suspended: who is passed by on this partition. first: whom the rules would rather have than all others, suspended
+    suspended: who is passed by on this partition. resting: bits of those that leave out all of it under load: nobody
+    waits for them. first: whom the rules would rather have than all others, suspended
     or not; None when that depends on the request. policy is a hash of what decides an answer besides scores, control
     how far control had been read.
     """
@@ -67,6 +69,7 @@ class Plan:
     expected: int
     watched: Mapping[Pair, int]
     suspended: frozenset[Pair]
+    resting: int
     first: Pair | None
     policy: str
     control: int
@@ -119,17 +122,18 @@ class Plan:
         ) or self.axis != before.axis
 
     def _times(self) -> tuple[int, ...]:
-        return self.deadline_us, self.max_deadline_us, self.margin_us, self.close_us, self.expected
+        return self.deadline_us, self.max_deadline_us, self.margin_us, self.close_us, self.expected, self.resting
 
     def on(self, axis: Axis) -> Plan:
         """The same plan in the columns of another axis; who is not on it cannot answer."""
         if axis == self.axis:
             return self
         steps = tuple(_placed(step, axis) for step in self.steps)
-        expected = _bits(
-            axis.index(self.axis[column]) for column in set_bits(self.expected) if self.axis[column] in axis
+        expected, resting = (
+            _bits(axis.index(self.axis[column]) for column in set_bits(mask) if self.axis[column] in axis)
+            for mask in (self.expected, self.resting)
         )
-        return replace(self, axis=axis, steps=steps, expected=expected)
+        return replace(self, axis=axis, steps=steps, expected=expected, resting=resting)
 
 
 def plan_for(endpoint: Endpoint, control: Control, partition: int) -> Plan:
@@ -146,7 +150,8 @@ def plan_for(endpoint: Endpoint, control: Control, partition: int) -> Plan:
         )
     check_rules(endpoint, rules)
     axis, suspended = control.deployed, control.suspended.get(partition, frozenset())
-    steps = _steps(rules, control, axis, suspended)
+    at_rest = resting(control, partition)
+    steps = _steps(rules, control, axis, suspended | at_rest)
     expected = [pair for name in rules.expected if (pair := control.resolve(name)) is not None]
     return Plan(
         axis=axis,
@@ -162,6 +167,7 @@ def plan_for(endpoint: Endpoint, control: Control, partition: int) -> Plan:
         expected=_bits(axis.index(pair) for pair in expected),
         watched=_watched(control, rules),
         suspended=suspended,
+        resting=_bits(axis.index(pair) for pair in at_rest),
         first=_first(control, rules.schedule[0]),
         policy=_hash(steps, rules.default, rules.reply_margin_ms),
         control=control.position,
@@ -185,14 +191,14 @@ def check_rules(endpoint: Endpoint, rules: Rules) -> None:
             raise SettingsError(f"{topic}: schedule step {number}: {fault}")
 
 
-def _steps(rules: Rules, control: Control, axis: Axis, suspended: frozenset[Pair]) -> tuple[PlannedStep, ...]:
+def _steps(rules: Rules, control: Control, axis: Axis, passed_by: frozenset[Pair]) -> tuple[PlannedStep, ...]:
     """The rules' steps with those who can answer now; a step that nobody is left in is passed by, but for the last."""
     steps = []
     for step in rules.schedule:
         named: dict[Pair, float] = {}
         for name in step.models:
             pair = control.resolve(name)
-            if pair is not None and pair not in suspended and control.versions[pair].state is State.ACTIVE:
+            if pair is not None and pair not in passed_by and control.versions[pair].state is State.ACTIVE:
                 named[pair] = named.get(pair, 0.0) + step.weights.get(name, 0.0)
         if named or step.until_ms is None:
             steps.append(_planned(step, named, control, axis))
