@@ -42,7 +42,7 @@ from rendezvous.server.service import Service
 from rendezvous.settings import Endpoint
 from rendezvous.topics import topics_of
 from rendezvous.wire import Codec, encode
-from sizes import GROUP, check_bounds, check_empty, is_delivering
+from sizes import GROUP, check_bounds, check_empty, is_delivering, is_returning
 from slow_log import ShufflingSource, SlowSink
 from talk import Talk
 from witness import Place, Witness
@@ -56,20 +56,23 @@ LEAP_MS = SESSION_MS // 3
 ABORTS, ABORTS_THEN = 0.03, 0.5
 """Share of transactions; of those that find a predecessor's without an end, since then the group is forming anew."""
 MOST_ASKED = 200
+CROWD, CROWD_LIMIT, CROWD_MS = 8, 3, 240
 RING = 128
 SMALL_RING = 16
+BEHIND_MS = (10_000, 0, TURN_MS)
+"""Never skips, or all that waits behind an old request, or after a turn of them."""
 AMPLE = 1_000
 """Records in one poll: more than a run ever has waiting."""
 
 
 @cache
-def endpoint_of(ring: int, *, exactly_once: bool) -> Endpoint:
+def endpoint_of(ring: int, behind_ms: int, *, exactly_once: bool) -> Endpoint:
     """The endpoint of a run; versions are soon passed by, and soon trusted again."""
     return endpoint(
         exactly_once=exactly_once,
         topics={"partitions": PARTITIONS},
         aliases={"first": "champion"},
-        mailbox={"close_ms": CLOSE_MS, "silent_ms": 200, "capacity": ring},
+        mailbox={"close_ms": CLOSE_MS, "silent_ms": 200, "capacity": ring, "behind_ms": behind_ms},
         fallback={"requests": 2, "window_s": 0.2, "recover_s": 0.1},
         request={
             "deadline_ms": DEADLINE_MS,
@@ -84,7 +87,7 @@ def endpoint_of(ring: int, *, exactly_once: bool) -> Endpoint:
     )
 
 
-FEATURES = Codec(endpoint_of(RING, exactly_once=False).features_schema).encode({"x": 1.0, "who": "a"})
+FEATURES = Codec(endpoint_of(RING, 0, exactly_once=False).features_schema).encode({"x": 1.0, "who": "a"})
 
 
 def output_of(pair: Pair, place: Place) -> float:
@@ -113,7 +116,7 @@ class Run:
         self.ring = self.chance.choice((SMALL_RING, RING, RING))
         self.limit = self.chance.choice((1, 3, AMPLE, AMPLE))
         self.clock = FakeClock()
-        self.endpoint = endpoint_of(self.ring, exactly_once=exactly_once)
+        self.endpoint = endpoint_of(self.ring, BEHIND_MS[seed % len(BEHIND_MS)], exactly_once=exactly_once)
         partitions = {topic.name: PARTITIONS for topic in topics_of(self.endpoint)}
         self.log = MemoryLog(self.clock, partitions, aborts=self._aborts)
         self.talk = Talk(self.endpoint, self.log, self.chance, (TURN_MS, 2 * TURN_MS, STEP_MS))
@@ -134,6 +137,7 @@ class Run:
         """Random events, then time until everything is over, then a clean stop."""
         likely: list[tuple[Callable[[], None], int]] = [
             (self.ask, 30),
+            (self.crowd, 8),
             (self.say, 40),
             (self.wait, 14),
             (self.spoil, 4),
@@ -156,7 +160,10 @@ class Run:
             self.wait(LONGEST_MS)
         else:
             raise AssertionError("what a killed broker left open stays open")
-        while any(server.source.is_behind or not server.service.ready for server in self.servers):
+        while any(
+            server.source.is_behind or not server.service.ready or is_returning(server.service)
+            for server in self.servers
+        ):
             self.wait(1, 1)  # what comes in driblets comes, and who is in doubt asks again after a while
         self.wait(LONGEST_MS)
         self.wait(2 * CLOSE_MS, CLOSE_MS // 4)
@@ -196,6 +203,20 @@ class Run:
                 place = self._put("requests", number, value, headers, key)
                 self.draws[place] = draw_of(key or name.encode())
                 self.asked[place] = name, self.clock(), self.clock() + (deadline_ms or DEADLINE_MS) * 1_000
+
+    def crowd(self) -> None:
+        """More requests at once than servers can read before they are old: they get few records at a time meanwhile."""
+        slow = [server.source for server in self.servers]
+        for source in slow:
+            source.limit = min(CROWD_LIMIT, self.limit)
+        for _ in range(CROWD):
+            self.ask()
+        for _ in range(CROWD_MS // TURN_MS):
+            self._interrupt()
+            self.wait(TURN_MS)
+        for source in slow:
+            source.limit = self.limit
+        self._interrupt()
 
     def say(self) -> None:
         """A model's scores for some of the last requests, or the next ones: some twice, many never."""

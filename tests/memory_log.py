@@ -209,6 +209,14 @@ class MemorySource:
             self._positions[topic, number] = self._log.end(topic, number) if offset == END else offset
             self._ends.pop((topic, number), None)
 
+    def end(self, topic: str, partition: int) -> int:
+        """Where it ends."""
+        return self._log.end(topic, partition)
+
+    def beside(self, topic: str, partition: int, start: int) -> MemoryReader:
+        """Another reader."""
+        return MemoryReader(self._log, (topic, partition), start)
+
     def cease(self, places: Sequence[tuple[str, int]]) -> None:
         """Read no further."""
         self._stop(places)
@@ -227,6 +235,35 @@ class MemorySource:
     def close(self) -> None:
         """Leave the group."""
         self._log.leave(self._group, self)
+
+
+class MemoryReader:
+    """Reads one partition outside any group, at most `limit` records at a time."""
+
+    def __init__(self, log: MemoryLog, place: tuple[str, int], start: int, limit: int = 1_000_000) -> None:
+        self._limit = limit
+        self._log = log
+        self._place = place
+        self._position = start
+        self._ends: dict[tuple[str, int], int] = {}
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        """What is there; never waits."""
+        del timeout_s
+        waiting = [r for r in self._log.records[self._place] if r.offset >= self._position and r.value]
+        taken = waiting[: min(max_records, self._limit)]
+        if taken:
+            self._position = taken[-1].offset + 1
+        if len(taken) == len(waiting):
+            self._ends[self._place] = self._log.end(*self._place)
+        return taken
+
+    def ends(self) -> Mapping[tuple[str, int], int]:
+        """Ends met."""
+        return self._ends
+
+    def close(self) -> None:
+        """No more."""
 
 
 class MemorySink:

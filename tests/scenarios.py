@@ -29,6 +29,7 @@ from rendezvous.messages import (
 from rendezvous.registry.events import Deployment, Quality, RulesChange, Shedding, State, Suspension, Weights
 from rendezvous.registry.fold import KINDS
 from rendezvous.server.policies import POLICIES
+from rendezvous.server.service import MAX_RECORDS
 from rendezvous.wire import decode_any
 from worlds import World, answers, ask, features, follow, move, say, seen, tell
 
@@ -181,6 +182,42 @@ def expired_request(world: World) -> None:
     answer = _only(world)
     assert (answer.reason, answer.output) == (Reason.EXPIRED, (0.25,))
     assert answer.slack_ms < 0
+
+
+def left_behind(world: World) -> None:
+    """What has become old while the server did nothing is left for later; all is answered and decided once.
+
+    In a world whose servers skip at once::
+
+        hang---many asked---go on: some expired, others skipped---and answered---ask---restart: nothing is repeated
+    """
+    world.start()
+    world.hang(hangs=True)
+    offsets = [ask(world, f"old{number}") for number in range(MAX_RECORDS + 50)]
+    world.wait(DEADLINE_MS)
+    world.hang(hangs=False)
+    world.wait(SOON_MS)
+    newest = ask(world, "newest")
+    say(world, "champion", [newest], 0.7)
+    for _ in range(20):
+        world.wait(SOON_MS)
+        if len(answers(world)) > len(offsets):
+            break
+    told = {answer.offset: answer for answer in answers(world)}
+    assert sorted(answer.offset for answer in answers(world)) == [*offsets, newest]
+    assert told[newest].reason is Reason.PREFERRED
+    assert told[newest].slack_ms > 0
+    # a server that was about to hang has read the first ones
+    assert {told[offset].reason for offset in offsets} <= {Reason.DEFAULT, Reason.EXPIRED, Reason.OVERLOADED}
+    assert {told[offset].output for offset in offsets} == {(0.25,)}
+    skipped = [offset for offset in offsets if told[offset].reason is Reason.OVERLOADED]
+    assert skipped == list(range(skipped[0], offsets[-1] + 1)), "the first ones were read before anybody knew"
+    world.stop()
+    world.start()
+    world.wait(SOON_MS)
+    assert len(answers(world)) == len(told)
+    decided = [offset for decisions in seen(world, "decisions", Decisions) for offset in decisions.offsets.tolist()]
+    assert sorted(decided) == [*offsets, newest]
 
 
 def redelivery_after_crash(world: World) -> None:

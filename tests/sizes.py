@@ -46,6 +46,11 @@ def is_delivering(service: Service) -> bool:
     return service._outbox.undelivered > 0
 
 
+def is_returning(service: Service) -> bool:
+    """Whether it has skipped something that it has not come back to."""
+    return any(partition.arrears.next is not None for partition in service._partitions.values())
+
+
 def check_empty(service: Service) -> None:
     """When all is answered, compared and reported."""
     outbox = service._outbox
@@ -58,5 +63,6 @@ def check_empty(service: Service) -> None:
         assert not partition.in_flight, "a mailbox keeps what is closed"
         assert not any(partition._mailbox._requests), "a mailbox keeps what is closed"
         assert not partition._decided, "a partition keeps what its predecessor decided"
+        assert partition.arrears.oldest is None, "a partition keeps what it skipped and answered"
         assert not partition._squeezed, "a partition keeps comparisons"
         assert partition._ledger.position == partition.committable, "a ledger keeps what is done"

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 
-from memory_log import MemoryLog, MemorySource
+from memory_log import MemoryLog, MemoryReader, MemorySource
 from rendezvous.log.records import Delivered, Headers, Record
 from rendezvous.messages import Response
 from rendezvous.wire import decode
@@ -94,14 +94,18 @@ class ShufflingSource(MemorySource):
         super().__init__(log, group)
         self._moved = moved
         self._chance = chance
-        self._limit = limit
+        self.limit = limit
 
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
         """See `Source.poll`."""
         positions = list(self._positions.items())
         self._chance.shuffle(positions)
         self._positions = dict(positions)
-        return super().poll(min(max_records, self._limit), timeout_s)
+        return super().poll(min(max_records, self.limit), timeout_s)
+
+    def beside(self, topic: str, partition: int, start: int) -> MemoryReader:
+        """See `Source.beside`."""
+        return MemoryReader(self._log, (topic, partition), start, self.limit)
 
     def _rebalance(self) -> None:
         before = set(self.owned)

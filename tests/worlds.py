@@ -15,7 +15,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from aside import Aside
-from endpoints import VERSIONS, endpoint, genesis
+from endpoints import CLOSE_MS, VERSIONS, endpoint, genesis
 from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource, MemoryTransactor
 from rendezvous.envelope import write_envelope
 from rendezvous.log import Headers, KafkaSink, KafkaSource, Sink, Statistics, read_to_end
@@ -50,6 +50,9 @@ TOPIC_ID = "topic-id"
 QUICK = {"requests": 5, "window_s": 1.0, "recover_s": 1.0}
 """Versions are passed by, and trusted again, within a scenario."""
 
+HASTY = {"close_ms": CLOSE_MS, "behind_ms": 0}
+"""Servers skip what waits behind the first request that is old."""
+
 M = TypeVar("M", Scores, Response, Decisions, Comparisons, Label, DeadLetter)
 
 
@@ -75,6 +78,9 @@ class World(Protocol):
 
     def stop(self) -> None:
         """The server is stopped as an operator would."""
+
+    def hang(self, *, hangs: bool) -> None:
+        """The server does nothing, for less than half of its session, or goes on."""
 
 
 def memory_outbox(
@@ -122,6 +128,7 @@ class MemoryWorld:
         self.service: Service | None = None
         self.source: MemorySource | None = None
         self.sink = MemorySink(self.log)
+        self._hangs = False
         for event in genesis(self.endpoint):
             self.put("control", encode(event))
 
@@ -137,9 +144,13 @@ class MemoryWorld:
 
     def turn(self) -> None:
         """One turn of the server's loop, and one more for the delivery reports."""
-        if self.service is not None:
+        if self.service is not None and not self._hangs:
             self.service.turn()
             self.service.turn()
+
+    def hang(self, *, hangs: bool) -> None:
+        """See `World.hang`."""
+        self._hangs = hangs
 
     def wait(self, milliseconds: float) -> None:
         """See `World.wait`."""
@@ -183,6 +194,8 @@ class KafkaWorld:
         self._finish: Callable[[Service, KafkaSource], None] | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._goes_on = threading.Event()
+        self._goes_on.set()
         for event in genesis(self.endpoint):
             self.put("control", encode(event))
 
@@ -224,6 +237,7 @@ class KafkaWorld:
             source = KafkaSource(self._bootstrap, f"{self.endpoint.name}.server")
             service = kafka_server(self._bootstrap, self.endpoint, source)
             while self._finish is None:
+                self._goes_on.wait()
                 service.turn()
                 if service.ready:
                     live.set()
@@ -241,6 +255,13 @@ class KafkaWorld:
     def _check(self) -> None:
         if self._failure is not None:
             raise AssertionError("the server failed") from self._failure
+
+    def hang(self, *, hangs: bool) -> None:
+        """See `World.hang`."""
+        if hangs:
+            self._goes_on.clear()
+        else:
+            self._goes_on.set()
 
     def crash(self) -> None:
         """See `World.crash`: leaves the group, so that the test need not wait for the session to end."""

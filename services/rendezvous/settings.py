@@ -81,6 +81,9 @@ class MailboxLimits(Document):
     """How much a partition's mailbox holds, and for how long."""
 
     close_ms: int = Field(default=5_000, gt=0, description="late scores are still compared this long after append")
+    behind_ms: int = Field(
+        default=500, ge=0, description="a server that reads only old requests for so long goes on with the newest first"
+    )
     silent_ms: int = Field(default=1_000, gt=0, description="a model silent this long is no longer expected")
     capacity: int = Field(default=16_384, ge=16, le=1 << 22, description="span of offsets, a power of two")
     expected: tuple[Name, ...] = Field(

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from rendezvous.log.patience import patiently
-from rendezvous.log.reading import heals, on_client_error, read_open, read_to_end, record_of, waiting
+from rendezvous.log.reading import KafkaReader, heals, on_client_error, read_open, read_to_end, record_of, waiting
 from rendezvous.log.records import Committed, LogError, Owner, Record, Start
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, MEMBER
 
@@ -160,6 +160,14 @@ class KafkaSource:
             self._ends.pop((start.topic, start.partition), None)
         self._consumer.incremental_unassign(self._read_of(start[:2] for start in starts))
         self._consumer.incremental_assign([TopicPartition(*start) for start in starts])
+
+    def end(self, topic: str, partition: int) -> int:
+        """See `Source.end`."""
+        return int(self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)[1])
+
+    def beside(self, topic: str, partition: int, start: int) -> KafkaReader:
+        """See `Source.beside`."""
+        return KafkaReader(self._bootstrap, [Start(topic, partition, start)], uncommitted=True)
 
     def cease(self, places: Sequence[tuple[str, int]]) -> None:
         """See `Source.cease`."""

@@ -117,6 +117,19 @@ class Owner(Protocol):
         """Partitions go away (`lost`: they are already someone else's): say what to stop reading."""
 
 
+class Reader(Protocol):
+    """Reads one partition outside any group."""
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        """Wait for the first record, take whatever else is there."""
+
+    def ends(self) -> Mapping[tuple[str, int], int]:
+        """For each partition whose end was met: the position there."""
+
+    def close(self) -> None:
+        """Stop reading."""
+
+
 class Source(Protocol):
     """A member of a consumer group."""
 
@@ -152,6 +165,12 @@ class Source(Protocol):
 
     def reread(self, starts: Sequence[Start]) -> None:
         """Read partitions from these positions on, whether they are read already or not."""
+
+    def end(self, topic: str, partition: int) -> int:
+        """The position after the last record of a partition that is read, as its last fetch told it; at once."""
+
+    def beside(self, topic: str, partition: int, start: int) -> Reader:
+        """Read a partition from another position too, whatever transactions become of; outside the group."""
 
     def cease(self, places: Sequence[tuple[str, int]]) -> None:
         """Read partitions no more, until `reread`; they stay this member's. What is not polled yet is dropped."""

@@ -75,6 +75,7 @@ def show_partitions(metrics: ServerMetrics, owned: Collection[Partition], under_
     metrics.control.set(control.position)
     metrics.in_flight.set(sum(partition.in_flight for partition in owned))
     metrics.room.set(sum(partition.plan.capacity for partition in owned))
+    metrics.arrears.set(sum(partition.arrears.count for partition in owned))
     metrics.partitions.labels("live").set(sum(partition.live for partition in owned))
     metrics.partitions.labels("held").set(under_way + sum(not partition.live for partition in owned))
     numbers = [partition.number for partition in owned]

@@ -85,6 +85,14 @@ class Ledger:
         self._owed[offset & self._mask] = owes
         self._position = offset + 1
 
+    def skip(self, position: int) -> None:
+        """Offsets before this position are not taken up here."""
+        if self._first == self._position:
+            self._pass_gap(position)
+        else:
+            self._grow(position)
+            self._position = position
+
     def owe(self, offsets: Int64s, what: Owes) -> None:
         """Requests that are still pending owe one more delivery."""
         self._owed[offsets & self._mask] |= np.uint8(what)

@@ -50,6 +50,10 @@ class Load:
         pressed = [slack_us < close_us or reason in UNANSWERED for reason, slack_us in rows if reason != REJECTED]
         self._answers.append((decisions.decided_us, len(pressed), sum(pressed)))
 
+    def skipped(self, count: int, now_us: int) -> None:
+        """So many requests were left for later: nobody answers them in time."""
+        self._answers.append((now_us, count, count))
+
     def change(self, now_us: int) -> int | None:
         """The new level, when there is one."""
         while self._answers and self._answers[0][0] < now_us - WINDOW_US:

@@ -163,13 +163,18 @@ class Mailbox:
         self._immediate.append((request, reason))
 
     def _pass_by(self, offset: int) -> None:
-        """Early scores for offsets that turn out to hold no request are dropped; the window moves on."""
-        if offset > self._position:
-            skipped = np.arange(self._position, min(offset, self._base + self.plan.capacity)) & self._columns.mask
+        """The window moves on to a request."""
+        self.skip(offset)
+        self._position = offset + 1
+
+    def skip(self, position: int) -> None:
+        """Offsets before this position that did not come do not come any more; early scores for them are dropped."""
+        if position > self._position:
+            skipped = np.arange(self._position, min(position, self._base + self.plan.capacity)) & self._columns.mask
             self._columns.free(skipped[self._columns.state[skipped] == EARLY])
         if self._base == self._position:
-            self._base = offset
-        self._position = offset + 1
+            self._base = position
+        self._position = position
 
     def _expected(self, now_us: int) -> int:
         """Bits of the models that decide when a mailbox closes: alive, and named by the rules if those name any."""

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rendezvous.messages import Comparisons, Int64s, Reason, Request, Scores, Status
+from rendezvous.server.arrears import MOST, Arrears, Backlog, Span
 from rendezvous.server.arrivals import Arrivals, Tally
 from rendezvous.server.ledger import Ledger, Owes, Resume
 from rendezvous.server.mailbox import Decided, Mailbox
-from rendezvous.server.outcomes import Verdicts
+from rendezvous.server.outcomes import Verdicts, defaults
 from rendezvous.server.plan import Plan
 from rendezvous.server.policies import NOBODY
 from rendezvous.server.watching import Judgement, Watch
@@ -56,6 +57,9 @@ class Partition:
         self._ends = (takeover.requests_end, takeover.scores_end)
         self._read = (takeover.requests, takeover.scores)
         self._live = False
+        self.arrears = Arrears()
+        self._backlog = Backlog()
+        self._late: list[Request] = []
         self._squeezed: list[Comparisons] = []
         self._watch = Watch(fallback)
         self.read_to(*self._read)
@@ -78,7 +82,8 @@ class Partition:
     @property
     def committable(self) -> int:
         """All requests before this offset are done, and safe in the log."""
-        return self._ledger.committable
+        oldest = self.arrears.oldest
+        return self._ledger.committable if oldest is None else min(self._ledger.committable, oldest.start)
 
     @property
     def plan(self) -> Plan:
@@ -99,7 +104,9 @@ class Partition:
         resume = self._ledger.resume(topic_id)
         # decisions about requests that have not been read again yet: they need not stand in the requests' order
         unread = min((position for _, position in self._decided.values()), default=resume.decisions)
-        return replace(resume, decisions=min(resume.decisions, unread))
+        oldest = self.arrears.oldest
+        skipped = unread if oldest is None else oldest.decisions
+        return replace(resume, decisions=min(resume.decisions, unread, skipped))
 
     def read_to(self, requests: int, scores: int) -> None:
         """Both logs have been read up to these positions (their ends count, gaps and all)."""
@@ -127,6 +134,42 @@ class Partition:
         """A record that is no request was read; it is being written to dead-letters."""
         if offset >= self._ledger.position:
             self._ledger.opened(offset, Owes.DEAD_LETTER)
+
+    def is_behind(self, appended_us: int, now_us: int) -> bool:
+        """Whether to skip what waits, since the newest request of a turn was appended so long ago."""
+        if not self._live:
+            return False
+        oldest = self.arrears.oldest
+        if oldest is not None and self._ledger.position - oldest.start > MOST:
+            return False
+        plan = self.plan
+        return self._backlog.skips(now_us - appended_us, plan.deadline_us // 2, plan.behind_us, now_us)
+
+    def skip(self, position: int) -> int:
+        """Requests before this position are left for later; returns how many offsets that is."""
+        start = self._ledger.position
+        if position <= start:
+            return 0
+        self.arrears.add(Span(start, position, self._ledger.resume("").decisions))
+        self._ledger.skip(position)
+        self._mailbox.skip(position)
+        return position - start
+
+    def returns(self, now_us: int) -> bool:
+        """Whether there is something to be read again, and time for it."""
+        return self.arrears.next is not None and self._backlog.calm(now_us)
+
+    def late(self, offset: int, request: Request | None, *, dead_letter: bool) -> None:
+        """A record was read again that was skipped; None if it is no request."""
+        owes = 0 if request is None else int(Owes.DECISION)
+        self.arrears.opened(offset, owes | Owes.DEAD_LETTER if dead_letter else owes)
+        if request is not None:
+            self._late.append(request)
+
+    def returned(self, now_us: int) -> list[Verdicts]:
+        """The answers to what was read again."""
+        late, self._late = self._late, []
+        return defaults(self.plan, [(request, Reason.OVERLOADED) for request in late], now_us) if late else []
 
     def scores(self, batch: Sequence[tuple[Scores, int]], now_us: int) -> Tally:
         """Scores were read, each with its record's position, in the order of the log.
@@ -179,6 +222,7 @@ class Partition:
     def decided(self, offsets: Int64s, record: int) -> None:
         """The decision about these offsets is in the log."""
         self._ledger.decided(offsets, record)
+        self.arrears.settled(offsets, Owes.DECISION)
 
     def compared(self, offsets: Int64s) -> None:
         """The comparison of these offsets is in the log."""
@@ -187,3 +231,4 @@ class Partition:
     def buried(self, offset: int) -> None:
         """The dead letter about this offset is in the log."""
         self._ledger.settled(np.array([offset]), Owes.DEAD_LETTER)
+        self.arrears.settled(np.array([offset]), Owes.DEAD_LETTER)

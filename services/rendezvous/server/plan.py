@@ -65,6 +65,7 @@ class Plan:
     margin_us: int
     close_us: int
     silent_us: int
+    behind_us: int
     capacity: int
     expected: int
     watched: Mapping[Pair, int]
@@ -163,6 +164,7 @@ def plan_for(endpoint: Endpoint, control: Control, partition: int) -> Plan:
         margin_us=rules.reply_margin_ms * MS_US,
         close_us=max(endpoint.mailbox.close_ms, rules.max_deadline_ms) * MS_US,
         silent_us=endpoint.mailbox.silent_ms * MS_US,
+        behind_us=endpoint.mailbox.behind_ms * MS_US,
         capacity=endpoint.mailbox.capacity,
         expected=_bits(axis.index(pair) for pair in expected),
         watched=_watched(control, rules),

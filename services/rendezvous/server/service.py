@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rendezvous.log.records import LogError, Record, Source, Start
 from rendezvous.log.roles import SESSION_MS
@@ -14,8 +14,11 @@ from rendezvous.server.counting import count_answers, count_comparisons, count_s
 from rendezvous.server.hearing import Hearing
 from rendezvous.server.intake import Intake, dead_letter, undecodable
 from rendezvous.server.outbox import Outbox, committed
+from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
+from rendezvous.server.plan import MS_US
 from rendezvous.server.podium import Podium
+from rendezvous.server.returning import Returning
 from rendezvous.server.steering import Steering
 from rendezvous.server.succession import Successions
 from rendezvous.settings import Endpoint
@@ -85,12 +88,14 @@ class Service:
         podium.show(self._steering.control)
         metrics.retain(self._steering.control.deployed)
         self._successions = successions
+        self._returning = Returning(source, self._requests_topic)
         self._follows = False
         self._turned_us = steady_us()
         self._sure = True
         self._untaken: list[Record] = []
         self._joined = False
         self._in_doubt: set[int] = set()
+        self._returns = False
         source.subscribe(self._requests_topic, self)
 
     # ------------------------------------------------------------------------------------------------- the loop
@@ -129,9 +134,10 @@ class Service:
             self._note_progress()
         for partition in list(self._partitions.values()):
             for verdicts in partition.tick(now_us):
-                self._outbox.answer(partition, verdicts)
+                self._answer(partition, verdicts)
                 self._steering.answered(partition, verdicts.decisions)
-                count_answers(self._metrics, verdicts)
+        if len(records) < MAX_RECORDS:
+            self._return(now_us)
         if now_us >= self._close_at_us:
             self._close_at_us = now_us + self._outbox.close_every_us
             self._close(now_us)
@@ -173,7 +179,7 @@ class Service:
         if self._steering.behind:
             return 0
         longest_us = min(longest_us, self._outbox.patience_us)
-        if self._successions.under_way:
+        if self._successions.under_way or self._returns:
             longest_us = min(longest_us, TAKE_UP_US)
         due_us = min((p.next_due_us for p in self._partitions.values() if p.live), default=None)
         if due_us is not None:
@@ -205,8 +211,36 @@ class Service:
             taken = [self._take_request(self._partitions[record.partition], record, now_us) for record in requests]
             self._metrics.requests.inc(sum(taken))
             self._metrics.append_age.set(now_us / 1e6 - requests[-1].timestamp_ms / 1e3)
+            self._catch_up({record.partition: record for record in requests}, now_us)
         if scores:
             self._hear(scores, now_us)
+
+    def _catch_up(self, newest: Mapping[int, Record], now_us: int) -> None:
+        """Where even the newest requests of a turn are old, go on with those that come now."""
+        for number, record in newest.items():
+            partition = self._partitions[number]
+            if partition.is_behind(record.timestamp_ms * MS_US, now_us):
+                end = self._source.end(self._requests_topic, number)
+                if skipped := partition.skip(end):
+                    self._source.reread([Start(self._requests_topic, number, end)])
+                    self._positions[self._requests_topic, number] = end
+                    self._steering.skipped(number, skipped, now_us)
+                    self._metrics.skipped.inc(skipped)
+
+    def _return(self, now_us: int) -> None:
+        """Answer a little of what was skipped."""
+        records = self._returning.turn(self._partitions, now_us)
+        for record in records:
+            partition = self._partitions[record.partition]
+            request, fault = self._intake.request(record, partition.plan)
+            partition.late(record.offset, request, dead_letter=fault is not None)
+            self._metrics.requests.inc(request is not None)
+            if fault is not None:
+                self._outbox.letter(dead_letter(record, fault, now_us), partition)
+        self._returns = bool(records)
+        for number in {record.partition for record in records}:
+            for verdicts in self._partitions[number].returned(now_us):
+                self._answer(self._partitions[number], verdicts)
 
     def _hear(self, records: Sequence[Record], now_us: int) -> None:
         heard = self._hearing.hear(records, self._partitions, self._steering.control, now_us)
@@ -239,6 +273,10 @@ class Service:
                 self._held |= not partition.live
 
     # ---------------------------------------------------------------------------------------------- what leaves
+
+    def _answer(self, partition: Partition, verdicts: Verdicts) -> None:
+        self._outbox.answer(partition, verdicts)
+        count_answers(self._metrics, verdicts)
 
     def _close(self, now_us: int) -> None:
         for partition in self._partitions.values():
@@ -336,6 +374,7 @@ class Service:
         ]
         for number in numbers:
             self._steering.gone(number)
+            self._returning.forget(number)
             if partition := self._partitions.pop(number, None):
                 self._outbox.gone(partition)
             for topic in (self._requests_topic, self._scores_topic):

@@ -79,6 +79,12 @@ class Steering:
         if load is not None:
             load.answered(decisions, partition.plan.margin_us, partition.plan.deadline_us)
 
+    def skipped(self, number: int, count: int, now_us: int) -> None:
+        """A partition left so many requests for later."""
+        load = self._loads.get(number)
+        if load is not None:
+            load.skipped(count, now_us)
+
     def say(self, partitions: Iterable[Partition], now_us: int) -> list[ControlEvent]:
         """Who is passed by or trusted again, and who rests or works again; in force once it is read back."""
         events: list[ControlEvent] = []

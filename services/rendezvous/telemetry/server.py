@@ -95,6 +95,10 @@ class ServerMetrics:
             "share of requests that candidates, or challengers, leave out under load (of the partition pressed most)",
             "kind",
         )
+        self.skipped = made.counter(
+            "skipped_total", "offsets of requests left for later, since this server was behind: they will be late"
+        )
+        self.arrears = made.gauge("arrears", "offsets of requests left for later and not read again yet")
         self.append_age = made.gauge(
             "append_age_seconds",
             "age of the last request when it was read: negative means this clock is behind the broker's",

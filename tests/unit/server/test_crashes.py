@@ -25,6 +25,7 @@ from rendezvous.log.records import Outcome, Transactor
 from rendezvous.registry.state import Pair
 from rendezvous.server import service as service_module
 from rendezvous.server import steering, transactional
+from rendezvous.server.arrears import Arrears, Span
 from rendezvous.server.columns import Columns
 from rendezvous.server.ledger import Ledger
 from rendezvous.server.outstanding import Outstanding
@@ -37,7 +38,7 @@ from rendezvous.wire import Codec
 from slow_log import SlowSink
 
 SEEDS, FIRST = int(os.environ.get("CRASH_SEEDS", "300")), int(os.environ.get("CRASH_FROM", "0"))
-MUTANT_SEEDS = 300
+MUTANT_SEEDS = 1_500
 
 known_codec = cache(Codec)
 """A service reads its schema when it starts; here there is one schema, and thousands of starts."""
@@ -88,6 +89,7 @@ def play(seeds: range, *, exactly_once: bool = False) -> list[Run]:
 def reached(*, exactly_once: bool) -> Counter[str]:
     """Plays SEEDS runs, and counts what they came by."""
     found: Counter[str] = Counter()
+    before = METRICS.skipped._value.get()  # noqa: SLF001 - a counter is to be read by Prometheus alone
     for seed in range(FIRST, FIRST + SEEDS):
         (run,) = play(range(seed, seed + 1), exactly_once=exactly_once)
         found["asked"] += len(run.asked)
@@ -99,6 +101,7 @@ def reached(*, exactly_once: bool) -> Counter[str]:
             for record in run.log.records[run.endpoint.topic("control"), 0]
         )
         found["expelled"] += run.expelled
+    found["skipped"] = round(METRICS.skipped._value.get() - before)  # noqa: SLF001 - ditto
     scarce = [what for what in HARD if found[what] < SEEDS / 20]
     assert not scarce, f"the runs hardly came by {scarce}: {found}"
     return found
@@ -116,7 +119,18 @@ def test_exactly_once_holds() -> None:
     assert reached(exactly_once=True)["repeated"] == 0
 
 
-HARD = ["PREFERRED", "FALLBACK", "COMBINED", "DEFAULT", "EXPIRED", "REJECTED", "policies", "by the server", "expelled"]
+HARD = [
+    "PREFERRED",
+    "FALLBACK",
+    "COMBINED",
+    "DEFAULT",
+    "EXPIRED",
+    "REJECTED",
+    "policies",
+    "by the server",
+    "expelled",
+    "skipped",
+]
 
 # --------------------------------------------------------------------------------------------------- the mutants
 
@@ -135,6 +149,27 @@ def resume_after_the_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tells its successor to read decisions from the end."""
     real = Partition.resume
     monkeypatch.setattr(Partition, "resume", lambda partition, topic: replace(real(partition, topic), decisions=10**9))
+
+
+def commit_what_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets its successor begin behind what it has not come back to."""
+    monkeypatch.setattr(Partition, "committable", property(lambda partition: partition._ledger.committable))  # noqa: SLF001
+
+
+def resume_as_if_nothing_was_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tells its successor to read decisions from what is open, not from what was skipped."""
+    real = Span.__new__
+
+    def span(kind: type[Span], start: int, end: int, decisions: int) -> Span:
+        del decisions
+        return real(kind, start, end, 10**9)
+
+    monkeypatch.setattr(Span, "__new__", span)
+
+
+def come_back_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers all that it reads again, skipped or not."""
+    monkeypatch.setattr(Arrears, "admits", lambda arrears, _: arrears.next is not None)
 
 
 def decide_before_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +276,9 @@ MUTANTS = {
     commit_without_waiting: "every request is answered|never compared",
     forget_the_decisions: "answered twice",
     resume_after_the_decisions: "answered twice",
+    commit_what_is_skipped: "every request is answered",
+    resume_as_if_nothing_was_skipped: "answered twice",
+    come_back_twice: "answered twice",
     decide_before_the_report: "every request is answered",
     trust_the_past: "answered twice",
     look_too_late: "an answer left too late",
@@ -249,9 +287,12 @@ MUTANTS = {
     forget_reports: "an outbox counts what is delivered",
 }
 TRANSACTIONAL_MUTANTS = {
-    commit_without_waiting: "every request is answered",
+    commit_without_waiting: "every request is answered|never compared",
     forget_the_decisions: "decided twice",
     resume_after_the_decisions: "decided twice",
+    commit_what_is_skipped: "every request is answered",
+    resume_as_if_nothing_was_skipped: "decided twice",
+    come_back_twice: "decided twice",
     settle_for_good: "every request is answered|never compared",
     believe_what_is_aborted: "every request is answered",
     fence_nobody: "decided twice|every request is answered",

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from scenarios import SCENARIOS
-from worlds import MemoryWorld, World
+from scenarios import SCENARIOS, left_behind
+from worlds import HASTY, MemoryWorld, World
 
 
 @pytest.mark.parametrize("exactly_once", [False, True], ids=["default", "exactly once"])
@@ -15,3 +15,9 @@ from worlds import MemoryWorld, World
 def test_scenario(scenario: Callable[[World], None], exactly_once: bool) -> None:  # noqa: FBT001 - a parameter
     """Each scenario holds in memory, in both modes."""
     scenario(MemoryWorld(exactly_once=exactly_once))
+
+
+@pytest.mark.parametrize("exactly_once", [False, True], ids=["default", "exactly once"])
+def test_what_is_skipped_is_answered_later(exactly_once: bool) -> None:  # noqa: FBT001 - a parameter
+    """A server that skips at once."""
+    left_behind(MemoryWorld(exactly_once=exactly_once, mailbox=HASTY))
