@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 from homes import until
 from rendezvous.local.stack import Addresses
 from rendezvous.log import (
+    END,
     Committed,
     KafkaReader,
     KafkaSink,
@@ -252,6 +253,58 @@ def test_a_position_by_time(stack: Addresses, alone: KafkaSource) -> None:
     assert producer.flush(10.0) == 0
     asked = (now_ms - 9_000, now_ms - 3_000, now_ms - 2_999, now_ms - 1_000, now_ms)
     assert [alone.position_at(topic, 0, when_ms) for when_ms in asked] == [0, 0, 1, 2, 3]
+
+
+def test_a_member_ceases_to_read_and_begins_again(stack: Addresses) -> None:
+    """What it has not polled by then is dropped; it begins at the end, or anywhere, and stays a member meanwhile."""
+    topic = new_topic(stack, 2)
+    put(stack, topic, [b"a"])
+    owner = Reads(topic)
+    with member(stack, topic, owner) as source:
+        take(source, 1)
+        source.cease([(topic, 0), (topic, 1), (topic, 7)])
+        put(stack, topic, [b"b", b"c"])
+        assert [source.poll(10, 0.1) for _ in range(5)] == [[]] * 5
+        source.reread([Start(topic, 0, END)])
+        until(lambda: source.poll(10, 0.1) == [] and (topic, 0) in source.ends(), "the end")
+        assert source.ends()[topic, 0] == 3
+        put(stack, topic, [b"d"])
+        assert [record.value for record in take(source, 1)] == [b"d"]
+        source.reread([Start(topic, 0, 1)])
+        assert [record.value for record in take(source, 3)] == [b"b", b"c", b"d"]
+        assert owner.owned == {0, 1}
+
+
+def test_a_member_knows_the_end_without_asking(stack: Addresses) -> None:
+    """As the last fetch told it, however little of that was polled."""
+    topic = new_topic(stack)
+    put(stack, topic, [b"%d" % number for number in range(50)])
+    with member(stack, topic, Reads(topic)) as source:
+        until(lambda: len(source.poll(1, 0.1)) == 1, "a record")
+        assert source.end(topic, 0) == 50
+        source.reread([Start(topic, 0, 48)])
+        assert [record.offset for record in take(source, 2)] == [48, 49]
+
+
+def test_another_position_is_read_beside(stack: Addresses) -> None:
+    """Whatever the member reads meanwhile; what transactions aborted too, as members do."""
+    topic = new_topic(stack)
+    put(stack, topic, [b"a", b"b"])
+    transactions(stack, topic, "aborted")
+    with member(stack, topic, Reads(topic)) as source:
+        take(source, 4)
+        reader = source.beside(topic, 0, 1)
+        found: list[bytes] = []
+
+        def ended() -> bool:
+            found.extend(record.value for record in reader.poll(1, 0.1))
+            return (topic, 0) in reader.ends()
+
+        until(ended, "the end")
+        reader.close()
+        assert found == [b"b", b"aborted-0", b"aborted-1"]
+        put(stack, topic, [b"c"])
+        assert [record.value for record in take(source, 1)] == [b"c"]
 
 
 def test_starts(stack: Addresses) -> None:

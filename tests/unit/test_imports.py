@@ -87,6 +87,7 @@ CORE = (
     "server/learning.py",
     "server/plan.py",
     "server/columns.py",
+    "server/arrears.py",
     "server/arrivals.py",
     "server/choosing.py",
     "server/outcomes.py",

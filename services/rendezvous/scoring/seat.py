@@ -34,7 +34,7 @@ class Seat:
         self._source = source
         self._clock_us = clock_us
         self._control_position = control_position
-        self._rests = rests
+        self._rests_from = rests
         self._finish = finish
         self._warm_up_ms = endpoint.request.max_deadline_ms
         self._requests_topic = endpoint.topic("requests")
@@ -47,6 +47,11 @@ class Seat:
         self.joined = False
         source.subscribe(self._requests_topic, self)
 
+    @property
+    def rests(self) -> bool:
+        """Whether it reads no requests at all, though it has partitions."""
+        return bool(self.owned) and self.owned == self._unread
+
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
         """See `Source.poll`."""
         return self._source.poll(max_records, timeout_s)
@@ -58,7 +63,7 @@ class Seat:
 
     def heed(self) -> None:
         """Cease to read what it rests from; begin again where the log ends then: nobody waits for what lies before."""
-        unread = {number for number in self.owned if self._rests(number)}
+        unread = {number for number in self.owned if self._rests_from(number)}
         if ceased := sorted(unread - self._unread):
             self._source.cease([(self._requests_topic, number) for number in ceased])
         if begun := sorted(self._unread - unread):
@@ -90,7 +95,7 @@ class Seat:
         starts = [] if self._follows else [Start(self._control_topic, 0, self._control_position())]
         self._follows = True
         for number in partitions:
-            if self._rests(number):
+            if self._rests_from(number):
                 self._unread.add(number)
                 continue
             committed = self._source.committed(self._requests_topic, number)

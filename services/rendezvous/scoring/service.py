@@ -146,6 +146,8 @@ class Scorer:
         else:
             for record in requests:  # it rests
                 self._done(record.partition, record.offset + 1)
+        if not requests and self._seat.rests:
+            self._metrics.delay.set(0)  # whoever reads nothing is not behind
 
     def stop(self) -> None:
         """Finish what is under way, commit, and leave the group at once."""

@@ -18,6 +18,7 @@ from rendezvous.scoring.card import Card
 from rendezvous.scoring.columns import Columns
 from rendezvous.scoring.duty import BACK_MOST_US, BACK_SHARE, duty_of
 from rendezvous.scoring.models import LoadedModel
+from rendezvous.scoring.seat import BACKLOG_MS
 from rendezvous.scoring.service import COMMIT_EVERY_US, Scorer, group_of
 from rendezvous.telemetry import ScorerMetrics
 from rendezvous.wire import Codec, decode, encode
@@ -527,6 +528,72 @@ def test_while_the_partitions_change_hands_every_request_is_scored_at_once() -> 
     assert len(room.log.members[room.group]) == 1
     assert sorted({offset for offset, _, _ in room.rows()}) == list(range(25))
     assert room.committed(0, "candidate", "n1") == 25
+
+
+def test_a_version_that_leaves_out_all_of_a_partition_does_not_read_it() -> None:
+    """What comes meanwhile stays unread; it goes on where the log ends, and the other partition all the while."""
+    room = Room()
+    scorer = room.scorer("candidate", "n1")
+    scorer.turn()
+    room.tell(Shedding(partition=0, candidates=1.0, challengers=0.0, by="server", at_us=0))
+    room.ask(1.0)
+    scorer.turn()
+    assert room.rows() == [(0, Status.SHED, 0.0)], "what it has in hand"
+    for _ in range(3):
+        room.ask(1.0)
+        room.ask(2.0, partition=1)
+        scorer.turn()
+    assert len(room.rows()) == 1
+    assert room.rows(1) == [(offset, Status.OK, 4.0) for offset in range(3)]
+    room.tell(Shedding(partition=1, candidates=1.0, challengers=0.0, by="server", at_us=0))
+    scorer.turn()
+    scorer.turn()
+    assert room.counted("delay_seconds") == 0
+    room.tell(Shedding(partition=0, candidates=0.0, challengers=0.0, by="server", at_us=1))
+    scorer.turn()
+    room.ask(3.0)
+    scorer.turn()
+    assert room.rows()[1:] == [(4, Status.OK, 6.0)]
+
+
+def test_a_version_that_rests_reads_nothing_after_a_restart_either() -> None:
+    """Whatever it had committed before."""
+    room = Room()
+    first = room.scorer("candidate", "n1")
+    room.ask(1.0)
+    first.turn()
+    first.stop()
+    room.tell(Shedding(partition=0, candidates=1.0, challengers=0.0, by="server", at_us=0))
+    control = control_of(
+        *genesis(room.endpoint, {"champion": "c1", "candidate": "n1"}),
+        Shedding(partition=0, candidates=1.0, challengers=0.0, by="server", at_us=0),
+    )
+    loaded = LoadedModel(Doubles(), Card.model_construct(model="candidate", version="n1"))
+    metrics = ScorerMetrics(CollectorRegistry())
+    second = Scorer(room.endpoint, loaded, control, room._join, room.sink, room.clock, metrics)  # noqa: SLF001 - ours
+    room.ask(2.0)
+    second.turn()
+    assert second.ready
+    assert [offset for offset, _, _ in room.rows()] == [0]
+    room.tell(Shedding(partition=0, candidates=0.5, challengers=0.0, by="server", at_us=0))
+    second.turn()
+    room.ask(3.0)
+    second.turn()
+    assert [offset for offset, _, _ in room.rows()] == [0, 2]
+
+
+def test_a_restart_goes_back_so_far_and_no_farther() -> None:
+    """A version that rested for days must not score all of them."""
+    room = Room()
+    first = room.scorer()
+    room.ask(1.0)
+    first.turn()
+    first.stop()
+    room.ask(2.0)
+    room.clock.advance_ms(BACKLOG_MS + 1)
+    room.ask(3.0)
+    room.scorer().turn()
+    assert [offset for offset, _, _ in room.rows()] == [0, 2]
 
 
 def test_a_member_that_leaves_does_not_wait_for_ever() -> None:

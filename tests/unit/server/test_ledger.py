@@ -376,3 +376,22 @@ def test_any_metadata_is_ours_or_not(text: str) -> None:
     """Any text gives None, or positions that travel on as they are."""
     resume = Resume.parse(text)
     assert resume is None or Resume.parse(resume.text()) == resume
+
+
+@pytest.mark.parametrize("pending", [False, True])
+def test_what_is_skipped_is_not_waited_for(pending: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """Nor what a score or a decision says of it."""
+    ledger = Ledger(0, 0, 0)
+    ledger.opened(0, Owes.DECISION)
+    score(ledger, 3, 5)
+    if not pending:
+        ledger.decided(offsets_of(0), 1)
+    ledger.skip(5_000)
+    assert ledger.position == 5_000
+    assert ledger.committable == (0 if pending else 5_000)
+    ledger.opened(5_001, Owes.DECISION)
+    ledger.decided(offsets_of(0, 7), 2)
+    assert ledger.committable == 5_001
+    assert ledger.resume(TOPIC).scores == 4
+    ledger.decided(offsets_of(5_001), 3)
+    assert positions(ledger) == (5_002, 4, 4)

@@ -110,6 +110,14 @@ def test_the_levels_come_down_one_by_one_when_it_is_calm() -> None:
     assert gauge.levels[1][0] - gauge.levels[0][0] >= CALM_US / SECOND_US
 
 
+def test_what_is_skipped_is_lost_for_now() -> None:
+    """Those that are answered in time must not hide it."""
+    load = Load()
+    load.answered(decisions(0, FEWEST), MARGIN_US, DEADLINE_US)
+    load.skipped(FEWEST + 1, 0)
+    assert load.change(1) == 2
+
+
 def test_without_requests_it_is_calm() -> None:
     """A partition that nobody asks any more is let go too."""
     gauge = Gauge()

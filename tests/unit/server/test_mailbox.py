@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from endpoints import VERSIONS, endpoint, plan_of
+from endpoints import VERSIONS, control_of, endpoint, genesis
 from oracle import NEVER_US, Answered, Compared, Fates, answered, compared, fates
 from rendezvous.messages import Reason, Request, Scores, Status
+from rendezvous.registry.events import ControlEvent, Shedding
 from rendezvous.registry.state import Pair
 from rendezvous.server.arrivals import Arrivals
 from rendezvous.server.mailbox import Decided, Mailbox
-from rendezvous.server.plan import Plan
+from rendezvous.server.plan import Plan, plan_for
 from rendezvous.wire import encode
 
 MS_US = 1_000
@@ -36,8 +37,8 @@ CHAMPION, CHALLENGER, BASELINE, CANDIDATE = AXIS = tuple(VERSIONS.items())
 EVERYBODY = tuple(VERSIONS)
 
 
-def small(**changes: Any) -> Plan:  # noqa: ANN401 - parts of a document
-    """The plan above, with parts replaced."""
+def small(*told: ControlEvent, **changes: Any) -> Plan:  # noqa: ANN401 - parts of a document
+    """The plan above, with parts replaced, after what control was told."""
     document: dict[str, Any] = {
         "request": {"deadline_ms": DEADLINE, "max_deadline_ms": CLOSE, "reply_margin_ms": DEADLINE - END},
         "schedule": [
@@ -46,10 +47,12 @@ def small(**changes: Any) -> Plan:  # noqa: ANN401 - parts of a document
         ],
         "mailbox": {"close_ms": CLOSE, "silent_ms": SILENT, "capacity": CAPACITY},
     }
-    return plan_of(endpoint(**document | changes), VERSIONS)
+    of = endpoint(**document | changes)
+    return plan_for(of, control_of(*genesis(of), *told), 0)
 
 
 PLAN = small()
+ALL_REST = Shedding(0, candidates=1.0, challengers=1.0, by="server", at_us=0)
 
 
 def request_of(offset: int, at_ms: float = 0, budget_ms: float = DEADLINE, rejected: str | None = None) -> Request:
@@ -643,3 +646,74 @@ def test_records_stay_below_the_brokers_limit(request_id: str) -> None:
     assert [row.offset for row in compared(comparisons)] == list(range(plan.capacity))
     values = [encode(batch.decisions) for batch in verdicts] + [encode(batch) for batch in comparisons]
     assert max(map(len, values)) < MAX_RECORD_BYTES
+
+
+# ---------------------------------------------------------------------------------------- who rests, what is skipped
+
+
+def test_nobody_waits_for_who_leaves_out_all() -> None:
+    """It is not expected, in no step, and compared as shed; what it had said before stands.
+
+    everyone(9)---ask(0)---candidate, challenger---rest---ask(1)---champion, baseline: both close at once
+    """
+    box = Box()
+    for model in EVERYBODY:
+        box.say(model, 9)
+    box.ask(0, 1)
+    box.say("challenger", 0, at_ms=2)
+    box.mailbox.adopt(small(ALL_REST))
+    box.ask(1, 3)
+    for model in ("champion", "baseline"):
+        box.say(model, 0, at_ms=4)
+        box.say(model, 1, at_ms=4)
+    box.tick(4)
+    first, second = box.close(5)
+    assert _statuses(first) == [Status.OK, Status.OK, Status.OK, Status.SHED]
+    assert _statuses(second) == [Status.OK, Status.SHED, Status.OK, Status.SHED]
+    assert second.said[CANDIDATE] == (Status.SHED, -1, None)
+
+
+def test_a_step_of_those_who_rest_is_passed_by() -> None:
+    """Once champion and baseline have failed, the default need not wait for the challenger."""
+    box = Box()
+    box.mailbox.adopt(small(ALL_REST))
+    box.ask(0)
+    for model in ("champion", "baseline"):
+        box.say(model, 0, at_ms=1, status=Status.ERROR)
+    assert box.tick(1) == [(0, None, Reason.DEFAULT)]
+
+
+def test_skipped_while_it_rested_and_asked_again() -> None:
+    """A request that opened while a version rested is compared as left out by it, also when it works again."""
+    box = Box()
+    box.mailbox.adopt(small(ALL_REST))
+    box.ask(0)
+    box.mailbox.adopt(small())
+    box.ask(1)
+    box.tick(DEADLINE)
+    rows = box.close(CLOSE)
+    assert [row.said[CANDIDATE].status for row in rows] == [Status.SHED, Status.NONE]
+
+
+def test_skipping_moves_the_window_on() -> None:
+    """Early scores for what is skipped are dropped, and later ones are late; a request before it is ignored."""
+    box = Box()
+    box.ask(0)
+    assert box.say("champion", 2) == _kept(CHAMPION)
+    assert box.say("champion", 5) == _kept(CHAMPION)
+    box.mailbox.skip(5)
+    assert box.say("baseline", 2) == _late(BASELINE)
+    assert not box.ask(3)
+    assert box.ask(5)
+    assert box.tick() == [(5, CHAMPION, Reason.PREFERRED)]
+
+
+def test_skipping_an_empty_ring() -> None:
+    """It begins where the log goes on, however far."""
+    box = Box()
+    box.say("champion", 3)
+    box.mailbox.skip(10**9)
+    assert box.say("champion", 3) == _late(CHAMPION)
+    assert box.mailbox.fits(10**9 + CAPACITY - 1)
+    box.mailbox.skip(7)
+    assert box.ask(10**9)

@@ -18,6 +18,7 @@ from endpoints import CLOSE_MS, DEADLINE_MS, STEP_MS, VERSIONS, control_of, endp
 from oracle import answered, compared, fates
 from rendezvous.messages import Comparisons, Int64s, Reason, Request, Scores, Status
 from rendezvous.registry.events import Deployment, State
+from rendezvous.server.arrears import MOST
 from rendezvous.server.ledger import Resume
 from rendezvous.server.mailbox import Decided
 from rendezvous.server.partition import Partition, Takeover
@@ -446,3 +447,77 @@ def test_rejected_is_buried_once() -> None:
     desk.say("champion", 0, status=Status.UNREADABLE)
     desk.tick()
     assert desk.partition.unreadable(_comparisons(desk)).tolist() == []
+
+
+# --------------------------------------------------------------------------------------------------- what is skipped
+
+
+def test_what_is_skipped_holds_the_commit_back_until_it_is_answered() -> None:
+    """Newer requests are answered, decided and compared meanwhile; a successor would start at what was skipped.
+
+    ask(0)---skip to 3---ask(3), answered---back: 1 late, 2 no request---their reports
+    """
+    desk = Desk()
+    desk.ask(0)
+    desk.say("champion", 0)
+    desk.tick()
+    desk.partition.decided(column(0), 6)
+    assert desk.partition.skip(3) == 2
+    desk.ask(3)
+    desk.say("champion", 3)
+    assert desk.tick() == [(3, Reason.PREFERRED)]
+    desk.partition.decided(column(3), 9)
+    desk.close(CLOSE_MS)
+    desk.partition.compared(column(0, 3))
+    assert desk.partition.committable == 1
+    assert desk.resume.decisions <= 7
+    assert (desk.partition.arrears.count, desk.partition.arrears.next) == (2, 1)
+    late = Request(1, _us(0), _us(DEADLINE_MS), "r1", None, None)
+    assert desk.partition.arrears.admits(1)
+    desk.partition.late(1, late, dead_letter=False)
+    assert desk.partition.arrears.admits(2)
+    desk.partition.late(2, None, dead_letter=True)
+    (verdicts,) = desk.partition.returned(_us(CLOSE_MS))
+    assert verdicts.requests == (late,)
+    assert verdicts.decisions.reasons.tolist() == [Reason.OVERLOADED]
+    assert not desk.partition.returned(_us(CLOSE_MS))
+    desk.partition.buried(2)
+    assert desk.partition.committable == 1
+    desk.partition.decided(column(1), 12)
+    assert desk.partition.committable == 4
+    assert desk.resume.decisions == 13
+
+
+def test_a_partition_is_behind_when_its_newest_request_is_half_its_time_old() -> None:
+    """For as long as the endpoint says; there is time for what was skipped when it has kept up for four times that."""
+    desk, behind_us = Desk(), PLAN.behind_us
+    old_us = _us(0) - DEADLINE_MS * MS_US // 2 - 1
+    assert not desk.partition.is_behind(old_us, _us(0))
+    assert not desk.partition.is_behind(old_us + 1, _us(0))
+    assert not desk.partition.is_behind(old_us, _us(0))
+    assert desk.partition.is_behind(old_us, _us(0) + behind_us)
+    desk.partition.skip(5)
+    assert not desk.partition.returns(_us(0) + 5 * behind_us - 1)
+    assert desk.partition.returns(_us(0) + 5 * behind_us)
+
+
+def test_nothing_is_skipped_twice_or_while_held() -> None:
+    """Where the log was read to its end there is nothing; and what a predecessor left is read whole."""
+    desk = Desk()
+    desk.ask(4)
+    assert desk.partition.skip(5) == 0
+    assert desk.partition.arrears.oldest is None
+    held = Desk(left((0, 9)))
+    for at_ms in (0, 10_000):
+        assert not held.partition.is_behind(_us(at_ms - DEADLINE_MS), _us(at_ms))
+
+
+def test_a_server_that_never_comes_back_skips_no_more_at_last() -> None:
+    """A successor has to read all of it again."""
+    desk = Desk()
+    desk.ask(0)
+    assert desk.partition.skip(5)
+    old_us = _us(-DEADLINE_MS)
+    assert [desk.partition.is_behind(old_us, _us(at_ms)) for at_ms in (0, 1_000)] == [False, True]
+    desk.partition.skip(MOST + 3)
+    assert not desk.partition.is_behind(old_us, _us(2_000))

@@ -17,6 +17,7 @@ from rendezvous.registry.events import (
     Move,
     Quality,
     RulesChange,
+    Shedding,
     State,
     Suspension,
     Weights,
@@ -267,3 +268,22 @@ def test_another_version_changes_the_hash() -> None:
 def test_what_decides_nothing_leaves_the_hash() -> None:
     """A description, or how many partitions there are, is no policy."""
     assert plan(description="other words", topics={"partitions": 9}).policy == plan().policy
+
+
+def test_who_leaves_out_all_of_a_partition_answers_nothing_there() -> None:
+    """There alone, and for as long; half of it changes no plan. The decision names another policy meanwhile."""
+    usual = plan_after()
+    half = plan_after(Shedding(0, candidates=1.0, challengers=0.5, by="server", at_us=0))
+    assert (half.steps[-1].pairs, half.policy) == (usual.steps[-1].pairs, usual.policy)
+    assert half.resting == 1 << half.column_of["candidate", "n1"]
+    assert half.changes(usual)
+    rests = Shedding(0, candidates=1.0, challengers=1.0, by="server", at_us=0)
+    whole = plan_after(rests)
+    assert set_bits(whole.resting) == sorted(
+        whole.column_of[name, VERSIONS[name]] for name in ("challenger", "candidate")
+    )
+    assert ("challenger", "c2") not in whole.steps[-1].pairs
+    assert whole.policy != usual.policy
+    assert plan_after(rests, partition=1).resting == 0
+    turned = whole.on((("candidate", "n1"), *whole.axis[:-1]))
+    assert {turned.axis[at] for at in set_bits(turned.resting)} == {("candidate", "n1"), ("challenger", "c2")}

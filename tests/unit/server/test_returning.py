@@ -1,0 +1,143 @@
+"""How a server reads again what it skipped: one partition after the other, a little at a time, while it is calm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from endpoints import endpoint, plan_of
+from memory_log import FakeClock, MemoryLog, MemoryReader, MemorySource
+from rendezvous.log.records import LogError, Record
+from rendezvous.server.arrears import CALMS, Span
+from rendezvous.server.partition import Partition, Takeover
+from rendezvous.server.plan import MS_US
+from rendezvous.server.returning import AGAIN_US, MOST_RECORDS, Returning
+
+TOPIC = "requests"
+PLAN = plan_of(endpoint())
+FRESH = Takeover(requests=0, scores=0, decisions=0, requests_end=0, scores_end=0, decided={})
+CALM_US = (CALMS + 1) * PLAN.behind_us
+
+
+class Failing(MemorySource):
+    """A source whose cluster can be away, and whose log begins somewhere."""
+
+    away = False
+    first = 0
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """See `Source.bounds`."""
+        if self.away:
+            raise LogError("nobody there")
+        return self.first, super().bounds(topic, partition)[1]
+
+    def beside(self, topic: str, partition: int, start: int) -> MemoryReader:
+        """See `Source.beside`."""
+        self.reader = Closing(self._log, (topic, partition), start)
+        return self.reader
+
+
+class Closing(MemoryReader):
+    """A reader that knows whether it was closed."""
+
+    closed = False
+
+    def close(self) -> None:
+        """See `Reader.close`."""
+        self.closed = True
+
+
+class Desk:
+    """Two partitions of so many requests, of which some were skipped."""
+
+    def __init__(self, *skipped: tuple[int, int], count: int = 20) -> None:
+        self.log = MemoryLog(FakeClock(), {TOPIC: 2})
+        for number in range(2):
+            for _ in range(count):
+                self.log.append(TOPIC, number, b"x")
+        self.source = Failing(self.log, "server")
+        self.partitions = {number: Partition(PLAN, number, FRESH) for number in range(2)}
+        for start, end in skipped:
+            self.partitions[0].arrears.add(Span(start, end, 0))
+        self.returning = Returning(self.source, TOPIC)
+
+    def turn(self, now_us: int = CALM_US) -> list[int]:
+        """Offsets of what is read again; it is taken up as the service does."""
+        return self.take(self.returning.turn(self.partitions, now_us))
+
+    def take(self, records: Sequence[Record]) -> list[int]:
+        """Take records up that owe nothing but a letter, which is written at once."""
+        for record in records:
+            self.partitions[record.partition].late(record.offset, None, dead_letter=True)
+            self.partitions[record.partition].buried(record.offset)
+        return [record.offset for record in records]
+
+
+def test_what_was_not_skipped_is_passed_over() -> None:
+    """And when all is read again, the reader goes."""
+    desk = Desk((0, 3), (5, 6), (9, 12))
+    assert desk.turn() == [0, 1, 2, 5, 9, 10, 11]
+    assert desk.turn() == []
+    assert desk.partitions[0].arrears.oldest is None
+    assert desk.turn() == []
+    assert desk.source.reader.closed
+
+
+def test_a_little_at_a_time() -> None:
+    """However much there is."""
+    desk = Desk((0, 3 * MOST_RECORDS - 1), count=4 * MOST_RECORDS)
+    assert [len(desk.turn()) for _ in range(4)] == [MOST_RECORDS, MOST_RECORDS, MOST_RECORDS - 1, 0]
+
+
+def test_one_partition_after_the_other() -> None:
+    """Each to its end."""
+    desk = Desk((0, 4))
+    desk.partitions[1].skip(2)
+    assert [desk.turn() for _ in range(6)] == [[0, 1, 2, 3], [], [0, 1], [], [], []]
+
+
+def test_it_waits_while_the_server_is_behind() -> None:
+    """Also when it falls behind in the middle: it goes on from there afterwards."""
+    desk = Desk((0, MOST_RECORDS + 5), count=2 * MOST_RECORDS)
+    partition, old_us = desk.partitions[0], -PLAN.deadline_us
+    assert not partition.is_behind(old_us, 0)
+    assert partition.is_behind(old_us, PLAN.behind_us)
+    assert desk.turn(PLAN.behind_us) == []
+    assert len(desk.turn(CALM_US)) == MOST_RECORDS
+    assert not partition.is_behind(CALM_US, CALM_US)
+    assert not partition.is_behind(old_us, CALM_US)
+    assert partition.is_behind(old_us, CALM_US + PLAN.behind_us)
+    assert desk.turn(CALM_US + PLAN.behind_us) == []
+    assert desk.source.reader.closed
+    assert desk.turn(2 * CALM_US + PLAN.behind_us) == list(range(MOST_RECORDS, MOST_RECORDS + 5))
+
+
+def test_brokers_that_are_away_are_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    """A second later; the server goes on meanwhile."""
+    desk = Desk((0, 2))
+    desk.source.away = True
+    assert desk.turn() == []
+    assert "requests-0: what was skipped: nobody there" in caplog.text
+    desk.source.away = False
+    assert desk.turn(CALM_US + AGAIN_US - MS_US) == []
+    assert desk.turn(CALM_US + AGAIN_US) == [0, 1]
+
+
+def test_what_the_log_has_dropped_is_not_waited_for() -> None:
+    """Nobody can answer it any more."""
+    desk = Desk((0, 4))
+    desk.source.first = 3
+    assert desk.turn() == [3]
+
+
+def test_a_partition_that_goes_is_left() -> None:
+    """Its successor reads it."""
+    desk = Desk((0, MOST_RECORDS + 5), count=2 * MOST_RECORDS)
+    desk.turn()
+    desk.returning.forget(1)
+    assert not desk.source.reader.closed
+    desk.partitions.pop(0)
+    desk.returning.forget(0)
+    assert desk.source.reader.closed
+    assert desk.turn() == []
