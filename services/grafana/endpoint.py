@@ -165,8 +165,8 @@ def _flow() -> list[Panel]:
         ),
         lines(
             "In flight, and on their way",
-            "Requests that hold a mailbox slot; answers and records that the broker has not acknowledged; requests that "
-            "a server skipped since it was behind, and has not come back to.",
+            "Requests that hold a mailbox slot; answers and records that the broker has not acknowledged; requests "
+            "that a server skipped since it was behind, and has not come back to.",
             "short",
             Query(total("rendezvous_server_in_flight", OF, "endpoint"), "in flight"),
             Query(total("rendezvous_server_undelivered", OF, "endpoint"), "undelivered"),
