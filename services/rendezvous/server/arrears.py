@@ -33,14 +33,16 @@ class Backlog:
     def skips(self, age_us: int, most_us: int, behind_us: int, now_us: int) -> bool:
         """Whether to skip, with a newest request of this age.
 
-        most_us: the age that one may have; behind_us: how long it may be older. What a take-over finds is read sooner.
+        most_us: the age that one may have, half of it until it is calm again; behind_us: how long it may be older: what a
+        take-over finds is read sooner.
         """
-        if age_us <= most_us:
+        calm = self.calm(now_us)
+        if age_us <= (most_us if calm else most_us // 2):
             self._old_since_us = None
             return False
         if self._old_since_us is None:
             self._old_since_us = now_us
-        if self.calm(now_us) and now_us - self._old_since_us < behind_us:
+        if calm and now_us - self._old_since_us < behind_us:
             return False
         self._calm_from_us = now_us + CALMS * behind_us
         return True

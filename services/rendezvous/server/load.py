@@ -17,7 +17,7 @@ from rendezvous.messages import Decisions, Reason
 
 LEVELS = ((0.0, 0.0), (0.5, 0.0), (1.0, 0.0), (1.0, 0.5), (1.0, 1.0))
 """Shares of requests that candidates, and challengers, leave out."""
-WINDOW_US = 2_000_000
+WINDOW_US = 1_000_000
 """How far back is looked: some hundred requests of a system that can be pressed at all."""
 FEWEST = 50
 """Answers in the window before anything is concluded."""

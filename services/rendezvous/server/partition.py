@@ -206,7 +206,10 @@ class Partition:
 
     def judge(self, now_us: int) -> list[Judgement]:
         """Which scheduled versions are to be passed by, or trusted again, from what has closed."""
-        return self._watch.judge(self.plan.suspended.__contains__, now_us) if self._live else []
+        if not self._live:
+            return []
+        plan = self.plan
+        return self._watch.judge(plan.suspended.__contains__, plan.rests, now_us)
 
     def unreadable(self, comparisons: Comparisons) -> Int64s:
         """Offsets whose value no model could read and one or more tried; each now owes a dead letter.

@@ -113,6 +113,11 @@ class Plan:
         """The column whose answer is `preferred`, whenever it comes; -1 for nobody's, None when the draw decides."""
         return None if self.first is None else self.column_of.get(self.first, -1)
 
+    def rests(self, pair: Pair) -> bool:
+        """Whether a version leaves out all of this partition."""
+        column = self.column_of.get(pair, -1)
+        return column >= 0 and bool(self.resting >> column & 1)
+
     def changes(self, before: Plan) -> bool:
         """Whether it differs from what is in force in more than how far control has been read."""
         return (self.policy, self.watched, self.suspended, self._times()) != (
@@ -153,6 +158,8 @@ def plan_for(endpoint: Endpoint, control: Control, partition: int) -> Plan:
     axis, suspended = control.deployed, control.suspended.get(partition, frozenset())
     at_rest = resting(control, partition)
     steps = _steps(rules, control, axis, suspended | at_rest)
+    if at_rest and not any(step.pairs for step in steps):  # those who are passed by score too, and may be in time
+        steps = _steps(rules, control, axis, at_rest)
     expected = [pair for name in rules.expected if (pair := control.resolve(name)) is not None]
     return Plan(
         axis=axis,

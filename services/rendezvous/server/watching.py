@@ -104,8 +104,11 @@ class Watch:
         while buckets[0].begun_us < now_us - MAX_WINDOWS * self._window_us:
             buckets.popleft()
 
-    def judge(self, suspended: Callable[[Pair], bool], now_us: int) -> list[Judgement]:
-        """Who changes sides now; `suspended` says who is passed by at present."""
+    def judge(self, suspended: Callable[[Pair], bool], rests: Callable[[Pair], bool], now_us: int) -> list[Judgement]:
+        """Who changes sides now; `suspended` says who is passed by at present, `rests` who scores nothing under load.
+
+        Nobody is passed by for the sake of one that rests, however well that was before.
+        """
         seen = {pair: self._of_late(pair, now_us) for pair in self._records}
         well = {pair for pair, (missed, failed, requests) in seen.items() if self._is_well(missed, failed, requests)}
         judgements = []
@@ -122,7 +125,7 @@ class Watch:
                 change = self._has_recovered(record, now_us)
             else:
                 self._forgive(record, now_us)
-                others = any(other != pair and not suspended(other) for other in well)
+                others = any(other != pair and not suspended(other) and not rests(other) for other in well)
                 change = others and requests >= self._limits.requests and self._is_over(missed, failed)
                 record.suspensions += change
             if change:

@@ -33,10 +33,10 @@ def test_who_was_behind_a_moment_ago_skips_at_once() -> None:
     assert backlog.calm(0)
     assert [skips(backlog, OLD_US, at_ms) for at_ms in (0, 500)] == [False, True]
     calm_ms = 500 + CALMS * 500
-    assert not skips(backlog, YOUNG_US, 501)
-    assert skips(backlog, OLD_US, calm_ms - 1)
+    assert not skips(backlog, MOST_US // 2, 501)
+    assert skips(backlog, MOST_US // 2 + 1, calm_ms - 1), "half of the age is too old now"
     assert not backlog.calm(calm_ms * MS_US)
-    assert not skips(backlog, YOUNG_US, calm_ms)
+    assert not skips(backlog, MOST_US // 2, calm_ms)
     assert backlog.calm((calm_ms - 1 + CALMS * 500) * MS_US)
     assert not skips(backlog, OLD_US, calm_ms - 1 + CALMS * 500)
 

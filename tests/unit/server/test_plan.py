@@ -287,3 +287,14 @@ def test_who_leaves_out_all_of_a_partition_answers_nothing_there() -> None:
     assert plan_after(rests, partition=1).resting == 0
     turned = whole.on((("candidate", "n1"), *whole.axis[:-1]))
     assert {turned.axis[at] for at in set_bits(turned.resting)} == {("candidate", "n1"), ("challenger", "c2")}
+
+
+def test_whom_nobody_can_stand_in_for_answers_though_it_is_passed_by() -> None:
+    """Champion and baseline are suspended, the challenger rests: better late now and then than the default always."""
+    suspended = [suspension(name, VERSIONS[name]) for name in ("champion", "baseline")]
+    usual = plan_after(*suspended)
+    assert [step.pairs for step in usual.steps] == [(("challenger", "c2"),)]
+    rests = Shedding(0, candidates=1.0, challengers=1.0, by="server", at_us=0)
+    left = plan_after(*suspended, rests)
+    assert [[model for model, _ in step.pairs] for step in left.steps] == [["champion"], ["champion", "baseline"]]
+    assert left.suspended == usual.suspended

@@ -42,6 +42,7 @@ class Story:
         self.ends = ends
         self.at_s = 0.0
         self.suspended: set[Pair] = set()
+        self.resting: set[Pair] = set()
         self.deaf = False
         self.changes: list[tuple[float, Pair, bool]] = []
         self.close({}, 0)
@@ -78,7 +79,7 @@ class Story:
 
     def judge(self) -> list[Judgement]:
         """Judge now, and obey."""
-        judgements = self.watch.judge(self.suspended.__contains__, self.now_us)
+        judgements = self.watch.judge(self.suspended.__contains__, self.resting.__contains__, self.now_us)
         for judgement in judgements:
             assert judgement.suspended != (judgement.pair in self.suspended)
             self.changes.append((self.at_s, judgement.pair, judgement.suspended))
@@ -143,6 +144,18 @@ def test_the_last_one_stays() -> None:
     assert story.suspended == {A, B}
     story.live(6, {C: SILENT})
     assert story.suspended == {A, B}
+
+
+def test_one_that_rests_is_no_substitute() -> None:
+    """However well it was until it was told to rest: under load that left nobody to answer."""
+    story = Story(ends={A: END_US, B: END_US})
+    story.live(4)
+    story.resting.add(B)
+    story.live(3, {A: SILENT, B: (Status.SHED, -1)})
+    assert story.changes == []
+    story.resting.clear()
+    story.live(1, {A: SILENT})
+    assert [(pair, suspended) for _, pair, suspended in story.changes] == [(A, True)]
 
 
 def test_not_quite_well_is_no_substitute() -> None:
