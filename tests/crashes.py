@@ -48,7 +48,7 @@ from talk import Talk
 from witness import Place, Witness
 from worlds import memory_server
 
-EVENTS = 45
+EVENTS = 55
 PARTITIONS = 2
 STEP_MS, DEADLINE_MS, LONGEST_MS, MARGIN_MS, CLOSE_MS, TURN_MS = 100, 300, 600, 60, 700, 40
 LEAP_MS = SESSION_MS // 3

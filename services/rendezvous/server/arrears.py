@@ -33,8 +33,8 @@ class Backlog:
     def skips(self, age_us: int, most_us: int, behind_us: int, now_us: int) -> bool:
         """Whether to skip, with a newest request of this age.
 
-        most_us: the age that one may have, half of it until it is calm again; behind_us: how long it may be older: what a
-        take-over finds is read sooner.
+        most_us: the age that one may have, half of it until it is calm again; behind_us: how long it may be older: what
+        a take-over finds is read sooner.
         """
         calm = self.calm(now_us)
         if age_us <= (most_us if calm else most_us // 2):
