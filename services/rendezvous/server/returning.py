@@ -24,16 +24,19 @@ class Returning:
         self._topic = topic
         self._number = -1
         self._reader: Reader | None = None
+        self._position = 0
         self._again_us = 0
 
     def turn(self, partitions: Mapping[int, Partition], now_us: int) -> list[Record]:
-        """Some records of one partition that is calm; those that were not skipped are left out."""
+        """Some records of one partition that is calm, to be taken up; those that were not skipped are left out."""
         if self._reader is None:
             ready = [number for number, partition in partitions.items() if partition.returns(now_us)]
             if not ready or now_us < self._again_us:
                 return []
             self._number = ready[0]
         partition = partitions[self._number]
+        if self._reader is not None:  # not before what was found is taken up
+            partition.arrears.read_to(self._position)
         if not partition.returns(now_us):
             self._close()
             return []
@@ -48,15 +51,12 @@ class Returning:
     def _read(self, partition: Partition) -> list[Record]:
         if self._reader is None:
             first = self._source.bounds(self._topic, self._number)[0]
-            start = max(partition.arrears.next or 0, first)
-            partition.arrears.read_to(start)
-            self._reader = self._source.beside(self._topic, self._number, start)
+            self._position = max(partition.arrears.next or 0, first)
+            self._reader = self._source.beside(self._topic, self._number, self._position)
         records = self._reader.poll(MOST_RECORDS, 0)
-        found = [record for record in records if partition.arrears.admits(record.offset)]
-        if not found:
-            ends = self._reader.ends().get((self._topic, self._number), 0)
-            partition.arrears.read_to(max([ends, *(record.offset + 1 for record in records)]))
-        return found
+        read = records[-1].offset + 1 if records else self._reader.ends().get((self._topic, self._number), 0)
+        self._position = max(self._position, read)
+        return [record for record in records if partition.arrears.admits(record.offset)]
 
     def forget(self, number: int) -> None:
         """A partition is someone else's."""

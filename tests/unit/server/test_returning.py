@@ -84,6 +84,24 @@ def test_what_was_not_skipped_is_passed_over() -> None:
     assert desk.source.reader.closed
 
 
+def test_a_gap_at_the_end_of_what_was_skipped() -> None:
+    """Read over together with what was not skipped: it is done when what stands before it is delivered."""
+    desk = Desk(count=3)
+    desk.log.skip(TOPIC, 0, 9)
+    desk.log.append(TOPIC, 0, b"x")
+    arrears = desk.partitions[0].arrears
+    arrears.add(Span(1, 9, 0))
+    records = desk.returning.turn(desk.partitions, CALM_US)
+    assert [record.offset for record in records] == [1, 2]
+    for record in records:
+        desk.partitions[0].late(record.offset, None, dead_letter=True)
+    desk.turn()
+    desk.partitions[0].buried(1)
+    assert arrears.oldest == Span(2, 9, 0)
+    desk.partitions[0].buried(2)
+    assert arrears.oldest is None
+
+
 def test_a_little_at_a_time() -> None:
     """However much there is."""
     desk = Desk((0, 3 * MOST_RECORDS - 1), count=4 * MOST_RECORDS)
