@@ -27,6 +27,11 @@ class Returning:
         self._position = 0
         self._again_us = 0
 
+    @property
+    def under_way(self) -> bool:
+        """Whether something is being read again."""
+        return self._reader is not None
+
     def turn(self, partitions: Mapping[int, Partition], now_us: int) -> list[Record]:
         """Some records of one partition that is calm, to be taken up; those that were not skipped are left out."""
         if self._reader is None:

@@ -95,7 +95,6 @@ class Service:
         self._untaken: list[Record] = []
         self._joined = False
         self._in_doubt: set[int] = set()
-        self._returns = False
         source.subscribe(self._requests_topic, self)
 
     # ------------------------------------------------------------------------------------------------- the loop
@@ -179,7 +178,7 @@ class Service:
         if self._steering.behind:
             return 0
         longest_us = min(longest_us, self._outbox.patience_us)
-        if self._successions.under_way or self._returns:
+        if self._successions.under_way or self._returning.under_way:
             longest_us = min(longest_us, TAKE_UP_US)
         due_us = min((p.next_due_us for p in self._partitions.values() if p.live), default=None)
         if due_us is not None:
@@ -216,16 +215,15 @@ class Service:
             self._hear(scores, now_us)
 
     def _catch_up(self, newest: Mapping[int, Record], now_us: int) -> None:
-        """Where even the newest requests of a turn are old, go on with those that come now."""
+        """Where even the newest requests of a turn are old, and others wait, go on with those that come now."""
         for number, record in newest.items():
-            partition = self._partitions[number]
-            if partition.is_behind(record.timestamp_ms * MS_US, now_us):
-                end = self._source.end(self._requests_topic, number)
-                if skipped := partition.skip(end):
-                    self._source.reread([Start(self._requests_topic, number, end)])
-                    self._positions[self._requests_topic, number] = end
-                    self._steering.skipped(number, skipped, now_us)
-                    self._metrics.skipped.inc(skipped)
+            partition, end = self._partitions[number], self._source.end(self._requests_topic, number)
+            if end > record.offset + 1 and partition.is_behind(record.timestamp_ms * MS_US, now_us):
+                skipped = partition.skip(end)
+                self._source.reread([Start(self._requests_topic, number, end)])
+                self._positions[self._requests_topic, number] = end
+                self._steering.skipped(number, skipped, now_us)
+                self._metrics.skipped.inc(skipped)
 
     def _return(self, now_us: int) -> None:
         """Answer a little of what was skipped."""
@@ -237,7 +235,6 @@ class Service:
             self._metrics.requests.inc(request is not None)
             if fault is not None:
                 self._outbox.letter(dead_letter(record, fault, now_us), partition)
-        self._returns = bool(records)
         for number in {record.partition for record in records}:
             for verdicts in self._partitions[number].returned(now_us):
                 self._answer(self._partitions[number], verdicts)
