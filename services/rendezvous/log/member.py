@@ -163,7 +163,11 @@ class KafkaSource:
 
     def end(self, topic: str, partition: int) -> int:
         """See `Source.end`."""
-        return int(self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)[1])
+        try:
+            end: int = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)[1]
+        except KafkaException:
+            return -1
+        return max(end, -1)
 
     def beside(self, topic: str, partition: int, start: int) -> KafkaReader:
         """See `Source.beside`."""

@@ -167,7 +167,10 @@ class Source(Protocol):
         """Read partitions from these positions on, whether they are read already or not."""
 
     def end(self, topic: str, partition: int) -> int:
-        """The position after the last record of a partition that is read, as its last fetch told it; at once."""
+        """The position after the last record of a partition that is read, as its last fetch told it; at once.
+
+        -1 before the first one.
+        """
 
     def beside(self, topic: str, partition: int, start: int) -> Reader:
         """Read a partition from another position too, whatever transactions become of; outside the group."""

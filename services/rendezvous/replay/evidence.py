@@ -71,7 +71,10 @@ def seen(block: Block, axis: Axis, rows: Int64s) -> tuple[Cells, NDArray[np.bool
     # latencies do not go below 0, where a server's clock is behind the broker's
     arrival = np.where(latency == 0, np.minimum(arrival, decided), arrival)
     arrived = flags_of(said.arrived[rows], len(axis))
-    came = (status != NONE) & (arrival <= decided) & ~((arrival == decided) & (status == OK) & ~arrived)
+    # who left it out unread said nothing: its status is the server's own
+    came = (
+        (status != NONE) & (latency >= 0) & (arrival <= decided) & ~((arrival == decided) & (status == OK) & ~arrived)
+    )
     own = (block.closed_us[rows] >= decided[:, 0]) & came.any(axis=1)
     cells = Cells(np.where(came, status, np.uint8(NONE)), arrival, block.scores.output[rows[:, None], places])
     return cells, own

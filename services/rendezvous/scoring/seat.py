@@ -34,7 +34,7 @@ class Seat:
         self._source = source
         self._clock_us = clock_us
         self._control_position = control_position
-        self._rests_from = rests
+        self._rests = rests
         self._finish = finish
         self._warm_up_ms = endpoint.request.max_deadline_ms
         self._requests_topic = endpoint.topic("requests")
@@ -48,7 +48,7 @@ class Seat:
         source.subscribe(self._requests_topic, self)
 
     @property
-    def rests(self) -> bool:
+    def reads_nothing(self) -> bool:
         """Whether it reads no requests at all, though it has partitions."""
         return bool(self.owned) and self.owned == self._unread
 
@@ -63,7 +63,7 @@ class Seat:
 
     def heed(self) -> None:
         """Cease to read what it rests from; begin again where the log ends then: nobody waits for what lies before."""
-        unread = {number for number in self.owned if self._rests_from(number)}
+        unread = {number for number in self.owned if self._rests(number)}
         if ceased := sorted(unread - self._unread):
             self._source.cease([(self._requests_topic, number) for number in ceased])
         if begun := sorted(self._unread - unread):
@@ -95,7 +95,7 @@ class Seat:
         starts = [] if self._follows else [Start(self._control_topic, 0, self._control_position())]
         self._follows = True
         for number in partitions:
-            if self._rests_from(number):
+            if self._rests(number):
                 self._unread.add(number)
                 continue
             committed = self._source.committed(self._requests_topic, number)

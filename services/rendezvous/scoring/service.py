@@ -146,7 +146,7 @@ class Scorer:
         else:
             for record in requests:  # it rests
                 self._done(record.partition, record.offset + 1)
-        if not requests and self._seat.rests:
+        if not requests and self._seat.reads_nothing:
             self._metrics.delay.set(0)  # whoever reads nothing is not behind
 
     def stop(self) -> None:

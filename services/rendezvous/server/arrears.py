@@ -13,8 +13,9 @@ from typing import NamedTuple
 from rendezvous.messages import Int64s
 from rendezvous.server.ledger import Ledger, Owes
 
-MOST = 1 << 20
-"""Offsets from the first that is skipped to the newest that is read: a successor has to read all of them again."""
+MOST = 1 << 18
+"""Offsets from the first that is skipped to the newest that is read: a successor has to read all of them again, and
+what was decided about them, some 100 MB of its memory meanwhile."""
 CALMS = 4
 """So many times as long as it takes to be behind a server must have kept up to be behind no more."""
 
@@ -30,15 +31,17 @@ class Backlog:
         """Whether there is time for what was skipped."""
         return now_us >= self._calm_from_us
 
-    def skips(self, age_us: int, most_us: int, behind_us: int, now_us: int) -> bool:
-        """Whether to skip, with a newest request of this age.
+    def skips(self, age_us: int, most_us: int, behind_us: int, now_us: int, *, waits: bool) -> bool:
+        """Whether to skip, with a newest request of this age, when others wait behind it.
 
         most_us: the age that one may have, half of it until it is calm again; behind_us: how long it may be older: what
-        a take-over finds is read sooner.
+        a take-over finds is read sooner. With clocks apart a request may be old though nothing waits behind it.
         """
         calm = self.calm(now_us)
         if age_us <= (most_us if calm else most_us // 2):
             self._old_since_us = None
+            return False
+        if not waits:
             return False
         if self._old_since_us is None:
             self._old_since_us = now_us
@@ -68,7 +71,8 @@ class Arrears:
     def add(self, span: Span) -> None:
         """Some more, beyond all the others."""
         if not self._undone:
-            self._read, self._ledger = span.start, Ledger(span.start, 0, 0)
+            self._ledger = Ledger(span.start, 0, 0)
+        self._read = min(self._read, span.start) if self._undone else span.start  # who reads them may have read on
         self._unread.append(span)
         self._undone.append(span)
 
@@ -91,9 +95,8 @@ class Arrears:
         """Whether the record that is read now was skipped, and is read again for the first time."""
         if offset < self._read:
             return False
-        while self._unread and self._unread[0].end <= offset:
-            self._unread.popleft()
-        return bool(self._unread) and self._unread[0].start <= offset
+        span = next((span for span in self._unread if offset < span.end), None)
+        return span is not None and span.start <= offset
 
     def opened(self, offset: int, owes: int) -> None:
         """One that is admitted owes these (`Owes`)."""

@@ -326,8 +326,9 @@ class Mailbox:
         """Free the slots that are answered and complete or too old; `squeeze`, all that are answered."""
         columns = self._columns
         answered = np.flatnonzero(columns.state == ANSWERED)
-        expected = columns.expected[answered] & ~np.uint64(self.plan.resting)
-        complete = (expected != 0) & (expected & ~columns.reported[answered] == 0)
+        expected = columns.expected[answered]
+        awaited = expected & ~columns.reported[answered] & ~np.uint64(self.plan.resting)
+        complete = (expected != 0) & (awaited == 0)
         done = answered if squeeze else answered[complete | (now_us >= columns.closes_us[answered])]
         done = done[np.argsort(columns.offset[done])]
         closed = comparisons(self.plan, columns, self._held(done), done, self._resting(done), now_us)

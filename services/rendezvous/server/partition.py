@@ -54,6 +54,7 @@ class Partition:
         self._mailbox = Mailbox(plan, takeover.requests)
         self._ledger = Ledger(takeover.requests, takeover.scores, takeover.decisions)
         self._decided = dict(takeover.decided)
+        self._decided_from = takeover.decisions
         self._ends = (takeover.requests_end, takeover.scores_end)
         self._read = (takeover.requests, takeover.scores)
         self._live = False
@@ -103,7 +104,7 @@ class Partition:
         """Where a successor must start reading scores and decisions."""
         resume = self._ledger.resume(topic_id)
         # decisions about requests that have not been read again yet: they need not stand in the requests' order
-        unread = min((position for _, position in self._decided.values()), default=resume.decisions)
+        unread = self._decided_from if self._decided else resume.decisions
         oldest = self.arrears.oldest
         skipped = unread if oldest is None else oldest.decisions
         return replace(resume, decisions=min(resume.decisions, unread, skipped))
@@ -135,15 +136,13 @@ class Partition:
         if offset >= self._ledger.position:
             self._ledger.opened(offset, Owes.DEAD_LETTER)
 
-    def is_behind(self, appended_us: int, now_us: int) -> bool:
-        """Whether to skip what waits, since the newest request of a turn was appended so long ago."""
-        if not self._live:
-            return False
+    def is_behind(self, newest: Request, end: int, now_us: int) -> bool:
+        """Whether to skip what waits, up to `end`: this newest request of a turn is past half of its own time."""
+        age_us, most_us = now_us - newest.appended_us, (newest.deadline_us - newest.appended_us) // 2
         oldest = self.arrears.oldest
-        if oldest is not None and self._ledger.position - oldest.start > MOST:
-            return False
-        plan = self.plan
-        return self._backlog.skips(now_us - appended_us, plan.deadline_us // 2, plan.behind_us, now_us)
+        too_many = oldest is not None and end - oldest.start > MOST
+        waits = self._live and end > newest.offset + 1 and not too_many
+        return self._backlog.skips(age_us, most_us, self.plan.behind_us, now_us, waits=waits)
 
     def skip(self, position: int) -> int:
         """Requests before this position are left for later; returns how many offsets that is."""

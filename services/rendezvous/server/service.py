@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rendezvous.log.records import LogError, Record, Source, Start
 from rendezvous.log.roles import SESSION_MS
-from rendezvous.messages import Comparisons
+from rendezvous.messages import Comparisons, Request
 from rendezvous.server.counting import count_answers, count_comparisons, count_scores, show_partitions
 from rendezvous.server.hearing import Hearing
 from rendezvous.server.intake import Intake, dead_letter, undecodable
 from rendezvous.server.outbox import Outbox, committed
 from rendezvous.server.outcomes import Verdicts
 from rendezvous.server.partition import Partition
-from rendezvous.server.plan import MS_US
 from rendezvous.server.podium import Podium
 from rendezvous.server.returning import Returning
 from rendezvous.server.steering import Steering
@@ -36,6 +35,8 @@ TELL_EVERY_US = 50_000
 """What the server says of itself, on control and in metrics, is in no hurry."""
 COMMIT_EVERY_US = 500_000
 """A successor reads again at most this much; a commit costs the broker a write."""
+MOST_UNDELIVERED = 1_000
+"""On their way: nothing that was skipped is answered beside them, or a broker that takes its time would be swamped."""
 FROZEN_US = SESSION_MS * 1_000 // 2
 """Whoever did not come round for this long may have lost its partitions without knowing it."""
 DOUBT_US = 10_000
@@ -88,7 +89,7 @@ class Service:
         podium.show(self._steering.control)
         metrics.retain(self._steering.control.deployed)
         self._successions = successions
-        self._returning = Returning(source, self._requests_topic)
+        self._returning = Returning(source, self._requests_topic, successions.aside)
         self._follows = False
         self._turned_us = steady_us()
         self._sure = True
@@ -135,7 +136,7 @@ class Service:
             for verdicts in partition.tick(now_us):
                 self._answer(partition, verdicts)
                 self._steering.answered(partition, verdicts.decisions)
-        if len(records) < MAX_RECORDS:
+        if len(records) < MAX_RECORDS and self._outbox.undelivered < MOST_UNDELIVERED:
             self._return(now_us)
         if now_us >= self._close_at_us:
             self._close_at_us = now_us + self._outbox.close_every_us
@@ -208,17 +209,18 @@ class Service:
         requests = [r for r in records if r.topic == self._requests_topic and r.partition in self._partitions]
         if requests:
             taken = [self._take_request(self._partitions[record.partition], record, now_us) for record in requests]
-            self._metrics.requests.inc(sum(taken))
+            newest = {record.partition: request for record, request in zip(requests, taken, strict=True) if request}
+            self._metrics.requests.inc(sum(request is not None for request in taken))
             self._metrics.append_age.set(now_us / 1e6 - requests[-1].timestamp_ms / 1e3)
-            self._catch_up({record.partition: record for record in requests}, now_us)
+            self._catch_up(newest, now_us)
         if scores:
             self._hear(scores, now_us)
 
-    def _catch_up(self, newest: Mapping[int, Record], now_us: int) -> None:
+    def _catch_up(self, newest: Mapping[int, Request], now_us: int) -> None:
         """Where even the newest requests of a turn are old, and others wait, go on with those that come now."""
-        for number, record in newest.items():
+        for number, request in newest.items():
             partition, end = self._partitions[number], self._source.end(self._requests_topic, number)
-            if end > record.offset + 1 and partition.is_behind(record.timestamp_ms * MS_US, now_us):
+            if partition.is_behind(request, end, now_us):
                 skipped = partition.skip(end)
                 self._source.reread([Start(self._requests_topic, number, end)])
                 self._positions[self._requests_topic, number] = end
@@ -235,6 +237,7 @@ class Service:
             self._metrics.requests.inc(request is not None)
             if fault is not None:
                 self._outbox.letter(dead_letter(record, fault, now_us), partition)
+        self._returning.taken(self._partitions)
         for number in {record.partition for record in records}:
             for verdicts in self._partitions[number].returned(now_us):
                 self._answer(self._partitions[number], verdicts)
@@ -245,7 +248,7 @@ class Service:
             self._outbox.letter(dead_letter(record, fault, now_us), None)
         count_scores(self._metrics, heard)
 
-    def _take_request(self, partition: Partition, record: Record, now_us: int) -> bool:
+    def _take_request(self, partition: Partition, record: Record, now_us: int) -> Request | None:
         request, fault = self._intake.request(record, partition.plan)
         if request is None:
             partition.dead_letter(record.offset)
@@ -253,7 +256,7 @@ class Service:
             partition.request(request, now_us, dead_letter=fault is not None)
         if fault is not None:
             self._outbox.letter(dead_letter(record, fault, now_us), partition)
-        return request is not None
+        return request
 
     def _note_progress(self) -> None:
         ends = self._source.ends()

@@ -48,7 +48,7 @@ class Successions:
         self._endpoint = endpoint
         self._source = source
         self._topic_id = topic_id
-        self._aside = aside
+        self.aside = aside
         self._fence = fence
         self._under_way: dict[int, tuple[Future[Heir], Event]] = {}
         self._doubtful: set[int] = set()
@@ -65,7 +65,7 @@ class Successions:
             LogError: its requests are another topic's, or the cluster does not answer.
         """
         found, fenced = positions(self._source, self._endpoint, number, self._topic_id), Event()
-        self._under_way[number] = self._aside.submit(self._learn, number, plan, found, fenced), fenced
+        self._under_way[number] = self.aside.submit(self._learn, number, plan, found, fenced), fenced
 
     def _learn(self, number: int, plan: Plan, found: Takeover, fenced: Event) -> Heir:
         try:

@@ -14,9 +14,9 @@ MOST_US, BEHIND_US = 125 * MS_US, 500 * MS_US
 OLD_US, YOUNG_US = 126 * MS_US, 125 * MS_US
 
 
-def skips(backlog: Backlog, age_us: int, at_ms: int) -> bool:
+def skips(backlog: Backlog, age_us: int, at_ms: int, *, waits: bool = True) -> bool:
     """Whether what waits is skipped, with a newest request of this age."""
-    return backlog.skips(age_us, MOST_US, BEHIND_US, at_ms * MS_US)
+    return backlog.skips(age_us, MOST_US, BEHIND_US, at_ms * MS_US, waits=waits)
 
 
 def test_a_short_lag_is_worked_off() -> None:
@@ -46,6 +46,17 @@ def test_a_spell_begins_with_its_first_old_request() -> None:
     backlog = Backlog()
     assert not skips(backlog, OLD_US, 0)
     assert skips(backlog, OLD_US, 10_000)
+
+
+def test_old_requests_with_nothing_behind_them_are_no_backlog() -> None:
+    """As of clocks that differ; nor do they end one, as a young one does."""
+    backlog = Backlog()
+    assert [skips(backlog, OLD_US, at_ms, waits=False) for at_ms in (0, 10_000)] == [False, False]
+    assert not skips(backlog, OLD_US, 10_000)
+    assert not skips(backlog, OLD_US, 10_400, waits=False)
+    assert skips(backlog, OLD_US, 10_500)
+    assert not skips(backlog, 0, 10_600, waits=False)
+    assert not skips(backlog, OLD_US, 10_000 + 500 * (2 + CALMS))
 
 
 @given(
@@ -125,3 +136,18 @@ def test_what_is_no_request_needs_no_report() -> None:
     assert arrears.next == 7
     arrears.read_to(9)
     assert arrears.oldest is None
+
+
+def test_what_is_skipped_behind_a_reader_that_read_on() -> None:
+    """It had read past the end of the last span: what begins before that place is read again all the same."""
+    arrears = Arrears()
+    arrears.add(Span(5, 7, 0))
+    assert arrears.admits(6)
+    arrears.opened(6, Owes.DECISION)
+    arrears.read_to(20)
+    arrears.add(Span(15, 25, 1))
+    assert arrears.next == 15
+    assert arrears.admits(15)
+    assert arrears.oldest == Span(6, 7, 0)
+    arrears.settled(np.array([6]), Owes.DECISION)
+    assert arrears.oldest == Span(15, 25, 1)

@@ -10,6 +10,7 @@ A take-over, in positions::
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,11 @@ class Desk:
 
 def _us(at_ms: float) -> int:
     return NOON_US + round(at_ms * MS_US)
+
+
+def asked(offset: int, appended_us: int, budget_ms: int = DEADLINE_MS) -> Request:
+    """A request."""
+    return Request(offset, appended_us, appended_us + budget_ms * MS_US, f"r{offset}", None, None)
 
 
 def column(*offsets: int) -> Int64s:
@@ -491,14 +497,22 @@ def test_what_is_skipped_holds_the_commit_back_until_it_is_answered() -> None:
 def test_a_partition_is_behind_when_its_newest_request_is_half_its_time_old() -> None:
     """For as long as the endpoint says; there is time for what was skipped when it has kept up for four times that."""
     desk, behind_us = Desk(), PLAN.behind_us
-    old_us = _us(0) - DEADLINE_MS * MS_US // 2 - 1
-    assert not desk.partition.is_behind(old_us, _us(0))
-    assert not desk.partition.is_behind(old_us + 1, _us(0))
-    assert not desk.partition.is_behind(old_us, _us(0))
-    assert desk.partition.is_behind(old_us, _us(0) + behind_us)
+    old = asked(3, _us(0) - DEADLINE_MS * MS_US // 2 - 1)
+    assert not desk.partition.is_behind(old, 5, _us(0))
+    assert not desk.partition.is_behind(asked(3, old.appended_us + 1), 5, _us(0))
+    assert not desk.partition.is_behind(old, 5, _us(0))
+    assert not desk.partition.is_behind(old, 4, _us(0) + behind_us), "nothing waits"
+    assert desk.partition.is_behind(old, 5, _us(0) + behind_us)
     desk.partition.skip(5)
     assert not desk.partition.returns(_us(0) + 5 * behind_us - 1)
     assert desk.partition.returns(_us(0) + 5 * behind_us)
+
+
+def test_a_request_with_more_time_than_others_may_be_older() -> None:
+    """Half of its own time."""
+    hasty, appended_us = Partition(replace(PLAN, behind_us=0), 0, FRESH), _us(-DEADLINE_MS)
+    assert not hasty.is_behind(asked(3, appended_us, 2 * DEADLINE_MS), 5, _us(0))
+    assert hasty.is_behind(asked(3, appended_us), 5, _us(0))
 
 
 def test_nothing_is_skipped_twice_or_while_held() -> None:
@@ -509,7 +523,7 @@ def test_nothing_is_skipped_twice_or_while_held() -> None:
     assert desk.partition.arrears.oldest is None
     held = Desk(left((0, 9)))
     for at_ms in (0, 10_000):
-        assert not held.partition.is_behind(_us(at_ms - DEADLINE_MS), _us(at_ms))
+        assert not held.partition.is_behind(asked(0, _us(-DEADLINE_MS)), 9, _us(at_ms))
 
 
 def test_a_server_that_never_comes_back_skips_no_more_at_last() -> None:
@@ -517,7 +531,12 @@ def test_a_server_that_never_comes_back_skips_no_more_at_last() -> None:
     desk = Desk()
     desk.ask(0)
     assert desk.partition.skip(5)
-    old_us = _us(-DEADLINE_MS)
-    assert [desk.partition.is_behind(old_us, _us(at_ms)) for at_ms in (0, 1_000)] == [False, True]
-    desk.partition.skip(MOST + 3)
-    assert not desk.partition.is_behind(old_us, _us(2_000))
+    old = asked(5, _us(-DEADLINE_MS))
+    ends = (9, MOST + 1, MOST + 2)
+    assert [
+        desk.partition.is_behind(old, end, _us(at_ms)) for at_ms, end in zip((0, 1_000, 2_000), ends, strict=True)
+    ] == [
+        False,
+        True,
+        False,
+    ]

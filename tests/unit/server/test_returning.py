@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import pytest
 
+from aside import Aside
 from endpoints import endpoint, plan_of
 from memory_log import FakeClock, MemoryLog, MemoryReader, MemorySource
 from rendezvous.log.records import LogError, Record
+from rendezvous.messages import Request
 from rendezvous.server.arrears import CALMS, Span
 from rendezvous.server.partition import Partition, Takeover
 from rendezvous.server.plan import MS_US
-from rendezvous.server.returning import AGAIN_US, MOST_RECORDS, Returning
+from rendezvous.server.returning import AGAIN_US, MOST_RECORDS, PATIENCE_US, Returning
 
 TOPIC = "requests"
 PLAN = plan_of(endpoint())
@@ -24,6 +26,7 @@ class Failing(MemorySource):
     """A source whose cluster can be away, and whose log begins somewhere."""
 
     away = False
+    silent = False
     first = 0
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
@@ -35,6 +38,7 @@ class Failing(MemorySource):
     def beside(self, topic: str, partition: int, start: int) -> MemoryReader:
         """See `Source.beside`."""
         self.reader = Closing(self._log, (topic, partition), start)
+        self.reader.silent = self.silent
         return self.reader
 
 
@@ -42,6 +46,11 @@ class Closing(MemoryReader):
     """A reader that knows whether it was closed."""
 
     closed = False
+    silent = False
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        """See `Reader.poll`."""
+        return [] if self.silent else super().poll(max_records, timeout_s)
 
     def close(self) -> None:
         """See `Reader.close`."""
@@ -50,6 +59,8 @@ class Closing(MemoryReader):
 
 class Desk:
     """Two partitions of so many requests, of which some were skipped."""
+
+    soon = False
 
     def __init__(self, *skipped: tuple[int, int], count: int = 20) -> None:
         self.log = MemoryLog(FakeClock(), {TOPIC: 2})
@@ -60,7 +71,7 @@ class Desk:
         self.partitions = {number: Partition(PLAN, number, FRESH) for number in range(2)}
         for start, end in skipped:
             self.partitions[0].arrears.add(Span(start, end, 0))
-        self.returning = Returning(self.source, TOPIC)
+        self.returning = Returning(self.source, TOPIC, Aside(lambda: True))
 
     def turn(self, now_us: int = CALM_US) -> list[int]:
         """Offsets of what is read again; it is taken up as the service does."""
@@ -71,6 +82,7 @@ class Desk:
         for record in records:
             self.partitions[record.partition].late(record.offset, None, dead_letter=True)
             self.partitions[record.partition].buried(record.offset)
+        self.returning.taken(self.partitions)
         return [record.offset for record in records]
 
 
@@ -95,7 +107,7 @@ def test_a_gap_at_the_end_of_what_was_skipped() -> None:
     assert [record.offset for record in records] == [1, 2]
     for record in records:
         desk.partitions[0].late(record.offset, None, dead_letter=True)
-    desk.turn()
+    desk.returning.taken(desk.partitions)
     desk.partitions[0].buried(1)
     assert arrears.oldest == Span(2, 9, 0)
     desk.partitions[0].buried(2)
@@ -118,14 +130,15 @@ def test_one_partition_after_the_other() -> None:
 def test_it_waits_while_the_server_is_behind() -> None:
     """Also when it falls behind in the middle: it goes on from there afterwards."""
     desk = Desk((0, MOST_RECORDS + 5), count=2 * MOST_RECORDS)
-    partition, old_us = desk.partitions[0], -PLAN.deadline_us
-    assert not partition.is_behind(old_us, 0)
-    assert partition.is_behind(old_us, PLAN.behind_us)
+    partition, end = desk.partitions[0], 2 * MOST_RECORDS
+    old, young = (Request(0, us, us + PLAN.deadline_us, "r", None, None) for us in (-PLAN.deadline_us, CALM_US))
+    assert not partition.is_behind(old, end, 0)
+    assert partition.is_behind(old, end, PLAN.behind_us)
     assert desk.turn(PLAN.behind_us) == []
     assert len(desk.turn(CALM_US)) == MOST_RECORDS
-    assert not partition.is_behind(CALM_US, CALM_US)
-    assert not partition.is_behind(old_us, CALM_US)
-    assert partition.is_behind(old_us, CALM_US + PLAN.behind_us)
+    assert not partition.is_behind(young, end, CALM_US)
+    assert not partition.is_behind(old, end, CALM_US)
+    assert partition.is_behind(old, end, CALM_US + PLAN.behind_us)
     assert desk.turn(CALM_US + PLAN.behind_us) == []
     assert desk.source.reader.closed
     assert desk.turn(2 * CALM_US + PLAN.behind_us) == list(range(MOST_RECORDS, MOST_RECORDS + 5))
@@ -142,11 +155,49 @@ def test_brokers_that_are_away_are_asked_again(caplog: pytest.LogCaptureFixture)
     assert desk.turn(CALM_US + AGAIN_US) == [0, 1]
 
 
-def test_what_the_log_has_dropped_is_not_waited_for() -> None:
-    """Nobody can answer it any more."""
-    desk = Desk((0, 4))
-    desk.source.first = 3
-    assert desk.turn() == [3]
+def test_what_the_log_has_dropped_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody can answer it any more, which is an error."""
+    desk = Desk((0, 2), (3, 6))
+    desk.source.first = 4
+    assert desk.turn() == [4, 5]
+    assert "requests-0: 3 offsets were deleted before they were answered" in caplog.text
+
+
+def test_a_broker_that_falls_silent_is_given_up() -> None:
+    """Others may be there: the next partition is next, and this one again afterwards."""
+    desk = Desk((5, 20), count=5)
+    desk.partitions[1].arrears.add(Span(0, 2, 0))
+    desk.source.silent = True
+    assert desk.turn() == []
+    assert desk.turn(CALM_US + PATIENCE_US) == []
+    assert not desk.source.reader.closed
+    assert desk.turn(CALM_US + PATIENCE_US + 1) == []
+    assert desk.source.reader.closed
+    desk.source.silent = False
+    assert desk.turn(CALM_US + PATIENCE_US + 1 + AGAIN_US) == [0, 1]
+
+
+def test_what_is_skipped_behind_the_reader_is_read_again() -> None:
+    """It had read past the span, and then a later one began before that place."""
+    desk = Desk((0, 2))
+    assert desk.turn() == [0, 1]
+    desk.partitions[0].arrears.add(Span(10, 12, 0))
+    assert [desk.turn() for _ in range(3)] == [[], [10, 11], []]
+
+
+def test_a_reader_that_nobody_wants_any_more_is_closed() -> None:
+    """Its partition went while it was being opened."""
+    desk = Desk((0, 2))
+    later = Aside(lambda: desk.soon)
+    desk.returning = Returning(desk.source, TOPIC, later)
+    assert desk.turn() == []
+    opening = desk.returning._opening  # noqa: SLF001 - nobody else has it
+    assert opening is not None
+    desk.returning.forget(0)
+    desk.soon = True
+    assert opening.done()
+    assert desk.source.reader.closed
+    assert desk.turn() == [0, 1]
 
 
 def test_a_partition_that_goes_is_left() -> None:
