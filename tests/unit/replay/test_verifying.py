@@ -21,6 +21,7 @@ from rendezvous.registry.events import (
     Move,
     Quality,
     RulesChange,
+    Shedding,
     State,
     Suspension,
     Weights,
@@ -130,6 +131,8 @@ def test_changes_of_control_under_traffic_agree() -> None:
         RulesChange(other.model_dump_json(), by="tests", at_us=0),
         Suspension(0, "challenger", "c2", suspended=True, missed=1.0, failed=0.0, requests=50, by="server", at_us=0),
         Suspension(0, "challenger", "c2", suspended=False, missed=0.0, failed=0.0, requests=50, by="server", at_us=0),
+        Shedding(0, candidates=1.0, challengers=1.0, by="server", at_us=0),
+        Shedding(0, candidates=0.5, challengers=0.0, by="server", at_us=0),
         RulesChange(split.model_dump_json(), by="tests", at_us=0),
         Deployment("candidate", "n1", "candidate-n1", State.RETIRED, by="tests", at_us=0),
         Deployment("baseline", "b1", "baseline-b1", State.PAUSED, by="tests", at_us=0),
@@ -140,7 +143,7 @@ def test_changes_of_control_under_traffic_agree() -> None:
         say(world, "champion", [last], 0.7)
         story(world, Random(7), 5)  # noqa: S311 - a story, no secret
     found = audited(world.endpoint, world.log)
-    assert (found.verdict.checked, found.verdict.agreeing) == (54, 54), lines(found)
+    assert (found.verdict.checked, found.verdict.agreeing) == (66, 66), lines(found)
     policies = {terms.policy for terms in found.found[0].terms}
     assert len(policies) > 4
 
@@ -205,6 +208,25 @@ def test_a_predecessor_is_believed_about_failures() -> None:
     world.wait(2 * CLOSE_MS)
     found = audited(world.endpoint, world.log)
     assert (found.verdict.agreeing, found.verdict.by_word, found.exit_code) == (1, 1, AGREES)
+
+
+def test_a_predecessor_is_believed_while_somebody_rests() -> None:
+    """What the successor's comparison says of who left a request out unread says nothing of when others were heard.
+
+    ask---champion-->answer---crash---start, candidates rest---close
+    """
+    world = MemoryWorld()
+    world.start()
+    world.put("control", encode(Shedding(0, candidates=1.0, challengers=0.0, by="server", at_us=0)))
+    offset = ask(world, "r0")
+    world.clock.advance_ms(5)
+    say(world, "champion", [offset], 0.7)
+    world.crash()
+    world.wait(50)
+    world.start()
+    world.wait(2 * CLOSE_MS)
+    found = audited(world.endpoint, world.log)
+    assert (found.verdict.agreeing, found.verdict.by_word, found.exit_code) == (1, 1, AGREES), lines(found)
 
 
 def test_a_first_score_that_the_server_could_not_keep_does_not_stand() -> None:
