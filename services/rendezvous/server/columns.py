@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rendezvous.messages import Bytes, Floats, Int64s, Status
 
-OK = int(Status.OK)
+OK, NONE, SHED = int(Status.OK), int(Status.NONE), int(Status.SHED)
 ONE = np.uint64(1)
 NONFINITE = np.uint8(Status.NONFINITE)
 
@@ -66,6 +66,14 @@ class Columns:
         self.reported[slot] |= ONE << np.uint64(column)
         self.status[slot, column] = status
         self.arrival_us[slot, column] = now_us
+
+    def leave_out(self, slots: Int64s, resting: NDArray[np.uint64]) -> None:
+        """Who left requests out unread is SHED there, unless it had said something; resting: uint64 [slots], bits."""
+        if np.count_nonzero(resting):
+            status = self.status[slots]
+            rests = resting[:, None] >> np.arange(status.shape[1], dtype=np.uint64) & ONE != 0
+            status[rests & (status == NONE)] = SHED
+            self.status[slots] = status
 
     def rearrange(self, places: Sequence[int]) -> None:
         """Another model axis: column i of it was at places[i] before, or is new where that is -1."""

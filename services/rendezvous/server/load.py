@@ -18,7 +18,8 @@ from rendezvous.messages import Decisions, Reason
 LEVELS = ((0.0, 0.0), (0.5, 0.0), (1.0, 0.0), (1.0, 0.5), (1.0, 1.0))
 """Shares of requests that candidates, and challengers, leave out."""
 WINDOW_US = 1_000_000
-"""How far back is looked: some hundred requests of a system that can be pressed at all."""
+"""How far back is looked. A choice: all must rest within seconds, or what piles up meanwhile is late; below FEWEST
+answers a second nothing is concluded."""
 FEWEST = 50
 """Answers in the window before anything is concluded."""
 PRESSED = 0.05

@@ -331,7 +331,8 @@ class Mailbox:
         complete = (expected != 0) & (awaited == 0)
         done = answered if squeeze else answered[complete | (now_us >= columns.closes_us[answered])]
         done = done[np.argsort(columns.offset[done])]
-        closed = comparisons(self.plan, columns, self._held(done), done, self._resting(done), now_us)
+        columns.leave_out(done, self._resting(done))
+        closed = comparisons(self.plan, columns, self._held(done), done, now_us)
         columns.free(done)
         for slot in done.tolist():
             self._requests[slot] = None

@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rendezvous.envelope import MAX_ID_BYTES
-from rendezvous.messages import Comparisons, Decisions, Int64s, Reason, Request, Status
+from rendezvous.messages import Comparisons, Decisions, Int64s, Reason, Request
 from rendezvous.server.choosing import Chosen
-from rendezvous.server.columns import ONE, Columns
+from rendezvous.server.columns import Columns
 from rendezvous.server.plan import Plan
 from rendezvous.server.policies import NOBODY
 
-NONE, SHED = int(Status.NONE), int(Status.SHED)
 RECORD_BYTES = 500_000
 """A columnar record stays well under Kafka's default message.max.bytes of 1 MiB."""
 
@@ -92,36 +90,14 @@ def _default(plan: Plan, pending: Sequence[tuple[Request, Reason]], now_us: int)
 
 
 def comparisons(
-    plan: Plan,
-    columns: Columns,
-    requests: Sequence[Request],
-    slots: Int64s,
-    resting: NDArray[np.uint64],
-    now_us: int,
+    plan: Plan, columns: Columns, requests: Sequence[Request], slots: Int64s, now_us: int
 ) -> list[Comparisons]:
-    """All that was said about slots that close; request i holds slot i.
-
-    resting: uint64 [slots], bits of the models that left it out unread: SHED, unless they had scored it before.
-    """
-    return [
-        _comparison(plan, columns, requests[part], slots[part], resting[part], now_us)
-        for part in _parts(plan, len(slots))
-    ]
+    """All that was said about slots that close; request i holds slot i."""
+    return [_comparison(plan, columns, requests[part], slots[part], now_us) for part in _parts(plan, len(slots))]
 
 
-def _comparison(
-    plan: Plan,
-    columns: Columns,
-    requests: Sequence[Request],
-    slots: Int64s,
-    resting: NDArray[np.uint64],
-    now_us: int,
-) -> Comparisons:
+def _comparison(plan: Plan, columns: Columns, requests: Sequence[Request], slots: Int64s, now_us: int) -> Comparisons:
     appended = columns.appended_us[slots]
-    statuses = columns.status[slots]
-    if np.count_nonzero(resting):
-        rests = resting[:, None] >> np.arange(statuses.shape[1], dtype=np.uint64) & ONE != 0
-        statuses[rests & (statuses == NONE)] = SHED
     arrivals = columns.arrival_us[slots]
     latencies = np.where(arrivals < 0, -1, np.clip(arrivals - appended[:, None], 0, np.iinfo(np.int32).max))
     return Comparisons(
@@ -133,7 +109,7 @@ def _comparison(
         appended_us=appended,
         winners=columns.winner[slots],
         reasons=columns.reason[slots],
-        statuses=statuses,
+        statuses=columns.status[slots],
         latencies_us=latencies.astype(np.int32),
         outputs=columns.output[slots],
         asked_us=np.array([request.asked_us for request in requests], np.int64),

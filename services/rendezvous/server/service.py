@@ -230,17 +230,19 @@ class Service:
     def _return(self, now_us: int) -> None:
         """Answer a little of what was skipped."""
         records = self._returning.turn(self._partitions, now_us)
+        if not records:
+            self._returning.taken(self._partitions)
+            return
+        partition = self._partitions[records[0].partition]  # they are all of one
         for record in records:
-            partition = self._partitions[record.partition]
             request, fault = self._intake.request(record, partition.plan)
             partition.late(record.offset, request, dead_letter=fault is not None)
             self._metrics.requests.inc(request is not None)
             if fault is not None:
                 self._outbox.letter(dead_letter(record, fault, now_us), partition)
         self._returning.taken(self._partitions)
-        for number in {record.partition for record in records}:
-            for verdicts in self._partitions[number].returned(now_us):
-                self._answer(self._partitions[number], verdicts)
+        for verdicts in partition.returned(now_us):
+            self._answer(partition, verdicts)
 
     def _hear(self, records: Sequence[Record], now_us: int) -> None:
         heard = self._hearing.hear(records, self._partitions, self._steering.control, now_us)

@@ -94,14 +94,16 @@ class Room:
         self.rests: list[float] = []
         self.meanwhile: Callable[[], object] = lambda: None
 
-    def scorer(self, name: str = "champion", version: str = "c1", sink: MemorySink | None = None) -> Scorer:
-        """A scorer that has joined."""
+    def scorer(
+        self, name: str = "champion", version: str = "c1", sink: MemorySink | None = None, *told: ControlEvent
+    ) -> Scorer:
+        """A scorer that has joined, after what control was told."""
         self.registry = CollectorRegistry()
         self.sink = sink or MemorySink(self.log)
         loaded = LoadedModel(Doubles(), Card.model_construct(model=name, version=version))
         self.group = group_of(self.endpoint, name, version)
         versions = {"champion": "c1", "candidate": "n1"} | {name: version}
-        control = control_of(*genesis(self.endpoint, versions))
+        control = control_of(*genesis(self.endpoint, versions), *told)
         metrics = ScorerMetrics(self.registry)
         return Scorer(self.endpoint, loaded, control, self._join, self.sink, self.clock, metrics, self._rest)
 
@@ -563,14 +565,9 @@ def test_a_version_that_rests_reads_nothing_after_a_restart_either() -> None:
     room.ask(1.0)
     first.turn()
     first.stop()
-    room.tell(Shedding(partition=0, candidates=1.0, challengers=0.0, by="server", at_us=0))
-    control = control_of(
-        *genesis(room.endpoint, {"champion": "c1", "candidate": "n1"}),
-        Shedding(partition=0, candidates=1.0, challengers=0.0, by="server", at_us=0),
-    )
-    loaded = LoadedModel(Doubles(), Card.model_construct(model="candidate", version="n1"))
-    metrics = ScorerMetrics(CollectorRegistry())
-    second = Scorer(room.endpoint, loaded, control, room._join, room.sink, room.clock, metrics)  # noqa: SLF001 - ours
+    rests = Shedding(partition=0, candidates=1.0, challengers=0.0, by="server", at_us=0)
+    room.tell(rests)
+    second = room.scorer("candidate", "n1", None, rests)
     room.ask(2.0)
     second.turn()
     assert second.ready

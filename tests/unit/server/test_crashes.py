@@ -153,7 +153,8 @@ def resume_after_the_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def commit_what_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets its successor begin behind what it has not come back to."""
-    monkeypatch.setattr(Partition, "committable", property(lambda partition: partition._ledger.committable))  # noqa: SLF001
+    behind_it = property(lambda partition: partition._ledger.committable)  # noqa: SLF001 - the place of the fault
+    monkeypatch.setattr(Partition, "committable", behind_it)
 
 
 def resume_as_if_nothing_was_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
