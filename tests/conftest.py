@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from rendezvous.local.stack import Addresses, running_stack
 from rendezvous.settings import environment
+
+# what tests share says what it compared, too
+pytest.register_assert_rewrite(*(path.stem for path in Path(__file__).parent.glob("*.py")))
 
 _logger = logging.getLogger("tests.stack")
 

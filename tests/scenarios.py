@@ -30,11 +30,14 @@ from rendezvous.registry.events import Deployment, Quality, RulesChange, Sheddin
 from rendezvous.registry.fold import KINDS
 from rendezvous.server.policies import POLICIES
 from rendezvous.server.service import MAX_RECORDS
+from rendezvous.server.transactional import CLOSE_EVERY_US
 from rendezvous.wire import decode_any
 from worlds import World, answers, ask, features, follow, move, say, seen, tell
 
 SOON_MS = 120
 """Enough for one trip through a real broker."""
+CLOSED_MS = CLOSE_MS + CLOSE_EVERY_US / 1_000 + SOON_MS
+"""After it whatever was asked is compared, complete or not: closed in the next round, committed, read."""
 
 
 def _only(world: World) -> Response:
@@ -73,7 +76,7 @@ def score_too_late(world: World) -> None:
     assert (_only(world).model, _only(world).reason) == ("baseline", Reason.FALLBACK)
     assert "champion" in _only(world).missing
     say(world, "champion", [offset], 0.9)
-    world.wait(CLOSE_MS)
+    world.wait(CLOSED_MS)
     (comparison,) = seen(world, "comparisons", Comparisons)
     champion = comparison.models.index("champion")
     assert comparison.statuses[0, champion] == Status.OK
@@ -101,7 +104,7 @@ def duplicate_score(world: World) -> None:
     offset = ask(world, "r1")
     say(world, "champion", [offset], 0.6)
     say(world, "champion", [offset], 0.1)
-    world.wait(CLOSE_MS + SOON_MS)
+    world.wait(CLOSED_MS)
     assert _only(world).output == pytest.approx((0.6,))
     (comparison,) = seen(world, "comparisons", Comparisons)
     assert comparison.outputs[0, comparison.models.index("champion"), 0] == pytest.approx(0.6)
@@ -237,7 +240,7 @@ def redelivery_after_crash(world: World) -> None:
     world.wait(STEP_MS + SOON_MS)
     assert [answer.request_id for answer in answers(world)] == ["r1", "r2"]
     assert answers(world)[1].output == pytest.approx((0.8,))
-    world.wait(CLOSE_MS)
+    world.wait(CLOSED_MS)
     compared = [name for batch in seen(world, "comparisons", Comparisons) for name in batch.request_ids]
     assert set(compared) == {"r1", "r2"}
 
@@ -248,7 +251,7 @@ def clean_restart(world: World) -> None:
     offset = ask(world, "r1")
     for model in ("champion", "challenger", "baseline", "candidate"):
         say(world, model, [offset])
-    world.wait(SOON_MS + CLOSE_MS)
+    world.wait(CLOSED_MS)
     world.stop()
     world.start()
     world.wait(SOON_MS)
@@ -315,7 +318,7 @@ def unreadable_value(world: World) -> None:
         say(world, model, [offset], status=Status.UNREADABLE)
     world.wait(SOON_MS)
     assert _only(world).reason is Reason.DEFAULT
-    world.wait(CLOSE_MS)
+    world.wait(CLOSED_MS)
     (letter,) = seen(world, "dead-letters", DeadLetter)
     assert (letter.reason, letter.offset) == ("unreadable", offset)
 
