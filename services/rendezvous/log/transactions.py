@@ -30,7 +30,7 @@ AGAIN_S = 0.05
 ROOM_S = 0.01
 LISTEN_S = 0.5
 """Between two looks for what the client has to say, while there is no bundle: that its brokers are away, say."""
-ABORTS_S = 0.1
+ABORTS_S = (0.1, 0.2)
 """To be given an id takes 5 to 20 ms, to abort what was open hardly longer; who waits longer waits for its client."""
 BEGIN_S = 30.0
 """How long a broker may be away when one begins, which is how long the other mode's records wait for it."""
@@ -92,17 +92,23 @@ class KafkaTransactor:
 
         It makes one if it has met no broker yet (.54 s instead of .07), and one if a transaction is open: that is
         aborted first, and the question must be put again (.58 s). A client made anew puts it at once (.23 s). Should
-        the first one's question come after that all the same, the second is fenced, which shows with its first bundle.
+        the question of one that is gone come last all the same, this one is fenced, which shows with its first bundle.
         """
+        for patience_s in ABORTS_S:
+            self._meet_brokers(give_up_s)
+            try:
+                self._producer.init_transactions(patience_s)
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+            else:
+                return
+            self._producer = Producer(settings)  # the one before is gone with this, and asks nothing more
+        self._meet_brokers(give_up_s)
+        self._patiently(lambda: self._producer.init_transactions(ADMIN_TIMEOUT_S), give_up_s)
+
+    def _meet_brokers(self, give_up_s: float) -> None:
         self._patiently(lambda: self._producer.list_topics(timeout=ADMIN_TIMEOUT_S), give_up_s)
-        try:
-            self._producer.init_transactions(ABORTS_S)
-        except KafkaException as error:
-            if not error.args[0].retriable():
-                raise
-            self._producer = Producer(settings)  # the first is gone with this, and asks nothing more
-            self._patiently(lambda: self._producer.list_topics(timeout=ADMIN_TIMEOUT_S), give_up_s)
-            self._patiently(lambda: self._producer.init_transactions(ADMIN_TIMEOUT_S), give_up_s)
 
     def hand_over(self, bundle: Bundle) -> None:
         """See `Transactor.hand_over`."""
