@@ -7,14 +7,15 @@ import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 
-from rendezvous.log.records import LogError, Record, Source, Start
+from rendezvous.log.records import Record, Source
 from rendezvous.log.roles import SESSION_MS
 from rendezvous.messages import Comparisons, Request
 from rendezvous.server.counting import count_answers, count_comparisons, count_scores, show_partitions
 from rendezvous.server.hearing import Hearing
 from rendezvous.server.intake import Intake, dead_letter, undecodable
-from rendezvous.server.outbox import Outbox, committed
+from rendezvous.server.outbox import Outbox
 from rendezvous.server.outcomes import Verdicts
+from rendezvous.server.ownership import FLUSH_S, Ownership
 from rendezvous.server.partition import Partition
 from rendezvous.server.podium import Podium
 from rendezvous.server.returning import Returning
@@ -45,8 +46,6 @@ BY = f"server@{socket.gethostname()}:{os.getpid()}"
 """Who says what a server says on control."""
 TOLD_REFUSALS = 10
 """Of one turn: a flood of them on control must not become one of log lines."""
-FLUSH_S = 10.0
-"""How long a stop, or giving a partition away, waits for deliveries."""
 
 _logger = logging.getLogger(__name__)
 
@@ -79,36 +78,26 @@ class Service:
         self._hearing = Hearing(self._intake)
         self._outbox = outbox
         self._podium = podium
-        self._partitions: dict[int, Partition] = {}
-        self._positions: dict[tuple[str, int], int] = {}
         self._close_at_us = 0
         self._tell_at_us = 0
         self._commit_at_us = 0
-        self._held = False
         self._steering = Steering(endpoint, source.read(self._control_topic, 0, 0, uncommitted=True), BY)
         podium.show(self._steering.control)
         metrics.retain(self._steering.control.deployed)
         self._successions = successions
         self._returning = Returning(source, self._requests_topic, successions.aside)
-        self._follows = False
         self._turned_us = steady_us()
         self._sure = True
         self._untaken: list[Record] = []
-        self._joined = False
-        self._in_doubt: set[int] = set()
-        source.subscribe(self._requests_topic, self)
+        self._ownership = Ownership(endpoint, source, outbox, self._steering, successions, self._returning, metrics)
+        self._partitions: Mapping[int, Partition] = self._ownership.partitions
 
     # ------------------------------------------------------------------------------------------------- the loop
 
     @property
     def ready(self) -> bool:
-        """A member of the group, sure of it, and live in every partition that it owns.
-
-        A member without partitions is ready: it takes over when another one goes. Whoever lost all of them to its
-        session's end is not, until the group has taken it in again.
-        """
-        well = self._joined and self._sure and not self._in_doubt and not self._successions.under_way
-        return well and all(partition.live for partition in self._partitions.values())
+        """See `Ownership.ready`; and sure that it is so."""
+        return self._sure and self._ownership.ready
 
     @property
     def over(self) -> bool:
@@ -122,7 +111,7 @@ class Service:
             LogError: the log failed beyond repair; a restart resumes where this one stopped.
         """
         if self._sure and self._successions.under_way:
-            self._take_up()
+            self._ownership.take_up()
         # in doubt only one: the callbacks run all the same, and what is not taken yet stays little
         self._untaken += self._source.poll(MAX_RECORDS if self._sure else 1, self._patience_us(longest_us) / 1e6)
         if not self._entitled():
@@ -130,8 +119,7 @@ class Service:
         now_us = self._clock_us()
         records, self._untaken = self._untaken, []
         self._take_all(records, now_us)
-        if self._held:
-            self._note_progress()
+        self._ownership.note_progress()
         for partition in list(self._partitions.values()):
             for verdicts in partition.tick(now_us):
                 self._answer(partition, verdicts)
@@ -144,13 +132,11 @@ class Service:
         if now_us >= self._tell_at_us:
             self._tell_at_us = now_us + TELL_EVERY_US
             self._tell(now_us)
-        lost = self._outbox.turn(self._partitions, now_us)
-        self._in_doubt.update(lost)
-        self._forget(lost)
+        self._ownership.doubt(self._outbox.turn(self._partitions, now_us))
         if now_us >= self._commit_at_us:
             self._commit_at_us = now_us + COMMIT_EVERY_US
             self._outbox.commit(self._partitions.values())
-            self._take_over_again()
+            self._ownership.take_over_again()
         self._turned_us = self._steady_us()
 
     def _entitled(self) -> bool:
@@ -195,18 +181,18 @@ class Service:
 
     def _take_all(self, records: Sequence[Record], now_us: int) -> None:
         """Control first, then requests one by one, and scores together."""
-        news, scores = [], []
+        news: list[Record] = []
+        requests: list[Record] = []
+        scores: list[Record] = []
         for record in records:
-            partition = self._partitions.get(record.partition)
             if record.topic == self._control_topic:
                 news.append(record)
-            elif partition is not None:  # else taken away between the poll and now: its new owner reads it
-                self._positions[record.topic, record.partition] = record.offset + 1
-                if record.topic == self._scores_topic:
-                    scores.append(record)
+            elif record.partition in self._partitions:  # else taken away meanwhile: its new owner reads it
+                (scores if record.topic == self._scores_topic else requests).append(record)
+        self._ownership.read(requests)
+        self._ownership.read(scores)
         if news or self._steering.behind:
             self._follow(news)
-        requests = [r for r in records if r.topic == self._requests_topic and r.partition in self._partitions]
         if requests:
             taken = [self._take_request(self._partitions[record.partition], record, now_us) for record in requests]
             newest = {record.partition: request for record, request in zip(requests, taken, strict=True) if request}
@@ -222,8 +208,7 @@ class Service:
             partition, end = self._partitions[number], self._source.end(self._requests_topic, number)
             if partition.is_behind(request, end, now_us):
                 skipped = partition.skip(end)
-                self._source.reread([Start(self._requests_topic, number, end)])
-                self._positions[self._requests_topic, number] = end
+                self._ownership.reread(number, end)
                 self._steering.skipped(number, skipped, now_us)
                 self._metrics.skipped.inc(skipped)
 
@@ -259,20 +244,6 @@ class Service:
         if fault is not None:
             self._outbox.letter(dead_letter(record, fault, now_us), partition)
         return request
-
-    def _note_progress(self) -> None:
-        ends = self._source.ends()
-        self._held = False
-        for number, partition in self._partitions.items():
-            if not partition.live:
-                reached = [
-                    max(self._positions.get((topic, number), 0), ends.get((topic, number), 0))
-                    for topic in (self._requests_topic, self._scores_topic)
-                ]
-                partition.read_to(*reached)
-                if partition.live:
-                    _logger.info("%s-%d: live", self._requests_topic, number)
-                self._held |= not partition.live
 
     # ---------------------------------------------------------------------------------------------- what leaves
 
@@ -313,86 +284,4 @@ class Service:
         self._metrics.refused.inc(len(refusals))
         self._metrics.retain(self._steering.control.deployed)
         self._podium.show(self._steering.control)
-        for number in self._partitions:
-            self._adopt(number)
-
-    def _adopt(self, number: int) -> None:
-        plan, partition = self._steering.plan(number), self._partitions[number]
-        if plan.changes(partition.plan):
-            partition.adopt(plan)
-            _logger.info("%s-%d: policy %s from control %d", self._requests_topic, number, plan.policy, plan.control)
-
-    # ------------------------------------------------------------------------------------------- who owns what
-
-    def assigned(self, partitions: Sequence[int]) -> list[Start]:
-        """Partitions were gained: begin to learn what their predecessor left."""
-        starts = [] if self._follows else [Start(self._control_topic, 0, self._steering.control.position)]
-        self._follows = True
-        if starts:
-            self._source.bounds(self._control_topic, 0)  # asks for its leader: librdkafka would look once a second
-        for number in partitions:
-            _logger.info("%s-%d: assigned", self._requests_topic, number)
-            self._successions.begin(number, self._steering.gained(number))
-        self._joined = True
-        return starts
-
-    def _take_up(self) -> None:
-        """Partitions whose predecessor's word is read are held from now on: read on from there."""
-        heirs, again = self._successions.ended()
-        self._in_doubt.update(again)
-        starts = []
-        for number, plan, takeover, by in heirs:
-            _logger.info(
-                "%s-%d: taken over at %d of %d", self._requests_topic, number, takeover.requests, takeover.requests_end
-            )
-            self._partitions[number] = Partition(plan, number, takeover, self._endpoint.fallback)
-            self._adopt(number)
-            self._outbox.gained(number, by, unended=takeover.unended)
-            starts.append(Start(self._requests_topic, number, takeover.requests))
-            starts.append(Start(self._scores_topic, number, takeover.scores))
-        if starts:
-            self._held = True
-            self._metrics.takeovers.inc(len(heirs))
-            self._source.reread(starts)
-
-    def revoked(self, partitions: Sequence[int], *, lost: bool) -> list[tuple[str, int]]:
-        """Partitions go away: what is under way is finished and committed, unless they are lost already."""
-        self._joined = not lost
-        if not lost:
-            self._outbox.finish(self._partitions, FLUSH_S)
-        for number in partitions:
-            self._successions.end(number, 0.0 if lost else FLUSH_S)
-            _logger.info("%s-%d: %s", self._requests_topic, number, "lost" if lost else "given away")
-        self._metrics.gone.labels("lost" if lost else "given").inc(len(partitions))
-        self._in_doubt.difference_update(partitions)
-        self._forget(partitions)
-        return [(topic, number) for number in partitions for topic in (self._requests_topic, self._scores_topic)]
-
-    def _forget(self, numbers: Sequence[int]) -> None:
-        if not numbers:
-            return
-        self._untaken = [
-            record for record in self._untaken if record.topic == self._control_topic or record.partition not in numbers
-        ]
-        for number in numbers:
-            self._steering.gone(number)
-            self._returning.forget(number)
-            if partition := self._partitions.pop(number, None):
-                self._outbox.gone(partition)
-            for topic in (self._requests_topic, self._scores_topic):
-                self._positions.pop((topic, number), None)
-
-    def _take_over_again(self) -> None:
-        """Partitions whose last records are in doubt, from their last commit: if the group still has us as a member.
-
-        If it has not, it will say so, or whoever it gave them to has fenced us.
-        """
-        for number in sorted(self._in_doubt):
-            try:
-                held = {number: committed(self._source, self._requests_topic, number)}
-            except LogError as error:  # its brokers are away: the group is listened to, and asked again
-                _logger.warning("%s-%d: %s", self._requests_topic, number, error)
-                return
-            if self._source.still_member(self._requests_topic, held):
-                self._in_doubt.discard(number)
-                self._successions.begin(number, self._steering.gained(number))
+        self._ownership.adopt()
