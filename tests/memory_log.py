@@ -10,7 +10,22 @@ from enum import Enum, auto
 from itertools import islice
 from operator import attrgetter
 
-from rendezvous.log import END, Bundle, Committed, Delivered, Headers, LogError, Outcome, Outgoing, Owner, Record, Start
+from rendezvous.log import (
+    END,
+    Bundle,
+    Committed,
+    Delivered,
+    Headers,
+    LogError,
+    Outcome,
+    Outgoing,
+    Owner,
+    Record,
+    Sink,
+    Start,
+)
+from rendezvous.log.parcel import Parcel
+from rendezvous.log.records import AllDelivered
 
 
 @dataclass
@@ -266,6 +281,27 @@ class MemoryReader:
         """No more."""
 
 
+def one_by_one(
+    sink: Sink, topic: str, records: Sequence[tuple[bytes, Headers]], partition: int | None, parcel: Parcel
+) -> None:
+    """A parcel of a sink that sends records alone."""
+
+    def reporter(place: int) -> Delivered:
+        def report(error: str | None, _: int) -> None:
+            if error is None:
+                parcel.arrived()
+            else:
+                parcel.failed(place, error)
+
+        return report
+
+    for place, (value, headers) in enumerate(records):
+        try:
+            sink.send(topic, value, partition=partition, headers=headers, delivered=reporter(place))
+        except LogError as error:
+            parcel.failed(place, str(error))
+
+
 class MemorySink:
     """A producer whose delivery reports wait for `serve`.
 
@@ -301,6 +337,17 @@ class MemorySink:
         offset = -1 if error else self._log.append(topic, partition or 0, value, headers, key)
         if delivered is not None:
             self._reports.append((delivered, error, offset))
+
+    def send_all(
+        self,
+        topic: str,
+        records: Sequence[tuple[bytes, Headers]],
+        *,
+        partition: int | None = None,
+        delivered: AllDelivered,
+    ) -> None:
+        """One after the other."""
+        one_by_one(self, topic, records, partition, Parcel(len(records), delivered))
 
     def partitions(self, topic: str) -> int | None:
         """How many there are."""

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 
-from memory_log import MemoryLog, MemoryReader, MemorySource
-from rendezvous.log.records import Delivered, Headers, Record
+from memory_log import MemoryLog, MemoryReader, MemorySource, one_by_one
+from rendezvous.log.parcel import Parcel
+from rendezvous.log.records import AllDelivered, Delivered, Headers, Record
 from rendezvous.messages import Response
 from rendezvous.wire import decode
 
@@ -21,6 +22,7 @@ class SlowSink:
         self._sent_us = sent_us
         self._queued: deque[tuple[str, int, bytes, Headers, bytes | None, Delivered | None]] = deque()
         self._unreported: deque[tuple[Delivered | None, int]] = deque()
+        self._parcels: list[Parcel] = []
 
     def send(
         self,
@@ -35,6 +37,19 @@ class SlowSink:
         """Queue a record."""
         self._sent_us.setdefault(value, self._log.clock())
         self._queued.append((topic, partition or 0, value, headers, key, delivered))
+
+    def send_all(
+        self,
+        topic: str,
+        records: Sequence[tuple[bytes, Headers]],
+        *,
+        partition: int | None = None,
+        delivered: AllDelivered,
+    ) -> None:
+        """Queue them."""
+        self._parcels = [parcel for parcel in self._parcels if parcel.left]
+        self._parcels.append(Parcel(len(records), delivered))
+        one_by_one(self, topic, records, partition, self._parcels[-1])
 
     def partitions(self, topic: str) -> int:
         """How many there are."""
@@ -66,9 +81,10 @@ class SlowSink:
 
     @property
     def under_way(self) -> int:
-        """Records whose report somebody still waits for."""
+        """Records whose report somebody still waits for; of a parcel that is the last one's."""
         queued = sum(delivered is not None for *_, delivered in self._queued)
-        return queued + sum(delivered is not None for delivered, _ in self._unreported)
+        reported = sum(parcel.count - parcel.left for parcel in self._parcels if parcel.left)
+        return queued + reported + sum(delivered is not None for delivered, _ in self._unreported)
 
     def _some(self, of: Sequence[object]) -> int:
         if not of:

@@ -513,6 +513,31 @@ def test_what_cannot_be_sent_is_said_at_once(stack: Addresses) -> None:
         sink.send(topic, bytes(2_000_000), partition=0)
 
 
+def test_the_fate_of_a_parcel_is_told_once(stack: Addresses) -> None:
+    """When all is known: nothing, or what went wrong with which record, even among those that are equal."""
+    small, whole = new_topic(stack, max_message_bytes="1000"), new_topic(stack)
+    sink, told = KafkaSink(stack.kafka), list[dict[int, str]]()
+
+    def fate(topic: str, values: Sequence[bytes], partition: int = 0) -> dict[int, str]:
+        parcel = [(value, [("number", b"%d" % place)]) for place, value in enumerate(values)]
+        sink.send_all(topic, parcel, partition=partition, delivered=lambda failed: told.append(dict(failed)))
+        assert sink.flush(10.0) == 0
+        (found,) = told
+        told.clear()
+        return found
+
+    assert fate(whole, [b"x", b"x", b"y"]) == {}
+    here = fate(whole, [b"x", bytes(2_000_000), b"x"])
+    there = fate(small, [bytes(5_000), bytes(5_000)])
+    nowhere = fate(whole, [b"x", b"x"], 1)
+    assert [set(failed) for failed in (here, there, nowhere)] == [{1}, {0, 1}, {0, 1}]
+    assert all("size" in error.lower() for failed in (here, there) for error in failed.values())
+    assert all("partition" in error for error in nowhere.values())
+    written = [(record.value, list(record.headers)) for record in read_to_end(stack.kafka, whole, 0, 0)]
+    numbers = [(b"x", b"0"), (b"x", b"1"), (b"y", b"2"), (b"x", b"0"), (b"x", b"2")]
+    assert written == [(value, [("number", number)]) for value, number in numbers]
+
+
 def test_partitions(stack: Addresses) -> None:
     """How many a topic has, 0 for one that is not there or cannot be; nobody waits to hear it."""
     topic = new_topic(stack, 3)
@@ -535,6 +560,9 @@ def test_a_full_queue_is_said(stack: Addresses, monkeypatch: pytest.MonkeyPatch)
         hasty.send(topic, b"x", partition=0)
     with pytest.raises(LogError, match=f"producing to {topic}: 10 records fill"):
         hasty.send(topic, b"x", partition=0)
+    told: list[dict[int, str]] = []
+    hasty.send_all(topic, [(b"x", [])], partition=0, delivered=lambda failed: told.append(dict(failed)))
+    assert told == [{0: "10 records fill the producer's queue"}]
     patient = KafkaSink(stack.kafka, linger_ms=200)
     for _ in range(25):
         patient.send(topic, b"x", partition=0)

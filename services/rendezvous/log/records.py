@@ -10,6 +10,9 @@ Headers: TypeAlias = Sequence[tuple[str, bytes]]
 Delivered: TypeAlias = Callable[[str | None, int], None]
 """Called once a record's fate is known: (None, its offset), or (what went wrong, -1)."""
 
+AllDelivered: TypeAlias = Callable[[Mapping[int, str]], None]
+"""Called once the fate of all records of a parcel is known: what went wrong, by the record's place among them."""
+
 TIMED_OUT = "nothing was acknowledged in time"
 """What `Delivered` is told when nobody refused the record, and nobody took it."""
 
@@ -202,6 +205,19 @@ class Sink(Protocol):
 
         Raises:
             LogError: it cannot be sent: too large, a partition that is not there, no room for it.
+        """
+
+    def send_all(
+        self,
+        topic: str,
+        records: Sequence[tuple[bytes, Headers]],
+        *,
+        partition: int | None = None,
+        delivered: AllDelivered,
+    ) -> None:
+        """Hand over records for one destination, one at least: half the price of as many `send`.
+
+        One that cannot be sent does not hinder the others; `delivered` hears of it.
         """
 
     def partitions(self, topic: str) -> int | None:

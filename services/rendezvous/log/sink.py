@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from rendezvous.log.known import KnownTopics, ask_cluster
+from rendezvous.log.parcel import Parcel
 from rendezvous.log.reading import on_client_error
-from rendezvous.log.records import TIMED_OUT, Delivered, Headers, LogError
+from rendezvous.log.records import TIMED_OUT, AllDelivered, Delivered, Headers, LogError
 from rendezvous.log.roles import ADMIN_TIMEOUT_S, PRODUCER
 
 ROOM_S = 30.0
@@ -71,15 +72,42 @@ class KafkaSink:
         except KafkaException as error:
             raise LogError(f"producing to {topic}: {error.args[0].str()}") from error
         except BufferError as error:
-            raise LogError(f"producing to {topic}: {len(self._producer)} records fill the producer's queue") from error
+            raise LogError(f"producing to {topic}: {self._no_room()}") from error
+
+    def send_all(
+        self,
+        topic: str,
+        records: Sequence[tuple[bytes, Headers]],
+        *,
+        partition: int | None = None,
+        delivered: AllDelivered,
+    ) -> None:
+        """See `Sink.send_all`; callbacks may run while it waits for room."""
+        parcel = Parcel(len(records), delivered)
+        options: dict[str, Any] = {"on_delivery": _parcel_reporter(parcel, records)}
+        if partition is not None:
+            options["partition"] = partition
+        for place, (value, headers) in enumerate(records):
+            options["headers"] = list(headers)
+            try:
+                self._produce(topic, value, options)
+            except KafkaException as error:
+                parcel.failed(place, error.args[0].str())
+            except BufferError:
+                parcel.failed(place, self._no_room())
+
+    def _no_room(self) -> str:
+        return f"{len(self._producer)} records fill the producer's queue"
 
     def _produce(self, topic: str, value: bytes, options: dict[str, Any]) -> None:
-        give_up_s = time.monotonic() + self._room_s
+        give_up_s = 0.0
         while True:
             try:
                 self._producer.produce(topic, value, **options)
             except BufferError:
-                if time.monotonic() >= give_up_s:
+                now_s = time.monotonic()
+                give_up_s = give_up_s or now_s + self._room_s
+                if now_s >= give_up_s:
                     raise
                 self._producer.poll(ROOM_LOOK_S)
             else:
@@ -102,9 +130,27 @@ def _reporter(delivered: Delivered) -> Callable[[KafkaError | None, Message], No
     def report(error: KafkaError | None, message: Message) -> None:
         if error is None:
             delivered(None, message.offset() or 0)
-        elif error.code() == KafkaError._MSG_TIMED_OUT:  # noqa: SLF001 - the client's own name for it
-            delivered(TIMED_OUT, -1)
         else:
-            delivered(error.str(), -1)
+            delivered(_said(error), -1)
 
     return report
+
+
+def _parcel_reporter(
+    parcel: Parcel, records: Sequence[tuple[bytes, Headers]]
+) -> Callable[[KafkaError | None, Message], None]:
+    """One for all: a report names its record by the value alone, and only a failure is worth the search."""
+
+    def report(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            parcel.arrived()
+        else:
+            value = message.value()
+            places = (place for place, record in enumerate(records) if record[0] == value)
+            parcel.failed(next(place for place in places if not parcel.has_failed(place)), _said(error))
+
+    return report
+
+
+def _said(error: KafkaError) -> str:
+    return TIMED_OUT if error.code() == KafkaError._MSG_TIMED_OUT else error.str()  # noqa: SLF001 - the client's name

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 
@@ -32,29 +35,35 @@ class Outstanding:
         self.records = 0
         self.bytes = 0
 
-    def full(self, address: Address, size: int) -> str | None:
-        """Why no further answer of `size` bytes is sent there, or None."""
+    def room(self, address: Address, sizes: Sequence[int]) -> int:
+        """How many of these answers, from the first on, may be sent there; sizes: bytes of each."""
         records, used = self._destinations.get(address, (0, 0))
-        if records >= self.RECORDS or used + size > self.BYTES:
-            return f"{records} answers ({used} bytes) are sent and not taken there"
-        if self.records >= self.ALL_RECORDS or self.bytes + size > self.ALL_BYTES:
-            return f"{self.records} answers ({self.bytes} bytes) are sent and not taken, to all reply topics"
-        return None
+        most = min(self.RECORDS - records, self.ALL_RECORDS - self.records)
+        room = min(self.BYTES - used, self.ALL_BYTES - self.bytes)
+        return max(0, min(most, bisect_right(list(accumulate(sizes)), room)))
 
-    def add(self, address: Address, size: int) -> None:
-        """An answer is sent."""
+    def full(self, address: Address) -> str:
+        """Why no further answer is sent there."""
+        records, used = self._destinations.get(address, (0, 0))
+        return (
+            f"{records} answers ({used} bytes) are sent and not taken there, "
+            f"{self.records} ({self.bytes} bytes) to all reply topics"
+        )
+
+    def add(self, address: Address, count: int, size: int) -> None:
+        """So many answers are sent, of `size` bytes together."""
         destination = self._destinations.setdefault(address, [0, 0])
-        destination[0] += 1
+        destination[0] += count
         destination[1] += size
-        self.records += 1
+        self.records += count
         self.bytes += size
 
-    def reported(self, address: Address, size: int) -> None:
-        """It has arrived, or never will."""
+    def reported(self, address: Address, count: int, size: int) -> None:
+        """They have arrived, or never will."""
         destination = self._destinations[address]
-        destination[0] -= 1
+        destination[0] -= count
         destination[1] -= size
-        self.records -= 1
+        self.records -= count
         self.bytes -= size
         if not destination[0]:
             del self._destinations[address]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rendezvous.log.records import TIMED_OUT, Committed, LogError, Sink, Source, Transactor
@@ -106,41 +106,44 @@ class Publisher:
         partition, verdicts, addresses = ready
         number, decided_us = partition.number, verdicts.decisions.decided_us
         batch = _Batch(number, decided_us, len(addresses), lambda: self._decide(partition, verdicts))
+        together: dict[Address | Refusal, list[tuple[Request, bytes]]] = {}  # nearly always one address
         for request, value, address in zip(verdicts.requests, answers(verdicts, number), addresses, strict=True):
-            refusal = address if isinstance(address, Refusal) else self._answer(request, value, address, batch)
-            if refusal is not None:
-                self._refuse(request, refusal, batch)
-
-    def _answer(self, request: Request, value: bytes, address: Address, batch: _Batch) -> Refusal | None:
-        headers = self._replies.headers(request, batch.number)
-        size = len(value) + self._replies.size(headers)
-        if full := self._outstanding.full(address, size):
-            return Refusal(f"{address.topic}: {full}")
-
-        def delivered(error: str | None, _: int) -> None:
-            self._reports -= 1
-            self._outstanding.reported(address, size)
-            if error is None:
-                batch.one_less()
-            elif error == TIMED_OUT and address.topic == self._responses:
-                # ours: the cluster is away, and a letter would not arrive either
-                self._fail(f"{address.topic}: {error}")
+            together.setdefault(address, []).append((request, value))
+        for address, due in together.items():
+            if isinstance(address, Refusal):
+                self._refuse([request for request, _ in due], address, batch)
             else:
-                self._refuse(request, Refusal(f"{address.topic}: {error}"), batch)
+                self._answer(due, address, batch)
 
-        self._reports += 1
-        self._outstanding.add(address, size)
-        try:
-            self._answers.send(address.topic, value, partition=address.partition, headers=headers, delivered=delivered)
-        except LogError as error:  # the topic has shrunk, or takes no record of this size: it is the application's
-            self._reports -= 1
-            self._outstanding.reported(address, size)
-            return Refusal(str(error))
-        return None
+    def _answer(self, due: Sequence[tuple[Request, bytes]], address: Address, batch: _Batch) -> None:
+        records = [(value, self._replies.headers(request, batch.number)) for request, value in due]
+        sizes = [len(value) + self._replies.size(headers) for value, headers in records]
+        room = self._outstanding.room(address, sizes)
+        size = sum(sizes[:room])
 
-    def _refuse(self, request: Request, refusal: Refusal, batch: _Batch) -> None:
-        letter = self._replies.letter(request, batch.number, batch.decided_us, refusal)
-        self._letter_out(letter, lambda _: batch.one_less())
+        def delivered(failed: Mapping[int, str]) -> None:
+            self._reports -= room
+            self._outstanding.reported(address, room, size)
+            for place, error in failed.items():
+                if error == TIMED_OUT and address.topic == self._responses:
+                    # ours: the cluster is away, and a letter would not arrive either
+                    self._fail(f"{address.topic}: {error}")
+                else:  # the application's: gone, shrunk, or it takes no record of this size
+                    self._refuse([due[place][0]], Refusal(f"{address.topic}: {error}"), batch)
+            batch.less(room - len(failed))
+
+        if room:
+            self._reports += room
+            self._outstanding.add(address, room, size)
+            self._answers.send_all(address.topic, records[:room], partition=address.partition, delivered=delivered)
+        if room < len(due):
+            refusal = Refusal(f"{address.topic}: {self._outstanding.full(address)}")
+            self._refuse([request for request, _ in due[room:]], refusal, batch)
+
+    def _refuse(self, requests: Iterable[Request], refusal: Refusal, batch: _Batch) -> None:
+        for request in requests:
+            letter = self._replies.letter(request, batch.number, batch.decided_us, refusal)
+            self._letter_out(letter, lambda _: batch.less(1))
 
     def _decide(self, partition: Partition, verdicts: Verdicts) -> None:
         # of a partition that is gone too: the answers are there, and a successor that has not read decisions to their
@@ -244,7 +247,7 @@ class _Batch:
         self._left = left
         self._done = done
 
-    def one_less(self) -> None:
-        self._left -= 1
-        if self._left == 0:
+    def less(self, answered: int) -> None:
+        self._left -= answered
+        if answered and self._left == 0:
             self._done()

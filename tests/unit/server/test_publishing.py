@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from endpoints import DEADLINE_MS, endpoint, plan_of
 from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
@@ -23,7 +25,7 @@ from rendezvous.messages import (
 from rendezvous.server.answering import answers
 from rendezvous.server.intake import MAX_DEAD_BYTES, Fault, dead_letter
 from rendezvous.server.outcomes import Verdicts
-from rendezvous.server.outstanding import Outstanding
+from rendezvous.server.outstanding import Address, Outstanding
 from rendezvous.server.partition import Partition, Takeover
 from rendezvous.server.publishing import LETTERS_BYTES, Publisher
 from rendezvous.server.replies import MAX_PARKED, PARK_US
@@ -533,6 +535,34 @@ def test_bounds_of_what_is_outstanding(bound: str, value: int, monkeypatch: pyte
     desk.ask(4)
     desk.answer()
     assert desk.answers()[-1].offset == 4
+
+
+@given(
+    before=st.lists(st.integers(1, 300), max_size=4),
+    others=st.lists(st.integers(1, 300), max_size=4),
+    sizes=st.lists(st.integers(1, 300), max_size=8),
+)
+def test_room_is_what_one_after_the_other_would_find(before: list[int], others: list[int], sizes: list[int]) -> None:
+    """Answers together are as many as there would be room for if each asked by itself."""
+    bounds = {"RECORDS": 5, "BYTES": 700, "ALL_RECORDS": 8, "ALL_BYTES": 1_200}
+    here, there = Address("here", 0), Address("there", None)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in bounds.items():
+            monkeypatch.setattr(Outstanding, name, value)
+        together = Outstanding()
+        for address, under_way in ((here, before), (there, others)):
+            for size in under_way:
+                together.add(address, 1, size)
+        count, own, everywhere = len(before), sum(before), sum(before) + sum(others)
+        expected = 0
+        for size in sizes:
+            own, everywhere = own + size, everywhere + size
+            if count + expected >= bounds["RECORDS"] or count + len(others) + expected >= bounds["ALL_RECORDS"]:
+                break
+            if own > bounds["BYTES"] or everywhere > bounds["ALL_BYTES"]:
+                break
+            expected += 1
+        assert together.room(here, sizes) == expected
 
 
 def test_an_answer_that_cannot_be_sent_is_a_letter() -> None:
