@@ -18,7 +18,8 @@ class Address(NamedTuple):
 class Outstanding:
     """Answers sent and not reported, by destination: one that takes none must not fill the producer's queue for all.
 
-    An application that names no partition has its whole topic as one destination.
+    An application that names no partition has its whole topic as one destination, and answers that are sent together
+    count until the last of them is reported.
     """
 
     RECORDS = 10_000

@@ -135,10 +135,11 @@ class Publisher:
         if room:
             self._reports += room
             self._outstanding.add(address, room, size)
-            self._answers.send_all(address.topic, records[:room], partition=address.partition, delivered=delivered)
         if room < len(due):
             refusal = Refusal(f"{address.topic}: {self._outstanding.full(address)}")
             self._refuse([request for request, _ in due[room:]], refusal, batch)
+        if room:
+            self._answers.send_all(address.topic, records[:room], partition=address.partition, delivered=delivered)
 
     def _refuse(self, requests: Iterable[Request], refusal: Refusal, batch: _Batch) -> None:
         for request in requests:

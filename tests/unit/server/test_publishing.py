@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from endpoints import DEADLINE_MS, endpoint, plan_of
 from memory_log import FakeClock, MemoryLog, MemorySink, MemorySource
-from rendezvous.log.records import TIMED_OUT, LogError, Record
+from rendezvous.log.records import TIMED_OUT, Delivered, Headers, LogError, Record
 from rendezvous.messages import (
     DeadLetter,
     DeadLetterReason,
@@ -110,6 +110,24 @@ class OneByOne(MemorySink):
         self._reports, later = self._reports[:1], self._reports[1:]
         super().serve()
         self._reports += later
+
+
+class OneFails(MemorySink):
+    """The answer about one request, of several that are sent together, is not delivered."""
+
+    def send(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        partition: int | None = None,
+        key: bytes | None = None,
+        headers: Headers = (),
+        delivered: Delivered | None = None,
+    ) -> None:
+        """See `Sink.send`."""
+        self.broken = {topic} if decode(value, Response).offset == 1 else set()
+        super().send(topic, value, partition=partition, key=key, headers=headers, delivered=delivered)
 
 
 # -------------------------------------------------------------------------------------------------------- the order
@@ -537,13 +555,45 @@ def test_bounds_of_what_is_outstanding(bound: str, value: int, monkeypatch: pyte
     assert desk.answers()[-1].offset == 4
 
 
+def test_one_of_those_sent_together_fails() -> None:
+    """Its letter is about it, and the decision about all of them waits for that."""
+    desk = Desk()
+    answers_sink = OneFails(desk.log)
+    desk.publisher = desk.new(answers_sink, desk.sink)
+    for offset in range(3):
+        desk.ask(offset, ReplyAddress("replies.shop", 0, b"c"))
+    desk.answer()
+    answers_sink.serve()
+    assert [answer.offset for answer in desk.answers("replies.shop")] == [0, 2]
+    assert [letter.offset for letter in desk.buried()] == [1]
+    assert desk.decisions() == []
+    desk.publisher.finish({}, 1.0)
+    assert desk.decisions() == [[0, 1, 2]]
+    assert desk.publisher.undelivered == 0
+
+
+def test_one_of_our_own_topic_that_nobody_takes_stops_the_server() -> None:
+    """The others are there, and nothing is decided: a successor answers all of them again."""
+    desk = Desk()
+    sink = OneFails(desk.log)
+    sink.failure = TIMED_OUT
+    desk.publisher = desk.new(sink, desk.sink)
+    for offset in range(3):
+        desk.ask(offset)
+    desk.answer()
+    with pytest.raises(LogError, match=TIMED_OUT):
+        desk.publisher.turn({}, desk.clock())
+    assert [answer.offset for answer in desk.answers()] == [0, 2]
+    assert (desk.decisions(), desk.buried()) == ([], [])
+
+
 @given(
     before=st.lists(st.integers(1, 300), max_size=4),
     others=st.lists(st.integers(1, 300), max_size=4),
     sizes=st.lists(st.integers(1, 300), max_size=8),
 )
 def test_room_is_what_one_after_the_other_would_find(before: list[int], others: list[int], sizes: list[int]) -> None:
-    """Answers together are as many as there would be room for if each asked by itself."""
+    """Answers together are as many as would find room one after the other, until the first that finds none."""
     bounds = {"RECORDS": 5, "BYTES": 700, "ALL_RECORDS": 8, "ALL_BYTES": 1_200}
     here, there = Address("here", 0), Address("there", None)
     with pytest.MonkeyPatch.context() as monkeypatch:
