@@ -119,6 +119,7 @@ NOT_MEASURED: dict[str, str] = {
     "queued.max.messages.kbytes": BACKLOG,
     "queue.buffering.max.messages": BACKLOG,
     "queue.buffering.max.kbytes": BACKLOG,
+    "reconnect.backoff.ms": "is of a client's first question: `failover`, how long a take-over takes",
     "reconnect.backoff.max.ms": BROKER_AWAY,
     "partition.assignment.strategy": FAILOVER,
     "session.timeout.ms": FAILOVER,
