@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from rendezvous.log.member import KafkaSource
 from rendezvous.log.reading import on_client_error
 from rendezvous.log.records import Bundle, LogError, Outcome, Outgoing
-from rendezvous.log.roles import SESSION_MS, TRANSACTOR
+from rendezvous.log.roles import ADMIN_TIMEOUT_S, SESSION_MS, TRANSACTOR
 
 STEP_S = 1.0
 """How long one step of a transaction may take before it is asked for again; a healthy broker needs milliseconds."""
@@ -31,9 +31,9 @@ ROOM_S = 0.01
 LISTEN_S = 0.5
 """Between two looks for what the client has to say, while there is no bundle: that its brokers are away, say."""
 ASK_S = 0.05
-"""How long one question for the id is waited for: an answer takes 5 to 20 ms. The client puts it again half a second
-later, if it has met no broker yet or what was open is aborted first; but at once if it is called again (.11 s instead
-of .58, and nobody answers meanwhile)."""
+"""How long one question for the id is waited for: an answer takes 5 to 20 ms. Where what was open is aborted first, the
+client puts it again half a second later, but at once if it is called again (.11 s instead of .58, and nobody answers
+meanwhile)."""
 BEGIN_S = 30.0
 """How long a broker may be away when one begins, which is how long the other mode's records wait for it."""
 STUCK_S = 10.0
@@ -81,6 +81,8 @@ class KafkaTransactor:
         }
         self._producer = Producer(TRANSACTOR | own | dict(statistics or {}))
         try:
+            # one that has not heard of the cluster's brokers does not know when all of them are away: see DESERTED
+            self._producer.list_topics(timeout=ADMIN_TIMEOUT_S)
             self._patiently(lambda: self._producer.init_transactions(ASK_S), time.monotonic() + BEGIN_S)
         except KafkaException as error:
             del self._producer
