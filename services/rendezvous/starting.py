@@ -47,7 +47,7 @@ CANDIDATE_GATHER_MS = 20
 RECORDS_LINGER_MS = 20
 """For decisions, comparisons and dead letters: nobody waits for them, and a commit every half second follows them."""
 TAKEOVERS = 8
-"""Partitions that are taken over at the same time: each waits for the cluster, with exactly_once five times."""
+"""Partitions taken over at the same time: each waits for the cluster, with exactly_once for its producer too."""
 
 _logger = logging.getLogger(__name__)
 

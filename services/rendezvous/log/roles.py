@@ -42,7 +42,7 @@ MEMBER: dict[str, Any] = CONSUMER | {
 }
 
 AT_ONCE: dict[str, Any] = {
-    # a new client's first question waits for half of it: .06 s where .02 will do, and a take-over makes four of them
+    # a new client's first question waits for half of it: .06 s where .02 will do; a take-over makes up to four of them
     "reconnect.backoff.ms": 10,
 }
 """Of clients that a take-over makes. Others have the default: an idempotent producer that meets its broker so soon may
